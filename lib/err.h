@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPW_LIB_ERR_H
+#define SPW_LIB_ERR_H
+
+#include <stddef.h>
+
+#define SPW_ERR_TEXT 240
+
+/*
+ * The sentence that goes with a negative errno: what failed, where, how to mend it. One line, no
+ * secret, peer text only through spw_text_escape().
+ */
+struct spw_err {
+	int code; /* -errno, 0 while nothing failed */
+	char text[SPW_ERR_TEXT];
+};
+
+/*
+ * Record an error and return its code, so that `return spw_fail(err, -EINVAL, "...")` reads well.
+ * @err  may be NULL
+ * @code -errno
+ */
+int spw_fail(struct spw_err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Copy text from outside into a log-safe form: printable ASCII stays, everything else becomes \xNN.
+ * @out   receives at most `size` bytes with the terminator; long text ends in "..."
+ * Returns out.
+ */
+char *spw_text_escape(char *out, size_t size, const void *text, size_t len);
+
+#endif
