@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The public header of ike/: the IKEv2 engine without I/O. */
+#ifndef SPW_IKE_IKE_H
+#define SPW_IKE_IKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/spillway.h"
+
+/* Largest datagram taken or made, without the non-ESP marker. */
+#define IKE_DATAGRAM_MAX 16384
+
+/*
+ * One IKE message with its addresses. Ports in host order; port 4500 at the local end means that
+ * the datagram carries (received) or needs (sent) the non-ESP marker; `bytes` never holds it.
+ */
+struct ike_datagram {
+	struct spw_addr local;
+	struct spw_addr remote;
+	uint16_t local_port;
+	uint16_t remote_port;
+	const uint8_t *bytes;
+	size_t len;
+};
+
+/*
+ * What the engine asks of the world. Calls are made from inside ike_engine_*() on the same thread;
+ * none may call back into the engine. sa_* return 0 or -errno and have taken effect on return: the
+ * answer that promises an SA to the peer is sent after its installation.
+ */
+struct ike_ops {
+	void (*send)(void *ctx, const struct ike_datagram *d);
+	/* Fill with random bytes; a failure aborts the process of the caller, never zero bytes. */
+	void (*random)(void *ctx, void *buf, size_t len);
+	/* A fresh inbound ESP SPI for the tunnel, host order. */
+	int (*spi_alloc)(void *ctx, uint32_t tunnel, uint32_t *spi);
+	void (*spi_free)(void *ctx, uint32_t tunnel, uint32_t spi);
+	/* Install both directions; outbound = send on it at once. `sa` is wiped by the engine. */
+	int (*sa_install)(void *ctx, const struct spw_sa_desc *sa, bool outbound);
+	/* Send on this SA from now on. */
+	int (*sa_switch)(void *ctx, uint32_t spi_in);
+	/* parts: enum spw_dp_sa_part. */
+	int (*sa_delete)(void *ctx, uint32_t spi_in, uint32_t parts);
+	int (*sa_move)(void *ctx, uint32_t spi_in, const struct spw_addr *remote,
+		       uint16_t remote_port, uint16_t local_port);
+	/* CLOCK_MONOTONIC of the last valid inbound packet of the tunnel's SAs; 0 = never. */
+	uint64_t (*last_inbound)(void *ctx, uint32_t tunnel);
+	/* A tunnel went up or down. */
+	void (*tunnel_event)(void *ctx, const struct spw_ike_tunnel_event *ev);
+};
+
+struct ike_engine_config {
+	const struct ike_ops *ops; /* borrowed, outlives the engine */
+	void *ctx;
+	uint32_t encr_mask;	    /* ESP ciphers the data plane has, bit n: enum spw_encr n */
+	uint32_t half_open_cookies; /* ask for cookies above this many half-open SAs */
+	bool no_initial_contact;    /* an orphan of an earlier instance may still carry traffic */
+};
+
+struct ike_engine;
+
+/* Make an engine. 0 or -errno; free with ike_engine_free(). One thread owns it. */
+int ike_engine_new(struct ike_engine **e, const struct ike_engine_config *config, uint64_t now_ns)
+	__attribute__((warn_unused_result));
+/* Wipe and free everything; sends nothing. */
+void ike_engine_free(struct ike_engine *e);
+
+/*
+ * Add or replace a connection. Equal settings leave the running SAs untouched (only the generation
+ * moves); a change that matters deletes its SAs and dials again. `conn` is copied, its PSK into
+ * guarded memory; the caller wipes its own. 0, -EINVAL or -ENOMEM with a sentence, nothing changed.
+ */
+int ike_engine_conn_set(struct ike_engine *e, uint64_t now_ns, const struct spw_ike_conn *conn,
+			struct spw_err *err) __attribute__((warn_unused_result));
+/* Delete a connection: Delete to the peer, SAs removed. -ENOENT when unknown. */
+int ike_engine_conn_del(struct ike_engine *e, uint64_t now_ns, const char *name);
+/* Delete the connections of an older generation. */
+void ike_engine_conn_sweep(struct ike_engine *e, uint64_t now_ns, uint32_t generation);
+/* Close the IKE SA (or child SA) of a connection and dial again at once. -ENOENT when unknown. */
+int ike_engine_reset(struct ike_engine *e, uint64_t now_ns, const char *name, uint32_t what);
+/* Rekey now, make-before-break. -ENOENT unknown, -EAGAIN when not established or busy. */
+int ike_engine_rekey(struct ike_engine *e, uint64_t now_ns, const char *name, uint32_t what);
+/* Send Delete for everything and stop dialling (orderly shutdown). */
+void ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns);
+
+/* A datagram arrived. Any bytes are allowed. */
+void ike_engine_input(struct ike_engine *e, uint64_t now_ns, const struct ike_datagram *d);
+/* An event of the data plane about a child SA. */
+void ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_sa_event *ev);
+/*
+ * The data plane is another incarnation: every child SA is gone and none may be installed again.
+ * The engine makes all children anew on the IKE SAs that stand.
+ */
+void ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_mask);
+/* Run what is due. Returns when to call again (ns), UINT64_MAX for never. */
+uint64_t ike_engine_tick(struct ike_engine *e, uint64_t now_ns);
+/* When ike_engine_tick() is wanted next. */
+uint64_t ike_engine_wakeup(const struct ike_engine *e);
+
+/* Fill up to `max` status rows, one a connection; returns how many connections there are. */
+size_t ike_engine_status(const struct ike_engine *e, struct spw_ike_status *rows, size_t max);
+
+#endif
