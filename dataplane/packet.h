@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to dataplane/: a burst of packets and what the stages know about each. */
+#ifndef SPW_DATAPLANE_PACKET_H
+#define SPW_DATAPLANE_PACKET_H
+
+#include <rte_mbuf.h>
+#include <stdint.h>
+
+#include "lib/spillway.h"
+
+#define DP_BURST      64  /* received at once */
+#define DP_BURST_ROOM 192 /* a burst may grow: fragments, ICMP replies */
+
+enum dp_drop {
+#define DP_DROP(sym, name, meaning) DP_DROP_##sym,
+#include "dataplane/drop.def"
+	DP_DROP_COUNT,
+};
+
+/* Where a packet goes next; each stage handles its own and leaves the others alone. */
+enum dp_next {
+	DP_NEXT_OPEN,  /* ESP for us: open */
+	DP_NEXT_FIB,   /* look up the destination */
+	DP_NEXT_PATH,  /* leaf known: choose a path of the group */
+	DP_NEXT_SEAL,  /* tunnel known: fit, seal */
+	DP_NEXT_OUTER, /* sealed: look up the outer destination (FIB again) */
+	DP_NEXT_ADJ,   /* adjacency known: write the Ethernet header */
+	DP_NEXT_TX,    /* frame complete: send on port_out */
+};
+
+enum dp_pkt_flag {
+	DP_PKT_FROM_TWIN = 1u << 0, /* the gateway's own packet */
+	DP_PKT_CREATED = 1u << 1,   /* made here: fragment, ICMP error */
+	DP_PKT_DECRYPTED = 1u << 2, /* came out of a tunnel */
+	DP_PKT_UDP_ENCAP = 1u << 3, /* inbound ESP came in UDP */
+	DP_PKT_OUTER = 1u << 4,	    /* an ESP packet of ours */
+};
+
+/*
+ * Metadata in the mbuf's private area, 64 bytes, owned by the worker that holds the packet. While
+ * a stage runs, mbuf data starts at the IP header (the Ethernet header was cut off by parse and
+ * its room is headroom), `l2_len` of the mbuf is unused.
+ */
+struct dp_pkt {
+	uint16_t iface_in; /* interface id, 0 = made here */
+	uint16_t iface_out;
+	uint16_t port_out; /* DPDK port id */
+	uint8_t next;	   /* enum dp_next */
+	uint8_t flags;	   /* enum dp_pkt_flag */
+	uint32_t group;	   /* FIB leaf */
+	uint32_t path;
+	uint32_t tunnel; /* tunnel id: the one it goes into, or (DECRYPTED) came out of */
+	uint32_t flow_hash;
+	uint32_t sa;		 /* index of the SA in the SAD */
+	uint32_t spi;		 /* inbound ESP, host order */
+	uint32_t next_hop_v4;	 /* host order; adjacency's next hop */
+	uint8_t tier_role;	 /* enum spw_dp_tier_role */
+	uint8_t outer_tos;	 /* inbound ESP: TOS of the outer header, for ECN */
+	uint16_t outer_src_port; /* inbound UDP encapsulation, host order */
+	struct {
+		uint32_t src_v4; /* outer source, host order (IPv4) */
+	} outer;
+	uint64_t arrived_tsc;
+	uint8_t pad[8];
+};
+_Static_assert(sizeof(struct dp_pkt) == 64, "one cache line");
+
+static inline struct dp_pkt *
+dp_pkt(struct rte_mbuf *m)
+{
+	return (struct dp_pkt *)rte_mbuf_to_priv(m);
+}
+
+struct dp_burst {
+	uint16_t n;
+	struct rte_mbuf *pkt[DP_BURST_ROOM];
+};
+
+#endif

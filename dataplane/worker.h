@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to dataplane/: one worker thread's own state. Written by that worker alone. */
+#ifndef SPW_DATAPLANE_WORKER_H
+#define SPW_DATAPLANE_WORKER_H
+
+#include <rte_cycles.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "dataplane/packet.h"
+
+struct dp_sad;
+struct dp_tables; /* FIB, groups, paths, interfaces, neighbours: published, read by workers */
+
+/*
+ * Counters have one writer, the worker, and relaxed readers in the API thread; the cache lines are
+ * the worker's own.
+ */
+struct dp_worker_counters {
+	uint64_t rx, tx, mirrored, from_twin, created, dropped;
+	uint64_t drop[DP_DROP_COUNT];
+	uint64_t drop_last_tsc[DP_DROP_COUNT];
+	uint64_t busy_cycles, total_cycles, busy_packets;
+};
+
+struct dp_worker {
+	unsigned int index; /* 0.. */
+	unsigned int lcore;
+	uint64_t now_tsc; /* set once per burst */
+	struct dp_sad *sad;
+	struct dp_tables *tables;
+	struct rte_mempool *pool;
+	struct dp_worker_counters count;
+	void *crypto; /* the worker's cipher manager (dataplane/crypto) */
+	void *priv;   /* further state of the pipeline's own files */
+} __rte_cache_aligned;
+
+/* Drop a packet: count it under its reason and free it. Worker thread. */
+static inline void
+dp_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop reason)
+{
+	w->count.dropped++;
+	w->count.drop[reason]++;
+	w->count.drop_last_tsc[reason] = w->now_tsc;
+	rte_pktmbuf_free(m);
+}
+
+#endif
