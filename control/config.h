@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to control/: the running configuration as plain structures, made from the validated YANG
+ * tree and read by the runtime. Strings are bounded copies; no pointer into the tree.
+ */
+#ifndef SPW_CONTROL_CONFIG_H
+#define SPW_CONTROL_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/spillway.h"
+
+#define CTL_NAME  SPW_NAME_LEN
+#define CTL_PATH  256
+#define CTL_TEXT  128
+#define CTL_ADDRS 8
+#define CTL_LIST  64
+
+struct ctl_interface {
+	char name[CTL_NAME];
+	char description[CTL_TEXT];
+	char device[SPW_DP_DEVARGS]; /* DPDK device, empty for a sub-interface */
+	char parent[CTL_NAME];	     /* sub-interface: the interface that owns the port */
+	uint16_t vlan_outer, vlan_inner;
+	enum spw_dp_iface_role role;
+	bool enabled;
+	uint32_t mtu;
+	uint16_t mss_clamp;
+	unsigned int n_addresses;
+	struct spw_prefix address[CTL_ADDRS];
+};
+
+struct ctl_static_route {
+	struct spw_prefix prefix;
+	struct spw_addr next_hop;
+	uint32_t distance;
+};
+
+struct ctl_neighbor {
+	struct spw_addr address;
+	uint32_t remote_as;
+	char description[CTL_TEXT];
+	char password_file[CTL_PATH]; /* TCP MD5, empty = none */
+	uint32_t keepalive_s, hold_s;
+	bool bfd;
+	uint32_t bfd_transmit_ms, bfd_receive_ms, bfd_multiplier;
+	uint32_t local_preference; /* of routes learnt here */
+};
+
+struct ctl_bgp {
+	uint32_t local_as; /* 0 = BGP is off */
+	struct spw_addr router_id;
+	unsigned int n_announce;
+	struct spw_prefix announce[CTL_LIST];
+	unsigned int n_neighbors;
+	struct ctl_neighbor neighbor[CTL_LIST];
+};
+
+struct ctl_tunnel {
+	char name[CTL_NAME];
+	char description[CTL_TEXT];
+	bool enabled;
+	struct spw_addr local, remote;
+	struct spw_ike_id local_id, remote_id; /* type 0 = the address */
+	char psk_file[CTL_PATH];
+	enum spw_ike_mode mode;
+	unsigned int n_ike, n_esp;
+	struct spw_ike_proposal ike[SPW_IKE_PROPOSALS];
+	struct spw_ike_proposal esp[SPW_IKE_PROPOSALS];
+	uint32_t ike_lifetime_s;   /* soft; the peer may be earlier */
+	uint32_t child_lifetime_s; /* hard limits; soft is 90 % */
+	uint64_t child_lifetime_bytes, child_lifetime_packets;
+	uint32_t jitter_percent;
+	uint32_t dpd_delay_s, dpd_timeout_s;
+	uint32_t nat_keepalive_s;
+	bool force_encap;
+	uint32_t replay_window;
+	uint32_t mtu;
+	uint32_t mss_clamp;
+	bool dscp_copy;
+	unsigned int n_addresses; /* of its TUN twin; 0 = no twin */
+	struct spw_prefix address[CTL_ADDRS];
+	unsigned int n_local_selectors, n_remote_selectors; /* 0 = any */
+	struct spw_prefix local_selector[SPW_SA_SELECTORS], remote_selector[SPW_SA_SELECTORS];
+};
+
+struct ctl_vnet {
+	char name[CTL_NAME];
+	char description[CTL_TEXT];
+	unsigned int n_prefixes;
+	struct spw_prefix prefix[CTL_LIST];
+	unsigned int n_tunnels;
+	char tunnel[SPW_DP_TIER_PATHS][CTL_NAME];
+	uint32_t hold_off_ms;	    /* before leaving ExpressRoute, 0 = at once */
+	uint32_t wait_to_restore_s; /* before returning */
+};
+
+struct ctl_config {
+	char host_name[64];
+	unsigned int n_interfaces, n_statics, n_tunnels, n_vnets;
+	struct ctl_interface *interfaces;
+	struct ctl_static_route *statics;
+	struct ctl_tunnel *tunnels;
+	struct ctl_vnet *vnets;
+	struct ctl_bgp bgp;
+};
+
+#endif
