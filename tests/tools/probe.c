@@ -41,6 +41,7 @@ struct options {
 	uint64_t size; /* UDP payload bytes */
 	uint64_t duration_ms;
 	uint64_t drain_ms;
+	uint64_t start_ns; /* CLOCK_MONOTONIC of the first packet; 0: at once */
 	uint32_t flow;
 	const char *prefix;
 };
@@ -128,7 +129,8 @@ run_sender(void *arg)
 	const struct options *opt = tx->opt;
 	uint8_t packet[MAX_SIZE] = {0};
 	struct probe_wire *wire = (struct probe_wire *)packet;
-	uint64_t start_ns = tool_now_ns(), flushed_ns = start_ns, now_ns;
+	uint64_t start_ns = opt->start_ns ? opt->start_ns : tool_now_ns();
+	uint64_t flushed_ns = start_ns, now_ns;
 
 	wire->magic = htobe32(PROBE_MAGIC);
 	wire->flow = htobe32(opt->flow);
@@ -136,7 +138,7 @@ run_sender(void *arg)
 		sleep_until(start_ns + tx->sent * TOOL_NS_PER_S / opt->rate_pps);
 		send_one(tx, packet);
 		now_ns = tool_now_ns();
-		if (now_ns - flushed_ns > FLUSH_NS) {
+		if (now_ns > flushed_ns + FLUSH_NS) {
 			fflush(tx->log);
 			flushed_ns = now_ns;
 		}
@@ -277,7 +279,7 @@ static _Noreturn void
 usage(void)
 {
 	fputs("usage: probe --bind A:P --peer A:P --out PREFIX [--rate PPS] [--size BYTES]\n"
-	      "             [--duration-ms N] [--drain-ms N] [--flow N]\n",
+	      "             [--duration-ms N] [--drain-ms N] [--flow N] [--start-ns T]\n",
 	      stderr);
 	exit(2);
 }
@@ -292,6 +294,7 @@ parse_options(int argc, char **argv, struct options *opt)
 		{"size", required_argument, NULL, 's'},
 		{"duration-ms", required_argument, NULL, 'd'},
 		{"drain-ms", required_argument, NULL, 'w'},
+		{"start-ns", required_argument, NULL, 't'},
 		{"flow", required_argument, NULL, 'f'},
 		{"out", required_argument, NULL, 'o'},
 		{NULL, 0, NULL, 0},
@@ -313,6 +316,9 @@ parse_options(int argc, char **argv, struct options *opt)
 		case 'w': opt->drain_ms = tool_parse_number("--drain-ms", optarg, 0, 60000); break;
 		case 'f':
 			opt->flow = (uint32_t)tool_parse_number("--flow", optarg, 0, UINT32_MAX);
+			break;
+		case 't':
+			opt->start_ns = tool_parse_number("--start-ns", optarg, 1, UINT64_MAX);
 			break;
 		case 'o': opt->prefix = optarg; break;
 		default: usage();
