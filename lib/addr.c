@@ -76,7 +76,7 @@ char *
 spw_addr_format(const struct spw_addr *a, char out[SPW_ADDR_TEXT])
 {
 	if (spw_addr_len(a->family) == 0 || !inet_ntop(a->family, a->bytes, out, SPW_ADDR_TEXT))
-		strcpy(out, "-");
+		memcpy(out, "-", 2);
 	return out;
 }
 

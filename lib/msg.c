@@ -32,7 +32,7 @@ sockaddr_fill(struct sockaddr_un *sun, const char *path, struct spw_err *err)
 			err, -ENAMETOOLONG,
 			"socket path '%.80s' is longer than %zu bytes; use a shorter --run-dir",
 			path, sizeof(sun->sun_path) - 1);
-	strcpy(sun->sun_path, path);
+	memcpy(sun->sun_path, path, strlen(path) + 1);
 	return 0;
 }
 

@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""House rules that a program can check: who may include what, SPDX lines, forbidden calls.
+
+The project root is the only include path, so each #include shows the layer that it crosses. Prints
+one TAP line a rule.
+"""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+
+# folder: (own project folders it may include, system headers it may not include)
+DPDK, OPENSSL, YANG = r"rte_", r"openssl/", r"libyang/"
+EVENT, MNL, JANSSON, EDIT, MB = r"event2?/|event\.h", r"libmnl/", r"jansson", r"histedit|editline", r"intel-ipsec-mb"
+LAYERS = {
+    "lib": (["lib"], [DPDK, OPENSSL, YANG, EVENT, MNL, JANSSON, EDIT, MB]),
+    "dataplane": (["lib", "dataplane"], [OPENSSL, YANG, EVENT, MNL, JANSSON, EDIT]),
+    "ike/iked": (["lib", "ike", "ike/iked"], [DPDK, YANG, MNL, JANSSON, EDIT, MB]),
+    "ike": (["lib", "ike"], [DPDK, YANG, MNL, JANSSON, EDIT, MB, EVENT]),
+    "control/cli": (["lib", "control", "control/cli"], [DPDK, OPENSSL, MNL, MB]),
+    "control": (["lib", "control"], [DPDK, OPENSSL, EDIT, MB]),
+}
+FORBIDDEN = re.compile(r"(?<![A-Za-z0-9_.>])(system|popen|strcpy|strcat|sprintf|gets|alloca|vsprintf)\s*\(")
+
+
+def tracked(*endings):
+    out = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    return [f for f in out.split("\n") if f.endswith(endings) and os.path.exists(os.path.join(ROOT, f))]
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def layer_of(path):
+    folder = os.path.dirname(path)
+    while folder and folder not in LAYERS:
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def include_faults(path):
+    layer = layer_of(path)
+    if not layer:
+        return []
+    own, banned = LAYERS[layer]
+    faults = []
+    for kind, name in INCLUDE.findall(read(path)):
+        if kind == '"':
+            target = os.path.dirname(name)
+            inside = any(target == o or target.startswith(o + "/") for o in own)
+            if target.startswith("ike/iked") and not layer.startswith("ike/iked"):
+                inside = False
+            if target.startswith("control/cli") and layer != "control/cli":
+                inside = False
+            if not inside:
+                faults.append(f"{path}: includes \"{name}\", which {layer}/ may not")
+        elif any(re.match(b, name) for b in banned):
+            faults.append(f"{path}: includes <{name}>, which {layer}/ may not")
+    return faults
+
+
+def check_includes():
+    return [fault for path in tracked(".c", ".h") for fault in include_faults(path)]
+
+
+def check_spdx():
+    files = tracked(".c", ".h", ".def", ".py", ".sh", "meson.build", ".yang", "Makefile", ".service")
+    return [f"{p}: no SPDX line" for p in files if "SPDX-License-Identifier: BSD-3-Clause" not in read(p)[:400]]
+
+
+def strip_comments(text):
+    text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+    return re.sub(r"//[^\n]*", " ", text)
+
+
+def check_calls():
+    faults = []
+    for path in tracked(".c", ".h"):
+        if path.startswith(("tests/", "bench/")):
+            continue
+        for match in FORBIDDEN.finditer(strip_comments(read(path))):
+            faults.append(f"{path}: calls {match.group(1)}()")
+    return faults
+
+
+def check_product_names():
+    """Product code includes nothing from tests/ or bench/."""
+    return [f"{p}: includes a test header" for p in tracked(".c", ".h") if layer_of(p)
+            and re.search(r'#include "(tests|bench)/', read(p))]
+
+
+def main():
+    checks = [("includes_follow_the_layers", check_includes), ("every_file_has_its_spdx_line", check_spdx),
+              ("no_forbidden_calls", check_calls), ("product_includes_no_test_code", check_product_names)]
+    bad = 0
+    for number, (name, check) in enumerate(checks, 1):
+        faults = check()
+        print(f"{'not ok' if faults else 'ok'} {number} - {name}")
+        for fault in faults:
+            print(f"# {fault}")
+        bad += bool(faults)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
