@@ -56,6 +56,14 @@ class Standin:
         self.lab.frr.apply(FRR_CONF.format(site_prefix=SITE_PREFIX, **ADDRESSES))
         wait_until(self.vpn.is_up, 10, "the stand-in's tunnel")
 
+    def wait_active(self, wanted, timeout, interval=0.05):
+        wait_until(lambda: self.path() == wanted, timeout, "the stand-in on " + wanted, interval)
+
+    @staticmethod
+    def switches():
+        """A kernel keeps no log of its switches."""
+        return []
+
     def path(self):
         """The path that the kernel would take now: expressroute or tunnel."""
         out = self.lab.run("gw", "ip", "route", "get", ADDRESSES["vnet_host"]).stdout
