@@ -4,6 +4,7 @@
 #define SPW_DATAPLANE_PACKET_H
 
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/spillway.h"
@@ -34,6 +35,9 @@ enum dp_pkt_flag {
 	DP_PKT_DECRYPTED = 1u << 2, /* came out of a tunnel */
 	DP_PKT_UDP_ENCAP = 1u << 3, /* inbound ESP came in UDP */
 	DP_PKT_OUTER = 1u << 4,	    /* an ESP packet of ours */
+	/* Set with a tunnel chosen while an ExpressRoute path of the group was up; seal counts it
+	 * as a violation unless the packet is the gateway's own. */
+	DP_PKT_ER_STOOD = 1u << 5,
 };
 
 /*
@@ -61,7 +65,8 @@ struct dp_pkt {
 		uint32_t src_v4; /* outer source, host order (IPv4) */
 	} outer;
 	uint64_t arrived_tsc;
-	uint8_t pad[8];
+	uint16_t twin; /* mirrored: interface whose twin gets it */
+	uint8_t pad[6];
 };
 _Static_assert(sizeof(struct dp_pkt) == 64, "one cache line");
 
@@ -75,5 +80,15 @@ struct dp_burst {
 	uint16_t n;
 	struct rte_mbuf *pkt[DP_BURST_ROOM];
 };
+
+/* Append a packet made by a stage; false when the burst is full (the caller drops it). */
+static inline bool
+dp_burst_add(struct dp_burst *b, struct rte_mbuf *m)
+{
+	if (b->n >= DP_BURST_ROOM)
+		return false;
+	b->pkt[b->n++] = m;
+	return true;
+}
 
 #endif

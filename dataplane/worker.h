@@ -25,6 +25,11 @@ struct dp_worker_counters {
 	uint64_t busy_cycles, total_cycles, busy_packets;
 };
 
+/* Of one interface on one worker; indexed by interface id. */
+struct dp_iface_counters {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, mirrored, from_twin, drops;
+};
+
 struct dp_worker {
 	unsigned int index; /* 0.. */
 	unsigned int lcore;
@@ -33,6 +38,7 @@ struct dp_worker {
 	struct dp_tables *tables;
 	struct rte_mempool *pool;
 	struct dp_worker_counters count;
+	struct dp_iface_counters *iface; /* 65536 of them, NULL in unit tests */
 	void *crypto; /* the worker's cipher manager (dataplane/crypto) */
 	void *priv;   /* further state of the pipeline's own files */
 } __rte_cache_aligned;
@@ -44,6 +50,8 @@ dp_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop reason)
 	w->count.dropped++;
 	w->count.drop[reason]++;
 	w->count.drop_last_tsc[reason] = w->now_tsc;
+	if (w->iface)
+		w->iface[dp_pkt(m)->iface_in].drops++;
 	rte_pktmbuf_free(m);
 }
 

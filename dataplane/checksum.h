@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to dataplane/: the Internet checksum (RFC 1071) and its incremental form (RFC 1624). */
+#ifndef SPW_DATAPLANE_CHECKSUM_H
+#define SPW_DATAPLANE_CHECKSUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One's complement sum of `len` bytes in network order, added to `sum`; not folded. */
+static inline uint32_t
+dp_csum_add(uint32_t sum, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+
+	for (; len > 1; len -= 2, p += 2)
+		sum += (uint32_t)p[0] << 8 | p[1];
+	if (len)
+		sum += (uint32_t)p[0] << 8;
+	return sum;
+}
+
+/* Fold a sum and complement it: the checksum field's value in host order. */
+static inline uint16_t
+dp_csum_finish(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/*
+ * The checksum after a 16-bit word of the covered bytes changed from `old` to `new`; all in one
+ * byte order (RFC 1624, equation 3).
+ */
+static inline uint16_t
+dp_csum_update(uint16_t csum, uint16_t old, uint16_t new)
+{
+	uint32_t sum = (uint16_t)~csum + (uint32_t)(uint16_t)~old + new;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~((sum & 0xffff) + (sum >> 16));
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to dataplane/: the published objects that workers read. Writers are the API thread's
+ * (link state also: the EAL's interrupt thread); an object never changes once it is published
+ * except for the fields marked atomic; a replaced one is freed after all workers were quiescent.
+ */
+#ifndef SPW_DATAPLANE_TABLES_H
+#define SPW_DATAPLANE_TABLES_H
+
+#include <rte_config.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/spillway.h"
+
+#define DP_PORTS_MAX   64
+#define DP_IFACES_MAX  65536
+#define DP_TUNNELS_MAX 65536
+#define DP_GROUPS_MAX  1048576
+#define DP_NO_IFACE    0 /* interface ids start at 1 */
+
+struct dp_fib;
+struct dp_group;
+struct dp_neighs;
+struct dp_path_bits;
+struct rte_rcu_qsbr;
+
+/* Which sub-interface a pair of tags belongs to: sorted by key = outer << 16 | inner. */
+struct dp_vlan_map {
+	uint32_t n;
+	struct dp_vlan_entry {
+		uint32_t key;
+		uint16_t iface;
+	} entry[];
+};
+
+struct dp_port {
+	struct spw_dp_port conf;
+	uint16_t dpdk_id;
+	uint16_t n_rxq, n_txq;
+	bool rx_csum; /* the device checks IPv4 header checksums */
+	uint8_t mac[6];
+	uint8_t tx_shared; /* fewer transmit queues than workers: queue 0 under tx_lock */
+	atomic_flag tx_lock;
+	_Atomic uint8_t link_up; /* what workers go by: driver and kernel both say up */
+	_Atomic uint8_t link_driver;
+	_Atomic uint8_t link_kernel;
+	_Atomic(struct dp_vlan_map *) vlans;
+};
+
+struct dp_iface {
+	struct spw_dp_iface conf;
+	struct dp_port *port; /* NULL for tunnels */
+	uint8_t mac[6];
+	bool twin;	  /* the kernel has a twin of it */
+	uint32_t addr_v4; /* its first IPv4 address, host order; 0 = none */
+};
+
+/* Set of the gateway's own IPv4 addresses: open addressing, `mask` + 1 slots, iface 0 = free. */
+struct dp_local {
+	uint32_t mask;
+	uint32_t any_v4; /* some address of ours, LAN side first; 0 = none */
+	struct dp_local_entry {
+		uint32_t addr;
+		uint16_t iface;
+	} slot[];
+};
+
+struct dp_path {
+	struct spw_dp_path conf;
+	uint32_t next_hop_v4; /* host order */
+};
+
+struct dp_tables {
+	struct rte_rcu_qsbr *qsbr;
+	struct dp_fib *fib;
+	struct dp_neighs *neighs;
+	struct dp_path_bits *bits;
+	_Atomic(struct dp_local *) local;
+	_Atomic(struct dp_port *) port[RTE_MAX_ETHPORTS]; /* by DPDK port id */
+	_Atomic(struct dp_path *) path[SPW_DP_PATHS_MAX];
+	_Atomic(struct dp_iface *) iface[DP_IFACES_MAX];
+	_Atomic uint16_t tunnel_iface[DP_TUNNELS_MAX]; /* interface of a tunnel, 0 = none */
+	_Atomic uint32_t tunnel_outer[DP_TUNNELS_MAX]; /* path id + 1 of the outer packets, 0 = FIB
+							*/
+	_Atomic(struct dp_group *) group[DP_GROUPS_MAX];
+};
+
+/* Reserve and zero the tables (pages are touched when used); NULL when memory is short. */
+struct dp_tables *dp_tables_new(void);
+/* Free the tables alone, not the objects in them. */
+void dp_tables_free(struct dp_tables *t);
+
+/* Workers and API thread: the object with this id, NULL when there is none. */
+static inline const struct dp_iface *
+dp_iface_get(const struct dp_tables *t, uint16_t id)
+{
+	return atomic_load_explicit(&t->iface[id], memory_order_acquire);
+}
+
+static inline const struct dp_path *
+dp_path_get(const struct dp_tables *t, uint32_t id)
+{
+	return atomic_load_explicit(&t->path[id], memory_order_acquire);
+}
+
+static inline const struct dp_group *
+dp_group_get(const struct dp_tables *t, uint32_t id)
+{
+	return id < DP_GROUPS_MAX ? atomic_load_explicit(&t->group[id], memory_order_acquire)
+				  : NULL;
+}
+
+/* IP bytes that fit through an interface; 65535 when it is gone (the later stage drops). */
+static inline uint32_t
+dp_iface_mtu(const struct dp_tables *t, uint16_t id)
+{
+	const struct dp_iface *i = dp_iface_get(t, id);
+
+	return i ? i->conf.mtu : 65535;
+}
+
+/* Interface that owns this IPv4 address (host order); DP_NO_IFACE when it is not ours. */
+static inline uint16_t
+dp_local_find(const struct dp_local *l, uint32_t addr)
+{
+	if (!l)
+		return DP_NO_IFACE;
+	for (uint32_t i = (addr * 0x9e3779b1u) >> 8;; i++) {
+		const struct dp_local_entry *e = &l->slot[i & l->mask];
+
+		if (e->iface == DP_NO_IFACE || e->addr == addr)
+			return e->iface;
+	}
+}
+
+/*
+ * Build a set of addresses for dp_local_find(); any order, doubles keep the first. NULL when
+ * memory is short. The caller publishes it and frees the old one after grace.
+ */
+struct dp_local *dp_local_new(const struct dp_local_entry *entries, uint32_t n, uint32_t any_v4);
+
+/* Interface of a port for these tags (0 = none); DP_NO_IFACE when there is none. */
+uint16_t dp_vlan_find(const struct dp_vlan_map *map, uint16_t outer, uint16_t inner);
+/* Build a map from unsorted entries; NULL when memory is short. */
+struct dp_vlan_map *dp_vlan_map_new(const struct dp_vlan_entry *entries, uint32_t n);
+
+#endif
