@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Diffie-Hellman of IKE: MODP groups 2 (RFC 2409), 14 (RFC 3526), 24 (RFC 5114) and ECP groups 19
+ * and 20 (RFC 5903), over EVP_PKEY.
+ *
+ * Invariants: every length on the wire and of a secret is the group's, never the number's:
+ * values are left-padded (RFC 7296 2.14, RFC 5903 7), because a lost leading zero breaks one
+ * exchange in 256. A peer's value is checked as RFC 6989 asks before our private key touches it:
+ * MODP 1 < y < p-1, and y^q = 1 where the group has a small prime-order subgroup; ECP
+ * coordinates in range, on the curve. A private key serves one exchange and is freed (and
+ * wiped, by OpenSSL) by it, whatever its outcome.
+ *
+ * Group 2 has no name in OpenSSL, so its prime and generator are given; the others go by name.
+ * Memory: the private value lives in OpenSSL's secure heap once ike_crypto_self_test() has set
+ * it aside; the shared secret is derived straight into guarded memory. One thread per object.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/obj_mac.h>
+#include <openssl/param_build.h>
+
+#include "ike/crypto_priv.h"
+
+#define PUBLIC_MAX	   256
+#define POINT_UNCOMPRESSED 4
+
+struct ike_dh {
+	enum spw_group group;
+	EVP_PKEY *key; /* NULL once used */
+	uint8_t public[PUBLIC_MAX];
+};
+
+static const struct dh_kind {
+	const char *type;
+	const char *name; /* NULL: prime and generator of group 2 */
+	int curve;	  /* NID, 0 for MODP */
+} kinds[SPW_GROUP_COUNT] = {
+	[SPW_GROUP_MODP1024] = {"DH", NULL, 0},
+	[SPW_GROUP_MODP2048] = {"DH", "modp_2048", 0},
+	[SPW_GROUP_ECP256] = {"EC", "P-256", NID_X9_62_prime256v1},
+	[SPW_GROUP_ECP384] = {"EC", "P-384", NID_secp384r1},
+	[SPW_GROUP_MODP2048S256] = {"DH", "dh_2048_256", 0},
+};
+
+static bool
+push_group(OSSL_PARAM_BLD *bld, const struct dh_kind *kind, BIGNUM **p, BIGNUM **g)
+{
+	if (kind->name)
+		return OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, kind->name,
+						       0) == 1;
+	*p = BN_get_rfc2409_prime_1024(NULL);
+	*g = BN_new();
+	return *p && *g && BN_set_word(*g, 2) == 1 &&
+	       OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_P, *p) == 1 &&
+	       OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_G, *g) == 1;
+}
+
+/* A public value in wire form; `point` is x|y with the byte that says so in front. */
+static bool
+push_public(OSSL_PARAM_BLD *bld, const struct dh_kind *kind, const BIGNUM *y, const uint8_t *point,
+	    size_t point_len)
+{
+	if (kind->curve)
+		return OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point,
+							point_len) == 1;
+	return OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_PUB_KEY, y) == 1;
+}
+
+/* Group parameters, with a public value (wire form) and a private one when given. NULL: refused. */
+static EVP_PKEY *
+pkey_make(enum spw_group group, const uint8_t *public, const BIGNUM *priv)
+{
+	const struct dh_kind *kind = &kinds[group];
+	size_t len = spw_group_info(group)->public_len;
+	uint8_t point[1 + PUBLIC_MAX] = {POINT_UNCOMPRESSED};
+	int selection = priv	 ? EVP_PKEY_KEYPAIR
+			: public ? EVP_PKEY_PUBLIC_KEY
+				 : EVP_PKEY_KEY_PARAMETERS;
+	BIGNUM *p = NULL, *g = NULL, *y = public ? BN_bin2bn(public, (int)len, NULL) : NULL;
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, kind->type, NULL);
+	OSSL_PARAM *params = NULL;
+	EVP_PKEY *key = NULL;
+
+	if (public)
+		memcpy(point + 1, public, len);
+	if (bld && ctx && push_group(bld, kind, &p, &g) &&
+	    (!public || (y && push_public(bld, kind, y, point, len + 1))) &&
+	    (!priv || OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_PRIV_KEY, priv) == 1))
+		params = OSSL_PARAM_BLD_to_param(bld);
+	if (!params || EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, selection, params) != 1) {
+		key = NULL;
+		ERR_clear_error();
+	}
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(bld);
+	EVP_PKEY_CTX_free(ctx);
+	BN_free(p);
+	BN_free(g);
+	BN_free(y);
+	return key;
+}
+
+static bool
+public_read_modp(EVP_PKEY *key, uint8_t *out, size_t len)
+{
+	BIGNUM *y = NULL;
+	bool ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PUB_KEY, &y) == 1 &&
+		  BN_bn2binpad(y, out, (int)len) == (int)len;
+
+	BN_free(y);
+	return ok;
+}
+
+static bool
+public_read_ecp(EVP_PKEY *key, uint8_t *out, size_t len)
+{
+	uint8_t point[1 + PUBLIC_MAX];
+	size_t got = 0;
+
+	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point),
+					    &got) != 1 ||
+	    got != len + 1 || point[0] != POINT_UNCOMPRESSED)
+		return false;
+	memcpy(out, point + 1, len);
+	return true;
+}
+
+/* Takes the key, also on failure. */
+static int
+dh_wrap(struct ike_dh **out, enum spw_group group, EVP_PKEY *key)
+{
+	size_t len = spw_group_info(group)->public_len;
+	struct ike_dh *dh = key ? calloc(1, sizeof(*dh)) : NULL;
+
+	if (dh && len <= sizeof(dh->public) &&
+	    (kinds[group].curve ? public_read_ecp(key, dh->public, len)
+				: public_read_modp(key, dh->public, len))) {
+		dh->group = group;
+		dh->key = key;
+		*out = dh;
+		return 0;
+	}
+	free(dh);
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+	return -EIO;
+}
+
+int
+ike_dh_new(struct ike_dh **dh, enum spw_group group)
+{
+	EVP_PKEY *params, *key = NULL;
+	EVP_PKEY_CTX *ctx;
+
+	if (group <= SPW_GROUP_NONE || group >= SPW_GROUP_COUNT || !kinds[group].type)
+		return -ENOTSUP;
+	params = pkey_make(group, NULL, NULL);
+	ctx = params ? EVP_PKEY_CTX_new_from_pkey(NULL, params, NULL) : NULL;
+	if (!ctx || EVP_PKEY_keygen_init(ctx) != 1 || EVP_PKEY_generate(ctx, &key) != 1) {
+		key = NULL;
+		ERR_clear_error();
+	}
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(params);
+	return dh_wrap(dh, group, key);
+}
+
+static bool
+power_ecp(int curve, const BIGNUM *priv, uint8_t *out, size_t len, BN_CTX *bn)
+{
+	EC_GROUP *group = EC_GROUP_new_by_curve_name(curve);
+	EC_POINT *point = group ? EC_POINT_new(group) : NULL;
+	uint8_t wire[1 + PUBLIC_MAX];
+	bool ok = point && EC_POINT_mul(group, point, priv, NULL, NULL, bn) == 1 &&
+		  EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, wire,
+				     sizeof(wire), bn) == len + 1;
+
+	if (ok)
+		memcpy(out, wire + 1, len);
+	EC_POINT_free(point);
+	EC_GROUP_free(group);
+	return ok;
+}
+
+static bool
+power_modp(enum spw_group group, const BIGNUM *priv, uint8_t *out, size_t len, BN_CTX *bn)
+{
+	EVP_PKEY *params = pkey_make(group, NULL, NULL);
+	BIGNUM *p = NULL, *g = NULL, *y = BN_new();
+	bool ok = params && y && EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_P, &p) == 1 &&
+		  EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_G, &g) == 1 &&
+		  BN_mod_exp(y, g, priv, p, bn) == 1 && BN_bn2binpad(y, out, (int)len) == (int)len;
+
+	BN_free(p);
+	BN_free(g);
+	BN_free(y);
+	EVP_PKEY_free(params);
+	return ok;
+}
+
+int
+ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, size_t len)
+{
+	BN_CTX *bn = BN_CTX_new();
+	BIGNUM *x = BN_bin2bn(priv, (int)len, NULL);
+	size_t public_len = spw_group_info(group)->public_len;
+	uint8_t public[PUBLIC_MAX];
+	EVP_PKEY *key = NULL;
+
+	if (bn && x &&
+	    (kinds[group].curve ? power_ecp(kinds[group].curve, x, public, public_len, bn)
+				: power_modp(group, x, public, public_len, bn)))
+		key = pkey_make(group, public, x);
+	BN_clear_free(x);
+	BN_CTX_free(bn);
+	return dh_wrap(dh, group, key);
+}
+
+void
+ike_dh_free(struct ike_dh *dh)
+{
+	if (!dh)
+		return;
+	EVP_PKEY_free(dh->key);
+	free(dh);
+}
+
+enum spw_group
+ike_dh_group(const struct ike_dh *dh)
+{
+	return dh->group;
+}
+
+const uint8_t *
+ike_dh_public(const struct ike_dh *dh)
+{
+	return dh->public;
+}
+
+/* 1 < y < p-1 (RFC 6989 2.1). */
+static bool
+modp_in_range(const BIGNUM *y, const BIGNUM *p)
+{
+	BIGNUM *top = BN_dup(p);
+	bool ok = top && BN_sub_word(top, 1) == 1 && BN_cmp(y, BN_value_one()) > 0 &&
+		  BN_cmp(y, top) < 0;
+
+	BN_free(top);
+	return ok;
+}
+
+/* y^q = 1 mod p (RFC 6989 2.2). */
+static bool
+modp_in_subgroup(const BIGNUM *y, const BIGNUM *q, const BIGNUM *p)
+{
+	BN_CTX *bn = BN_CTX_new();
+	BIGNUM *r = BN_new();
+	bool ok = bn && r && BN_mod_exp(r, y, q, p, bn) == 1 && BN_is_one(r);
+
+	BN_free(r);
+	BN_CTX_free(bn);
+	return ok;
+}
+
+/* A safe prime has q = (p-1)/2 and no small subgroup worth a check beyond the range. */
+static bool
+modp_peer_ok(EVP_PKEY *ours, const uint8_t *peer, size_t len)
+{
+	BIGNUM *p = NULL, *q = NULL, *y = BN_bin2bn(peer, (int)len, NULL);
+	bool ok = y && EVP_PKEY_get_bn_param(ours, OSSL_PKEY_PARAM_FFC_P, &p) == 1 &&
+		  modp_in_range(y, p);
+
+	if (ok && EVP_PKEY_get_bn_param(ours, OSSL_PKEY_PARAM_FFC_Q, &q) == 1 &&
+	    BN_num_bits(q) < BN_num_bits(p) - 1)
+		ok = modp_in_subgroup(y, q, p);
+	BN_free(p);
+	BN_free(q);
+	BN_free(y);
+	return ok;
+}
+
+/*
+ * MODP must be told to pad; ECP always gives the whole x. OpenSSL checks the peer's key once
+ * more when it is set (for ECP: coordinates below p, on the curve, not infinity).
+ */
+static bool
+derive(EVP_PKEY *ours, EVP_PKEY *theirs, bool pad, struct spw_secret *out)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, ours, NULL);
+	unsigned int one = 1;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_uint(OSSL_EXCHANGE_PARAM_PAD, &one),
+		OSSL_PARAM_construct_end(),
+	};
+	size_t len = out->len;
+	bool ok = ctx && EVP_PKEY_derive_init_ex(ctx, pad ? params : NULL) == 1 &&
+		  EVP_PKEY_derive_set_peer(ctx, theirs) == 1 &&
+		  EVP_PKEY_derive(ctx, out->bytes, &len) == 1 && len == out->len;
+
+	EVP_PKEY_CTX_free(ctx);
+	return ok;
+}
+
+static int
+shared_make(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secret *out)
+{
+	const struct spw_group_info *info = spw_group_info(dh->group);
+	bool modp = kinds[dh->group].curve == 0;
+	struct spw_secret made = {0};
+	EVP_PKEY *theirs;
+	int rc;
+
+	if (!dh->key || len != info->public_len || (modp && !modp_peer_ok(dh->key, peer, len)))
+		return -EINVAL;
+	theirs = pkey_make(dh->group, peer, NULL);
+	if (!theirs)
+		return -EINVAL;
+	rc = spw_secret_alloc(&made, info->secret_len);
+	if (rc == 0 && !derive(dh->key, theirs, modp, &made))
+		rc = -EINVAL;
+	EVP_PKEY_free(theirs);
+	if (rc == 0)
+		spw_secret_move(out, &made);
+	else
+		spw_secret_free(&made);
+	return rc;
+}
+
+int
+ike_dh_shared(struct ike_dh *dh, const void *peer, size_t len, struct spw_secret *out)
+{
+	int rc = shared_make(dh, peer, len, out);
+
+	EVP_PKEY_free(dh->key);
+	dh->key = NULL;
+	if (rc != 0)
+		ERR_clear_error();
+	return rc;
+}

@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * IKE's cryptography against public vectors and against plain big-number arithmetic: lengths that
+ * never depend on the value, peers' values that must be refused, seals that must not open.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/obj_mac.h>
+#include <sodium.h>
+
+#include "ike/crypto_priv.h"
+
+#define FORCED_CASES 40
+#define PUBLIC_MAX   256
+
+static size_t
+unhex(uint8_t *out, size_t size, const char *hex)
+{
+	size_t len = 0;
+
+	assert_int_equal(sodium_hex2bin(out, size, hex, strlen(hex), " ", &len, NULL), 0);
+	return len;
+}
+
+static void
+assert_hex(const void *bytes, size_t len, const char *hex)
+{
+	uint8_t want[512];
+
+	assert_int_equal(unhex(want, sizeof(want), hex), len);
+	assert_memory_equal(bytes, want, len);
+}
+
+static void
+self_test_passes(void **state)
+{
+	struct spw_err err = {0};
+
+	assert_int_equal(ike_crypto_self_test(&err), 0);
+	assert_int_equal(ike_crypto_self_test(&err), 0);
+}
+
+static void
+self_test_refuses_wrong_answers(void **state)
+{
+	struct ike_kat_mac mac = {"4a656665",
+				  "7768617420646f2079612077616e7420666f72206e6f7468696e673f",
+				  "effcdf6ae5eb2fa2d27416d5f184df9c259a7c78"};
+	struct ike_kat_dh dh = {"05", "06", "00", "00"};
+	struct ike_kat_cipher gcm = {.key = "feffe9928665731c6d6a8f9467308308cafebabe",
+				     .iv = "facedbaddecaf888",
+				     .aad = "feedface",
+				     .plain = "d931",
+				     .sealed = "428300000000000000000000000000000000"};
+	struct ike_kat_mac none = {0};
+
+	assert_int_equal(ike_kat_prf(SPW_PRF_HMAC_SHA1, &mac), -EIO);
+	assert_int_equal(ike_kat_prf(SPW_PRF_HMAC_SHA1, &none), -EIO);
+	assert_int_equal(ike_kat_cipher(SPW_ENCR_AES128_GCM, &gcm), -EIO);
+	for (int g = 1; g < SPW_GROUP_COUNT; g++)
+		assert_int_equal(ike_kat_dh((enum spw_group)g, &dh), -EIO);
+	mac.mac = "effcdf6ae5eb2fa2d27416d4f184df9c259a7c79"; /* differs inside the ICV */
+	assert_int_equal(ike_kat_integ(SPW_INTEG_HMAC_SHA1_96, &mac), -EIO);
+}
+
+/* RFC 2202 3, RFC 4231 4: cases 1, 3 and 6 (a key longer than the block). */
+static void
+prf_matches_rfc_vectors(void **state)
+{
+	static const struct {
+		enum spw_prf prf;
+		uint8_t key_byte;
+		size_t key_len;
+		const char *data;
+		uint8_t data_byte;
+		size_t data_len;
+		const char *mac;
+	} t[] = {
+		{SPW_PRF_HMAC_SHA1, 0x0b, 20, "Hi There", 0, 8,
+		 "b617318655057264e28bc0b6fb378c8ef146be00"},
+		{SPW_PRF_HMAC_SHA1, 0xaa, 20, NULL, 0xdd, 50,
+		 "125d7342b9ac11cd91a39af48aa17b4f63f175d3"},
+		{SPW_PRF_HMAC_SHA1, 0xaa, 80,
+		 "Test Using Larger Than Block-Size Key - Hash Key First", 0, 54,
+		 "aa4ae5e15272d00e95705637ce8a3b55ed402112"},
+		{SPW_PRF_HMAC_SHA256, 0x0b, 20, "Hi There", 0, 8,
+		 "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+		{SPW_PRF_HMAC_SHA256, 0xaa, 20, NULL, 0xdd, 50,
+		 "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
+		{SPW_PRF_HMAC_SHA384, 0x0b, 20, "Hi There", 0, 8,
+		 "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59c"
+		 "faea9ea9076ede7f4af152e8b2fa9cb6"},
+		{SPW_PRF_HMAC_SHA384, 0xaa, 20, NULL, 0xdd, 50,
+		 "88062608d3e6ad8a0aa2ace014c8a86f0aa635d947ac9febe83ef4e55966144b"
+		 "2a5ab39dc13814b94e3ab6e101a34f27"},
+	};
+	uint8_t key[80], data[64], out[64];
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		memset(key, t[i].key_byte, sizeof(key));
+		memset(data, t[i].data_byte, sizeof(data));
+		if (t[i].data)
+			memcpy(data, t[i].data, t[i].data_len);
+		struct ike_chunk c[] = {{data, 1}, {data + 1, t[i].data_len - 1}};
+
+		assert_int_equal(ike_prf(t[i].prf, key, t[i].key_len, c, 2, out), 0);
+		assert_hex(out, spw_prf_info(t[i].prf)->len, t[i].mac);
+	}
+}
+
+/* T1 = prf(K, S|1), T2 = prf(K, T1|S|2), ... taken literally. */
+static void
+prf_plus_is_chained_prf(void **state)
+{
+	uint8_t key_bytes[7] = "key-key", t[64], whole[3 * 64];
+	struct spw_secret key = {key_bytes, sizeof(key_bytes)}, out = {0};
+	struct ike_chunk seed[] = {{"se", 2}, {"ed", 2}};
+
+	for (int p = 1; p < SPW_PRF_COUNT; p++) {
+		size_t block = spw_prf_info((enum spw_prf)p)->len, want = 2 * block + 5;
+
+		for (uint8_t i = 1; i <= 3; i++) {
+			struct ike_chunk c[] = {{t, i == 1 ? 0 : block}, {"seed", 4}, {&i, 1}};
+
+			assert_int_equal(ike_prf((enum spw_prf)p, key.bytes, key.len, c, 3, t), 0);
+			memcpy(whole + (i - 1) * block, t, block);
+		}
+		assert_int_equal(ike_prf_plus((enum spw_prf)p, &key, seed, 2, want, &out), 0);
+		assert_int_equal(out.len, want);
+		assert_memory_equal(out.bytes, whole, want);
+		spw_secret_free(&out);
+	}
+}
+
+static void
+prf_plus_refuses_more_than_255_blocks(void **state)
+{
+	uint8_t key_bytes[4] = "key", big[1025] = {0};
+	struct spw_secret key = {key_bytes, sizeof(key_bytes)}, out = {0};
+	struct ike_chunk c = {big, 1024}, too_big = {big, 1025};
+
+	assert_int_equal(ike_prf_plus(SPW_PRF_HMAC_SHA256, &key, &c, 1, 255 * 32, &out), 0);
+	assert_int_equal(out.len, 255 * 32);
+	spw_secret_free(&out);
+	assert_int_equal(ike_prf_plus(SPW_PRF_HMAC_SHA256, &key, &c, 1, 255 * 32 + 1, &out),
+			 -EINVAL);
+	assert_int_equal(ike_prf_plus(SPW_PRF_HMAC_SHA256, &key, &c, 1, 0, &out), -EINVAL);
+	assert_int_equal(ike_prf_plus(SPW_PRF_HMAC_SHA256, &key, &too_big, 1, 32, &out), -EINVAL);
+	assert_null(out.bytes);
+}
+
+static void
+sha1_matches_vector(void **state)
+{
+	struct ike_chunk c[] = {{"a", 1}, {NULL, 0}, {"bc", 2}};
+	uint8_t out[20];
+
+	assert_int_equal(ike_sha1(c, 3, out), 0);
+	assert_hex(out, 20, "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
+/* RFC 5903 8.1 and 8.2, RFC 5114 A.3, whole values. */
+static const struct {
+	enum spw_group group;
+	const char *priv, *public, *peer, *shared;
+} dh_rfc[] = {
+	{SPW_GROUP_ECP256, "C88F01F510D9AC3F70A292DAA2316DE544E9AAB8AFE84049C62A9C57862D1433",
+	 "DAD0B65394221CF9B051E1FECA5787D098DFE637FC90B9EF945D0C3772581180"
+	 "5271A0461CDB8252D61F1C456FA3E59AB1F45B33ACCF5F58389E0577B8990BB3",
+	 "D12DFB5289C8D4F81208B70270398C342296970A0BCCB74C736FC7554494BF63"
+	 "56FBF3CA366CC23E8157854C13C58D6AAC23F046ADA30F8353E74F33039872AB",
+	 "D6840F6B42F6EDAFD13116E0E12565202FEF8E9ECE7DCE03812464D04B9442DE"},
+	{SPW_GROUP_ECP384,
+	 "099F3C7034D4A2C699884D73A375A67F7624EF7C6B3C0F160647B67414DCE655E35B538041E649EE"
+	 "3FAEF896783AB194",
+	 "667842D7D180AC2CDE6F74F37551F55755C7645C20EF73E31634FE72B4C55EE6DE3AC808ACB4BDB4"
+	 "C88732AEE95F41AA9482ED1FC0EEB9CAFC4984625CCFC23F65032149E0E144ADA024181535A0F38E"
+	 "EB9FCFF3C2C947DAE69B4C634573A81C",
+	 "E558DBEF53EECDE3D3FCCFC1AEA08A89A987475D12FD950D83CFA41732BC509D0D1AC43A0336DEF9"
+	 "6FDA41D0774A3571DCFBEC7AACF3196472169E838430367F66EEBE3C6E70C416DD5F0C68759DD1FF"
+	 "F83FA40142209DFF5EAAD96DB9E6386C",
+	 "11187331C279962D93D604243FD592CB9D0A926F422E47187521287E7156C5C4D603135569B9E9D0"
+	 "9CF5D4A270F59746"},
+	{SPW_GROUP_MODP2048S256, "0881382CDB87660C6DC13E614938D5B9C8B2F248581CC5E31B35454397FCE50E",
+	 "2E9380C8323AF97545BC4941DEB0EC3742C62FE0ECE824A6ABDBE66C59BEE0242911BFB967235CEB"
+	 "A35AE13E4EC752BE630B92DC4BDE2847A9C62CB8152745421FB7EB60A63C0FE9159FCCE726CE7CD8"
+	 "523D7450667EF840E4919121EB5F01C8C9B0D3D648A93BFB75689E8244AC134AF544711CE79A02DC"
+	 "C34226684780DDDCB498594106C37F5BC79856487AF5AB022A2E5E42F09897C1A85A11EA0212AF04"
+	 "D9B4CEBC937C3C1A3E15A8A0342E337615C84E7FE3B8B9B87FB1E73A15AF12A30D746E06DFC34F29"
+	 "0D797CE51AA13AA785BF6658AFF5E4B093003CBEAF665B3C2E113A3A4E905269341DC0711426685F"
+	 "4EF37E868A8126FF3F2279B57CA67E29",
+	 "575F0351BD2B1B817448BDF87A6C362C1E289D3903A30B9832C5741FA250363E7ACBC7F77F3DACBC"
+	 "1F131ADD8E03367EFF8FBBB3E1C5784424809B25AFE4D2262A1A6FD2FAB64105CA30A674E07F7809"
+	 "852088632FC049233791AD4EDD083A978B883EE618BC5E0DD047415F2D95E683CF14826B5FBE10D3"
+	 "CE41C6C120C78AB20008C698BF7F0BCAB9D7F407BED0F43AFB2970F57F8D12043963E66DDD320D59"
+	 "9AD9936C8F44137C08B180EC5E985CEBE186F3D549677E80607331EE17AF3380A725B0782317D7DD"
+	 "43F59D7AF9568A9BB63A84D365F92244ED120988219302F42924C7CA90B89D24F71B0AB697823D7D"
+	 "EB1AFF5B0E8E4A45D49F7F53757E1913",
+	 "86C70BF8D0BB81BB01078A17219CB7D27203DB2A19C877F1D1F19FD7D77EF22546A68F005AD52DC8"
+	 "4553B78FC60330BE51EA7C0672CAC1515E4B35C047B9A551B88F39DC26DA14A09EF74774D47C762D"
+	 "D177F9ED5BC2F11E52C879BD95098504CD9EECD8A8F9B3EFBD1F008AC5853097D9D1837F2B18F77C"
+	 "D7BE01AF80A7C7B5EA3CA54CC02D0C116FEE3F95BB87399385875D7E86747E676E728938ACBFF709"
+	 "8E05BE4DCFB24052B83AEFFB14783F029ADBDE7F53FAE92084224090E007CEE94D4BF2BACE9FFD4B"
+	 "57D2AF7C724D0CAA19BF0501F6F17B4AA10F425E3EA76080B4B9D6B3CEFEA115B2CEB8789BB8A3B0"
+	 "EA87FEBE63B6C8F846EC6DB0C26C5D7C"},
+};
+
+static void
+dh_matches_rfc_vectors(void **state)
+{
+	for (size_t i = 0; i < sizeof(dh_rfc) / sizeof(dh_rfc[0]); i++) {
+		uint8_t priv[64], peer[PUBLIC_MAX];
+		size_t priv_len = unhex(priv, sizeof(priv), dh_rfc[i].priv);
+		size_t peer_len = unhex(peer, sizeof(peer), dh_rfc[i].peer);
+		struct spw_secret z = {0};
+		struct ike_dh *dh;
+
+		assert_int_equal(ike_dh_from_private(&dh, dh_rfc[i].group, priv, priv_len), 0);
+		assert_hex(ike_dh_public(dh), spw_group_info(dh_rfc[i].group)->public_len,
+			   dh_rfc[i].public);
+		assert_int_equal(ike_dh_shared(dh, peer, peer_len, &z), 0);
+		assert_hex(z.bytes, z.len, dh_rfc[i].shared);
+		spw_secret_free(&z);
+		ike_dh_free(dh);
+	}
+}
+
+static void
+dh_two_sides_agree_once(void **state)
+{
+	for (int g = 1; g < SPW_GROUP_COUNT; g++) {
+		const struct spw_group_info *info = spw_group_info((enum spw_group)g);
+		struct spw_secret za = {0}, zb = {0}, again = {0};
+		struct ike_dh *a, *b;
+
+		assert_int_equal(ike_dh_new(&a, (enum spw_group)g), 0);
+		assert_int_equal(ike_dh_new(&b, (enum spw_group)g), 0);
+		assert_int_equal(ike_dh_group(a), g);
+		assert_memory_not_equal(ike_dh_public(a), ike_dh_public(b), info->public_len);
+		assert_int_equal(ike_dh_shared(a, ike_dh_public(b), info->public_len, &za), 0);
+		assert_int_equal(ike_dh_shared(b, ike_dh_public(a), info->public_len, &zb), 0);
+		assert_int_equal(za.len, info->secret_len);
+		assert_true(spw_secret_equal(&za, &zb));
+		/* The private key has served. */
+		assert_int_equal(ike_dh_shared(a, ike_dh_public(b), info->public_len, &again),
+				 -EINVAL);
+		assert_null(again.bytes);
+		spw_secret_free(&za);
+		spw_secret_free(&zb);
+		ike_dh_free(a);
+		ike_dh_free(b);
+	}
+	struct ike_dh *none;
+
+	assert_int_equal(ike_dh_new(&none, SPW_GROUP_NONE), -ENOTSUP);
+	assert_int_equal(ike_dh_new(&none, SPW_GROUP_COUNT), -ENOTSUP);
+}
+
+/* The primes and generators, from their defining formulas by way of OpenSSL's constants. */
+struct modp {
+	BIGNUM *p, *g, *q;
+};
+
+static struct modp
+modp_of(enum spw_group g)
+{
+	struct modp m = {NULL, BN_new(), NULL};
+
+	if (g == SPW_GROUP_MODP1024)
+		m.p = BN_get_rfc2409_prime_1024(NULL);
+	else if (g == SPW_GROUP_MODP2048)
+		m.p = BN_get_rfc3526_prime_2048(NULL);
+	BN_set_word(m.g, 2);
+	if (g == SPW_GROUP_MODP2048S256) { /* RFC 5114 2.3 */
+		BN_hex2bn(&m.p, "87A8E61DB4B6663CFFBBD19C651959998CEEF608660DD0F25D2CEED4435E3B00"
+				"E00DF8F1D61957D4FAF7DF4561B2AA3016C3D91134096FAA3BF4296D830E9A7C"
+				"209E0C6497517ABD5A8A9D306BCF67ED91F9E6725B4758C022E0B1EF4275BF7B"
+				"6C5BFC11D45F9088B941F54EB1E59BB8BC39A0BF12307F5C4FDB70C581B23F76"
+				"B63ACAE1CAA6B7902D52526735488A0EF13C6D9A51BFA4AB3AD8347796524D8E"
+				"F6A167B5A41825D967E144E5140564251CCACB83E6B486F6B3CA3F7971506026"
+				"C0B857F689962856DED4010ABD0BE621C3A3960A54E710C375F26375D7014103"
+				"A4B54330C198AF126116D2276E11715F693877FAD7EF09CADB094AE91E1A1597");
+		BN_hex2bn(&m.g, "3FB32C9B73134D0B2E77506660EDBD484CA7B18F21EF205407F4793A1A0BA125"
+				"10DBC15077BE463FFF4FED4AAC0BB555BE3A6C1B0C6B47B1BC3773BF7E8C6F62"
+				"901228F8C28CBB18A55AE31341000A650196F931C77A57F2DDF463E5E9EC144B"
+				"777DE62AAAB8A8628AC376D282D6ED3864E67982428EBC831D14348F6F2F9193"
+				"B5045AF2767164E1DFC967C1FB3F2E55A4BD1BFFE83B9C80D052B985D182EA0A"
+				"DB2A3B7313D3FE14C8484B1E052588B9B7D2BBD2DF016199ECD06E1557CD0915"
+				"B3353BBB64E0EC377FD028370DF92B52C7891428CDC67EB6184B523D1DB246C3"
+				"2F63078490F00EF8D647D148D47954515E2327CFEF98C582664B4C0F6CC41659");
+		BN_hex2bn(&m.q, "8CF83642A709A097B447997640129DA299B1A47D1EB3750BA308B0FE64F5FBD3");
+	}
+	return m;
+}
+
+static void
+modp_free(struct modp *m)
+{
+	BN_free(m->p);
+	BN_free(m->g);
+	BN_free(m->q);
+}
+
+/* Our value times itself until the secret starts with a zero byte: peer g^n, secret ours^n. */
+static void
+modp_force_zero(const struct modp *m, struct ike_dh *dh, size_t len, uint8_t *peer, uint8_t *secret)
+{
+	BN_CTX *bn = BN_CTX_new();
+	BIGNUM *ours = BN_bin2bn(ike_dh_public(dh), (int)len, NULL);
+	BIGNUM *z = BN_dup(ours), *y = BN_dup(m->g);
+
+	do {
+		assert_true(BN_mod_mul(z, z, ours, m->p, bn) && BN_mod_mul(y, y, m->g, m->p, bn));
+		assert_int_equal(BN_bn2binpad(z, secret, (int)len), len);
+	} while (secret[0] != 0);
+	assert_int_equal(BN_bn2binpad(y, peer, (int)len), len);
+	BN_free(ours);
+	BN_free(z);
+	BN_free(y);
+	BN_CTX_free(bn);
+}
+
+static void
+modp_secret_keeps_leading_zeros(void **state)
+{
+	static const enum spw_group groups[] = {SPW_GROUP_MODP1024, SPW_GROUP_MODP2048,
+						SPW_GROUP_MODP2048S256};
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t len = spw_group_info(groups[i])->public_len;
+		struct modp m = modp_of(groups[i]);
+
+		for (int n = 0; n < FORCED_CASES; n++) {
+			uint8_t peer[PUBLIC_MAX], want[PUBLIC_MAX];
+			struct spw_secret z = {0};
+			struct ike_dh *dh;
+
+			assert_int_equal(ike_dh_new(&dh, groups[i]), 0);
+			modp_force_zero(&m, dh, len, peer, want);
+			assert_int_equal(ike_dh_shared(dh, peer, len, &z), 0);
+			assert_int_equal(z.len, len);
+			assert_int_equal(z.bytes[0], 0);
+			assert_memory_equal(z.bytes, want, len);
+			spw_secret_free(&z);
+			ike_dh_free(dh);
+		}
+		modp_free(&m);
+	}
+}
+
+static void
+ecp_force_zero(const EC_GROUP *group, struct ike_dh *dh, size_t len, uint8_t *peer, uint8_t *x)
+{
+	uint8_t ours[1 + PUBLIC_MAX] = {4}, wire[1 + PUBLIC_MAX];
+	EC_POINT *p = EC_POINT_new(group), *z = EC_POINT_new(group), *y = EC_POINT_new(group);
+	const EC_POINT *g = EC_GROUP_get0_generator(group);
+
+	memcpy(ours + 1, ike_dh_public(dh), len);
+	assert_true(EC_POINT_oct2point(group, p, ours, len + 1, NULL));
+	assert_true(EC_POINT_copy(z, p) && EC_POINT_copy(y, g));
+	do {
+		assert_true(EC_POINT_add(group, z, z, p, NULL) &&
+			    EC_POINT_add(group, y, y, g, NULL));
+		assert_true(EC_POINT_point2oct(group, z, POINT_CONVERSION_UNCOMPRESSED, wire,
+					       sizeof(wire), NULL));
+	} while (wire[1] != 0);
+	memcpy(x, wire + 1, len / 2);
+	assert_true(EC_POINT_point2oct(group, y, POINT_CONVERSION_UNCOMPRESSED, wire, sizeof(wire),
+				       NULL));
+	memcpy(peer, wire + 1, len);
+	EC_POINT_free(p);
+	EC_POINT_free(z);
+	EC_POINT_free(y);
+}
+
+static void
+ecp_secret_keeps_leading_zeros(void **state)
+{
+	static const struct {
+		enum spw_group group;
+		int nid;
+	} t[] = {{SPW_GROUP_ECP256, NID_X9_62_prime256v1}, {SPW_GROUP_ECP384, NID_secp384r1}};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = spw_group_info(t[i].group)->public_len;
+		EC_GROUP *group = EC_GROUP_new_by_curve_name(t[i].nid);
+
+		for (int n = 0; n < FORCED_CASES; n++) {
+			uint8_t peer[PUBLIC_MAX], want[PUBLIC_MAX];
+			struct spw_secret z = {0};
+			struct ike_dh *dh;
+
+			assert_int_equal(ike_dh_new(&dh, t[i].group), 0);
+			ecp_force_zero(group, dh, len, peer, want);
+			assert_int_equal(ike_dh_shared(dh, peer, len, &z), 0);
+			assert_int_equal(z.len, len / 2);
+			assert_int_equal(z.bytes[0], 0);
+			assert_memory_equal(z.bytes, want, len / 2);
+			spw_secret_free(&z);
+			ike_dh_free(dh);
+		}
+		EC_GROUP_free(group);
+	}
+}
+
+/* Private values whose public value is known to start with zero bytes: g^x = 2 and 2^9. */
+static void
+public_value_keeps_leading_zeros(void **state)
+{
+	static const uint8_t one[] = {1}, nine[] = {9};
+	uint8_t want[PUBLIC_MAX] = {0};
+	struct ike_dh *dh;
+
+	for (int i = 0; i < 2; i++) {
+		enum spw_group g = i ? SPW_GROUP_MODP2048 : SPW_GROUP_MODP1024;
+		size_t len = spw_group_info(g)->public_len;
+
+		memset(want, 0, sizeof(want));
+		want[len - 1] = 2;
+		assert_int_equal(ike_dh_from_private(&dh, g, one, 1), 0);
+		assert_memory_equal(ike_dh_public(dh), want, len);
+		ike_dh_free(dh);
+		want[len - 1] = 0;
+		want[len - 2] = 2;
+		assert_int_equal(ike_dh_from_private(&dh, g, nine, 1), 0);
+		assert_memory_equal(ike_dh_public(dh), want, len);
+		ike_dh_free(dh);
+	}
+}
+
+static void
+ecp_public_value_keeps_leading_zeros(void **state)
+{
+	EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+	EC_POINT *point = EC_POINT_dup(EC_GROUP_get0_generator(group), group);
+	unsigned int zeros = 0;
+
+	for (uint16_t k = 1; k < 1000; k++) {
+		uint8_t priv[2], want[65];
+		struct ike_dh *dh;
+
+		spw_put_be16(priv, k);
+		EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, want, sizeof(want),
+				   NULL);
+		assert_int_equal(ike_dh_from_private(&dh, SPW_GROUP_ECP256, priv, 2), 0);
+		assert_memory_equal(ike_dh_public(dh), want + 1, 64);
+		zeros += want[1] == 0 || want[33] == 0;
+		EC_POINT_add(group, point, point, EC_GROUP_get0_generator(group), NULL);
+		ike_dh_free(dh);
+	}
+	assert_true(zeros > 0);
+	EC_POINT_free(point);
+	EC_GROUP_free(group);
+}
+
+static void
+refuse_peer(enum spw_group g, const uint8_t *peer, size_t len)
+{
+	struct spw_secret z = {0};
+	struct ike_dh *dh;
+
+	assert_int_equal(ike_dh_new(&dh, g), 0);
+	assert_int_equal(ike_dh_shared(dh, peer, len, &z), -EINVAL);
+	assert_null(z.bytes);
+	assert_int_equal(ERR_peek_error(), 0);
+	ike_dh_free(dh);
+}
+
+static void
+modp_refuses_degenerate_peers(void **state)
+{
+	static const enum spw_group groups[] = {SPW_GROUP_MODP1024, SPW_GROUP_MODP2048,
+						SPW_GROUP_MODP2048S256};
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t len = spw_group_info(groups[i])->public_len;
+		struct modp m = modp_of(groups[i]);
+		uint8_t peer[PUBLIC_MAX] = {0};
+
+		refuse_peer(groups[i], peer, len); /* 0 */
+		peer[len - 1] = 1;
+		refuse_peer(groups[i], peer, len); /* 1 */
+		BN_bn2binpad(m.p, peer, (int)len);
+		refuse_peer(groups[i], peer, len); /* p */
+		peer[len - 1]--;
+		refuse_peer(groups[i], peer, len); /* p-1 */
+		BN_add_word(m.p, 1);
+		BN_bn2binpad(m.p, peer, (int)len);
+		refuse_peer(groups[i], peer, len); /* p+1 */
+		memset(peer, 0xff, len);
+		refuse_peer(groups[i], peer, len);
+		BN_bn2binpad(m.g, peer, (int)len);
+		refuse_peer(groups[i], peer, len - 1);
+		refuse_peer(groups[i], peer, 0);
+		modp_free(&m);
+	}
+}
+
+/* RFC 6989 2.2: 2 is a number in range, and outside group 24's subgroup. */
+static void
+group_24_refuses_values_outside_its_subgroup(void **state)
+{
+	struct modp m = modp_of(SPW_GROUP_MODP2048S256);
+	BN_CTX *bn = BN_CTX_new();
+	uint8_t peer[PUBLIC_MAX] = {0};
+	BIGNUM *r = BN_new();
+
+	assert_true(BN_mod_exp(r, m.g, m.q, m.p, bn) && BN_is_one(r));
+	peer[255] = 2;
+	refuse_peer(SPW_GROUP_MODP2048S256, peer, 256);
+	BN_free(r);
+	BN_CTX_free(bn);
+	modp_free(&m);
+}
+
+static void
+ecp_refuses_points_off_the_curve(void **state)
+{
+	static const enum spw_group groups[] = {SPW_GROUP_ECP256, SPW_GROUP_ECP384};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = spw_group_info(groups[i])->public_len;
+		uint8_t peer[PUBLIC_MAX + 1] = {0};
+
+		refuse_peer(groups[i], peer, len); /* 0, 0 */
+		memset(peer, 0xff, len);
+		refuse_peer(groups[i], peer, len); /* coordinates above p */
+		assert_int_equal(unhex(peer, sizeof(peer), dh_rfc[i].peer), len);
+		peer[len - 1] ^= 1;
+		refuse_peer(groups[i], peer, len);
+		peer[len - 1] ^= 1;
+		refuse_peer(groups[i], peer, len - 1);
+		refuse_peer(groups[i], peer, len + 1);
+		refuse_peer(groups[i], peer, len / 2);
+		refuse_peer(groups[i], peer, 1);
+	}
+}
+
+static struct ike_cipher *
+cipher_make(enum spw_encr encr)
+{
+	const struct spw_encr_info *e = spw_encr_info(encr);
+	enum spw_integ integ = e->icv_len ? SPW_INTEG_NONE : SPW_INTEG_HMAC_SHA256_128;
+	uint8_t key[64] = {1, 2, 3}, integ_key[32] = {4, 5, 6};
+	struct ike_cipher *c;
+
+	assert_int_equal(ike_cipher_new(&c, encr, key, (size_t)e->key_len + e->salt_len, integ,
+					integ ? integ_key : NULL, integ ? 32 : 0),
+			 0);
+	return c;
+}
+
+static void
+cipher_new_refuses_wrong_sizes(void **state)
+{
+	uint8_t key[64] = {0};
+	struct ike_cipher *c = NULL;
+
+	assert_int_equal(ike_cipher_new(&c, SPW_ENCR_AES128_GCM, key, 16, SPW_INTEG_NONE, NULL, 0),
+			 -EINVAL);
+	assert_int_equal(ike_cipher_new(&c, SPW_ENCR_AES128_GCM, key, 20, SPW_INTEG_HMAC_SHA256_128,
+					key, 32),
+			 -EINVAL);
+	assert_int_equal(ike_cipher_new(&c, SPW_ENCR_AES128_CBC, key, 16, SPW_INTEG_NONE, NULL, 0),
+			 -EINVAL);
+	assert_int_equal(ike_cipher_new(&c, SPW_ENCR_AES128_CBC, key, 16, SPW_INTEG_HMAC_SHA256_128,
+					key, 31),
+			 -EINVAL);
+	assert_int_equal(ike_cipher_new(&c, SPW_ENCR_NONE, key, 0, SPW_INTEG_NONE, NULL, 0),
+			 -EINVAL);
+	assert_null(c);
+}
+
+/* Every single flipped bit, header to ICV, must be refused, and the text must not be left there. */
+static void
+sealed_messages_open_and_no_bit_may_change(void **state)
+{
+	for (int e = 1; e < SPW_ENCR_COUNT; e++) {
+		struct ike_cipher *c = cipher_make((enum spw_encr)e);
+		size_t iv = ike_cipher_iv_len(c), icv = ike_cipher_icv_len(c), aad = 32;
+		uint8_t msg[32 + 16 + 48 + 32], copy[sizeof(msg)], *plain;
+		size_t len = aad + iv + 48 + icv, plain_len;
+
+		assert_true(len <= sizeof(msg));
+		memset(msg, 0x5a, sizeof(msg));
+		assert_int_equal(ike_cipher_seal(c, msg, len, aad), 0);
+		for (size_t bit = 0; bit < len * 8; bit++) {
+			memcpy(copy, msg, sizeof(msg));
+			copy[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+			assert_int_equal(ike_cipher_open(c, copy, len, aad, &plain, &plain_len),
+					 -EBADMSG);
+		}
+		for (size_t cut = 0; cut < len; cut++) {
+			memcpy(copy, msg, sizeof(msg));
+			assert_int_equal(ike_cipher_open(c, copy, cut, aad, &plain, &plain_len),
+					 -EBADMSG);
+		}
+		assert_int_equal(ike_cipher_open(c, msg, len, aad, &plain, &plain_len), 0);
+		assert_int_equal(plain_len, 48);
+		assert_ptr_equal(plain, msg + aad + iv);
+		for (size_t i = 0; i < 48; i++)
+			assert_int_equal(plain[i], 0x5a);
+		ike_cipher_free(c);
+	}
+}
+
+static void
+seal_refuses_text_that_does_not_fill_blocks(void **state)
+{
+	struct ike_cipher *c = cipher_make(SPW_ENCR_AES128_CBC);
+	uint8_t msg[256] = {0};
+
+	assert_int_equal(ike_cipher_seal(c, msg, 32 + 16 + 15 + 16, 32), -EINVAL);
+	assert_int_equal(ike_cipher_seal(c, msg, 32 + 16 + 0 + 16, 32), -EINVAL);
+	assert_int_equal(ike_cipher_seal(c, msg, 20, 32), -EINVAL);
+	ike_cipher_free(c);
+}
+
+static void
+aead_iv_counts_and_ends(void **state)
+{
+	struct ike_cipher *c = cipher_make(SPW_ENCR_AES256_GCM);
+	uint8_t msg[32 + 8 + 4 + 16];
+
+	for (uint64_t i = 0; i < 1000; i++) {
+		assert_int_equal(ike_cipher_seal(c, msg, sizeof(msg), 32), 0);
+		assert_int_equal(spw_get_be64(msg + 32), i);
+	}
+	c->iv_next = UINT64_MAX;
+	assert_int_equal(ike_cipher_seal(c, msg, sizeof(msg), 32), 0);
+	assert_int_equal(ike_cipher_seal(c, msg, sizeof(msg), 32), -EOVERFLOW);
+	assert_int_equal(ike_cipher_seal(c, msg, sizeof(msg), 32), -EOVERFLOW);
+	ike_cipher_free(c);
+}
+
+static void
+cbc_iv_is_fresh(void **state)
+{
+	struct ike_cipher *c = cipher_make(SPW_ENCR_AES128_CBC);
+	uint8_t a[32 + 16 + 16 + 16] = {0}, b[sizeof(a)] = {0};
+
+	assert_int_equal(ike_cipher_seal(c, a, sizeof(a), 32), 0);
+	assert_int_equal(ike_cipher_seal(c, b, sizeof(b), 32), 0);
+	assert_memory_not_equal(a + 32, b + 32, 16);
+	ike_cipher_free(c);
+}
+
+static int
+setup(void **state)
+{
+	struct spw_err err = {0};
+
+	return spw_secret_init() != 0 || ike_crypto_self_test(&err) != 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(self_test_passes),
+		cmocka_unit_test(self_test_refuses_wrong_answers),
+		cmocka_unit_test(prf_matches_rfc_vectors),
+		cmocka_unit_test(prf_plus_is_chained_prf),
+		cmocka_unit_test(prf_plus_refuses_more_than_255_blocks),
+		cmocka_unit_test(sha1_matches_vector),
+		cmocka_unit_test(dh_matches_rfc_vectors),
+		cmocka_unit_test(dh_two_sides_agree_once),
+		cmocka_unit_test(modp_secret_keeps_leading_zeros),
+		cmocka_unit_test(ecp_secret_keeps_leading_zeros),
+		cmocka_unit_test(public_value_keeps_leading_zeros),
+		cmocka_unit_test(ecp_public_value_keeps_leading_zeros),
+		cmocka_unit_test(modp_refuses_degenerate_peers),
+		cmocka_unit_test(group_24_refuses_values_outside_its_subgroup),
+		cmocka_unit_test(ecp_refuses_points_off_the_curve),
+		cmocka_unit_test(cipher_new_refuses_wrong_sizes),
+		cmocka_unit_test(sealed_messages_open_and_no_bit_may_change),
+		cmocka_unit_test(seal_refuses_text_that_does_not_fill_blocks),
+		cmocka_unit_test(aead_iv_counts_and_ends),
+		cmocka_unit_test(cbc_iv_is_fresh),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
