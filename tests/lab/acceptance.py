@@ -12,11 +12,11 @@ import figure
 from net import LabError, now_ns
 from traffic import ProbePair, TcpStream, Watch, during
 
-Kind = collections.namedtuple("Kind", "key title fail restore restored bar_ms")
+Kind = collections.namedtuple("Kind", "key title short fail restore restored bar_ms")
 KINDS = (
-    Kind("withdraw", "BGP route withdrawn", "withdraw", "announce", "announced again", 100),
-    Kind("bfd", "Microsoft edge frozen", "freeze_edge", "thaw_edge", "edge thawed", 1200),
-    Kind("link", "ExpressRoute link down", "link_down", "link_up", "link up", 100),
+    Kind("withdraw", "BGP route withdrawn", "withdrawn", "withdraw", "announce", "announced", 100),
+    Kind("bfd", "Microsoft edge frozen", "frozen", "freeze_edge", "thaw_edge", "thawed", 1200),
+    Kind("link", "ExpressRoute link down", "link down", "link_down", "link_up", "link up", 100),
 )
 Round = collections.namedtuple("Round", "kind event_ns restore_ns return_ns end_ns")
 
@@ -214,8 +214,8 @@ class Acceptance:
     def draw(self, directory):
         events = []
         for rnd in self.rounds:
-            events += [(rnd.event_ns, rnd.kind.title), (rnd.restore_ns, rnd.kind.restored),
-                       (rnd.return_ns, "back on ExpressRoute")]
+            events += [(rnd.event_ns, rnd.kind.short), (rnd.restore_ns, rnd.kind.restored),
+                       (rnd.return_ns, "returned")]
         figure.draw(directory, self.flows, self.watch.tunnelled_probes(), events, self.start_ns,
                     self.end_ns, RATE)
 

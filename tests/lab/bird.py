@@ -2,8 +2,8 @@
 """BIRD 2 as the Microsoft edge router and as the router of the VNet.
 
 The edge speaks eBGP and BFD (300 ms x 3) with the gateway and, separately, with the VNet's router:
-it announces to us only what it has learnt from the VNet, and to the VNet only what it has learnt from us.
-So one `disable` towards the VNet is a withdrawal in both directions, as in Azure.
+it announces to us only what it has learnt from the VNet, and to the VNet only what it has learnt
+from us. So one `disable` towards the VNet is a withdrawal in both directions, as in Azure.
 """
 import os
 import signal

@@ -61,9 +61,9 @@ def draw(directory, flows, tunnelled, events, start, end, rate):
     for number, (stamp, text) in enumerate(events):
         at = (stamp - start) / 1e9
         lines.append("set arrow %d from %.3f, graph 0 to %.3f, graph 1 nohead dt 2 lc rgb "
-                     "'#444444' front" % (number + 1, at, at))
-        labels.append("set label %d '%s' at %.3f, graph 0.97 rotate by 90 right front font ',10' "
-                      "offset -0.6,0" % (number + 1, text, at))
+                     "'#444444' back" % (number + 1, at, at))
+        labels.append("set label %d '%s' at %.3f, graph 0.98 rotate by 90 right front font ',10' "
+                      "offset -0.7,0" % (number + 1, text, at))
     values = {"data": data, "end": "%.1f" % ((end - start) / 1e9), "top": int(rate * 1.6),
               "width": BIN_MS / 1000, "title": "Site traffic over three failures of ExpressRoute",
               "marks": "\n".join(lines + labels), "lines": "\n".join(lines)}

@@ -113,7 +113,11 @@ class Lab:
         atexit.register(self.destroy_unless_kept)
         for signo in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(signo, _raise_interrupt)
-        self.create()
+        try:
+            self.create()
+        except BaseException:
+            self.destroy()
+            raise
         return self
 
     def __exit__(self, kind, value, trace):
@@ -226,7 +230,7 @@ class Lab:
         return self.note("announce", self.edge.enable("vnet"))
 
     def freeze_edge(self):
-        """The edge dies silently: its routing daemon stands still, nothing passes, carrier stays."""
+        """The edge dies silently: its daemon stands still, nothing passes, carrier stays."""
         stamp = self.note("freeze edge")
         self.edge.freeze()
         self._circuit_port_state("disabled")

@@ -95,6 +95,38 @@ def rekey_checks(lab, results):
     results.check("the Azure side rekeys both SAs", lab.azure.is_up())
 
 
+def echoes_heard(lab):
+    """How many echo requests the gateway's kernel has taken in."""
+    names, values = [line.split()[1:] for line in
+                     lab.run("gw", "cat", "/proc/net/snmp").stdout.splitlines()
+                     if line.startswith("Icmp:")]
+    return int(dict(zip(names, values))["InEchos"])
+
+
+def quiet_port_checks(lab, results):
+    """What arrives on a port device must not reach the kernel but through a twin.
+
+    With an address of the gateway on a twin (here a TAP that nobody reads), the edge sends to it:
+    the kernel must not take the copy that it sees on p-er. With the filter off it would.
+    """
+    shown = lab.run("gw", "ip", "-o", "link", "show", "p-er").stdout
+    mac = shown.split("link/ether ")[1].split()[0]
+    lab.run("gw", "ip", "tuntap", "add", "er0", "mode", "tap")
+    lab.run("gw", "ip", "addr", "add", ADDRESSES["gateway_er"] + "/30", "dev", "er0")
+    lab.run("gw", "ip", "link", "set", "er0", "up")
+    lab.run("er", "ip", "neigh", "replace", ADDRESSES["gateway_er"], "lladdr", mac, "dev", "gw0")
+    before = echoes_heard(lab)
+    lab.ping("er", ADDRESSES["edge_er"], ADDRESSES["gateway_er"], count=3)
+    quiet = echoes_heard(lab) == before
+    lab.run("gw", "sysctl", "-q", "-w", "net.ipv4.conf.p-er.rp_filter=0")
+    lab.ping("er", ADDRESSES["edge_er"], ADDRESSES["gateway_er"], count=3)
+    heard = echoes_heard(lab) > before
+    lab.run("er", "ip", "neigh", "del", ADDRESSES["gateway_er"], "dev", "gw0")
+    lab.run("gw", "ip", "link", "del", "er0")
+    results.check("the kernel does not take packets from a port device", quiet)
+    results.check("  and that would be noticed", heard)
+
+
 def parser_checks(results):
     parsed = parse_raw("list-sa event {gw {uniqueid=1 state=ESTABLISHED tasks-active=[A B] "
                        "child-sas {net-1 {name=net state=INSTALLED}}}}\nlist-sas reply {}\n")
@@ -108,6 +140,7 @@ def main():
     begun = time.monotonic()
     try:
         with Lab("spwst") as lab:
+            quiet_port_checks(lab, results)
             gateway = Standin(lab)
             gateway.start()
             lab.wait_expressroute()

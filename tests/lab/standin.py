@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A gateway made of the kernel, FRR and a second strongSwan, to test the lab without Spillway.
 
-It lives in the gateway's namespace with the gateway's addresses on the port devices themselves. It is no
-reference for behaviour: only a way to know that routers, tunnel, cuts and measurements of the lab
+It lives in the gateway's namespace with the gateway's addresses on the port devices themselves. It
+is no reference for behaviour: only a way to know that routers, tunnel, cuts and measurements of the lab
 work before a product is judged by them.
 """
 from lab import ADDRESSES, SITE_PREFIX, VNET_PREFIX

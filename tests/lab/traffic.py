@@ -119,7 +119,8 @@ class ProbePair:
             self.children.append(self.lab.registry.start(
                 "probe", [tool("probe"), "--bind", "%s:%d" % (ENDS[end], self.port),
                           "--peer", "%s:%d" % (ENDS[other], self.port), "--rate", self.rate,
-                          "--size", self.size, "--start-ns", first_ns, "--out", "%s-%s" % (self.base, end)],
+                          "--size", self.size, "--start-ns", first_ns,
+                          "--out", "%s-%s" % (self.base, end)],
                 ns=self.lab.ns(end), ready="ready"))
         return self
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A test bed: lab, gateway on the demo's configuration, and measured spans of traffic.
+
+A scenario gets a bed that is up and ready, does its harm inside `with bed.traffic() as span:`, and
+judges what the span shows. Leaving a span always checks what must hold whatever happens: nothing in
+the clear on the Internet, no (SPI, IV) twice, no packet twice.
+"""
+import contextlib
+import os
+import time
+
+from lab import Lab
+from net import LabError, now_ns, wait_until
+from product import EXPRESSROUTE, Gateway
+from traffic import ProbePair, Watch
+
+LONG = os.environ.get("SPILLWAY_LAB_LONG", "") not in ("", "0")
+
+
+class Span:
+    """One span of traffic; the results are there after the `with` block."""
+
+    def __init__(self, lab, rate):
+        self.watch = Watch(lab)
+        self.probes = ProbePair(lab, rate=rate)
+        self.flows = None
+
+    def lost(self, since=0, until=1 << 63):
+        return {d: len(f.lost(since, until)) for d, f in self.flows.items()}
+
+    def longest_gap_ms(self, since, until):
+        return {d: f.longest_gap_ms(since, until) for d, f in self.flows.items()}
+
+    def expect_no_loss(self, since=0, until=1 << 63):
+        lost = self.lost(since, until)
+        offered = {d: f.offered(since, until) for d, f in self.flows.items()}
+        assert min(offered.values()) > 0, "no traffic was offered: the test proves nothing"
+        assert not any(lost.values()), "lost packets: %s of %s" % (lost, offered)
+
+    def expect_in_tunnel(self, since, until):
+        """Nearly all that was received in the span went through the tunnel."""
+        tunnelled = self.watch.tunnelled_probes()
+        for direction, flow in self.flows.items():
+            inside = [seq for stamp, seq, _ in flow.received if since < stamp < until]
+            crossed = sum(seq in tunnelled[direction] for seq in inside)
+            assert inside and crossed >= 0.99 * len(inside), \
+                "%s: %d of %d packets crossed the tunnel" % (direction, crossed, len(inside))
+
+    def expect_outside_tunnel(self, since, until):
+        crossed = [p for p in self.watch.transit("out")
+                   if p.is_probe and since < p.probe_sent_ns < until]
+        assert not crossed, "%d packets in the tunnel while ExpressRoute stood" % len(crossed)
+
+
+class Bed:
+    """Use as a context manager; `config` changes the demo's configuration lines (a function)."""
+
+    def __init__(self, prefix="spwck", azure=None, psk=None, config=None, ready=True):
+        self.lab = Lab(prefix, azure=azure)
+        self.gateway = Gateway(self.lab, psk=psk)
+        self.config = config or (lambda lines: lines)
+        self.ready = ready
+
+    def __enter__(self):
+        self.lab.__enter__()
+        try:
+            self.gateway.start()
+            self.gateway.configure(self.config(self.gateway.demo_lines()))
+            if self.ready:
+                self.gateway.wait_ready()
+                self.lab.wait_expressroute()
+            else:
+                wait_until(lambda: self.gateway.active() == EXPRESSROUTE, 30, "ExpressRoute")
+        except BaseException:
+            self._save_logs()
+            self.lab.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            self._save_logs()
+        with contextlib.suppress(LabError):
+            self.gateway.stop()
+        self.lab.__exit__(kind, value, trace)
+
+    def _save_logs(self):
+        """Print the ends of the logs of a failed scenario: the run directory will be gone."""
+        for name in ("dataplane", "iked", "controld"):
+            with contextlib.suppress(OSError):
+                tail = self.gateway.log(name).splitlines()[-15:]
+                print("\n".join("    %s: %s" % (name, line) for line in tail))
+
+    @contextlib.contextmanager
+    def traffic(self, rate=1000):
+        """Probes each way and sniffers; checks the invariants when it ends without an error."""
+        span = Span(self.lab, rate)
+        span.watch.start()
+        span.probes.start()
+        time.sleep(0.8)
+        try:
+            yield span
+        finally:
+            span.flows = span.probes.stop()
+            span.watch.stop()
+        clear = span.watch.clear_packets()
+        assert not clear, "%d packets in the clear on the Internet" % len(clear)
+        repeated = span.watch.repeated_ivs()
+        assert not repeated, "(SPI, IV) repeated: %s" % repeated[:3]
+        copies = {d: f.duplicated for d, f in span.flows.items()}
+        assert not any(copies.values()), "packets delivered twice: %s" % copies
+
+    def into_tunnel(self):
+        """Withdraw ExpressRoute and wait until the traffic is in the tunnel; return the time."""
+        self.lab.withdraw()
+        self.gateway.wait_active("tunnel", 5)
+        time.sleep(0.5)
+        return now_ns()
+
+    def back_to_expressroute(self, timeout=30):
+        self.lab.announce()
+        self.gateway.wait_active(EXPRESSROUTE, timeout)
+        self.lab.wait_expressroute()
+        return now_ns()

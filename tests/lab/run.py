@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run the lab's scenarios one after the other: one line each, then `N passed, N failed`.
+
+usage: run.py [--list] [--no-product] [WORD ...]
+
+A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` it gets a fresh
+test bed. WORDs choose scenarios whose file or name holds one of them. --no-product leaves out those
+that need our daemons (with a bed). SPILLWAY_LAB_LONG=1 runs the long forms.
+"""
+import argparse
+import contextlib
+import glob
+import importlib
+import inspect
+import io
+import os
+import subprocess
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from bed import Bed  # noqa: E402
+from net import LabError  # noqa: E402
+
+FIRST = ("test_supervisor", "test_destroy", "test_failover")
+
+
+def scenarios(words):
+    """[(module name, function name, function)] in the order in which they are run."""
+    names = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, "test_*.py")))
+    names.sort(key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST))
+    found = []
+    for name in names:
+        module = importlib.import_module(name)
+        for title, function in inspect.getmembers(module, inspect.isfunction):
+            if title.startswith("test_") and function.__module__ == name and (
+                    not words or any(w in name or w in title for w in words)):
+                found.append((name, title, function))
+    return found
+
+
+def needs_product(function):
+    return "bed" in inspect.signature(function).parameters or \
+        function.__name__ == "test_destroy_leaves_nothing"
+
+
+def call(function):
+    if "bed" in inspect.signature(function).parameters:
+        with Bed(**getattr(function, "bed_options", {})) as bed:
+            function(bed)
+    else:
+        function()
+
+
+def reason(error):
+    """One line that says why, with the place in the scenario."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return text if isinstance(error, (AssertionError, LabError)) else "%s: %s (%s:%d)" % (
+        type(error).__name__, text, os.path.basename(frame.filename), frame.lineno)
+
+
+def run_one(name, title, function):
+    begun = time.monotonic()
+    said = io.StringIO()
+    error = None
+    try:
+        with contextlib.redirect_stdout(said):
+            call(function)
+    except (Exception, SystemExit) as raised:  # a scenario may fail in any way; the rest goes on
+        error = raised
+    print("%-4s %s: %s  (%.1f s)%s" % (
+        "ok" if error is None else "FAIL", name[len("test_"):],
+        title[len("test_"):].replace("_", " "), time.monotonic() - begun,
+        "" if error is None else "\n     " + reason(error)), flush=True)
+    if error is not None and said.getvalue().strip():
+        print(said.getvalue().rstrip(), flush=True)
+    return error is None
+
+
+def selftest():
+    """The lab's own test, as one scenario."""
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, os.path.join(HERE, "selftest.py")], text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL)
+    good = done.returncode == 0
+    print("%-4s lab: the lab does what the scenarios rely on  (%.1f s)" % (
+        "ok" if good else "FAIL", time.monotonic() - begun), flush=True)
+    if not good:
+        print("\n".join("     " + line for line in (done.stdout + done.stderr).splitlines()
+                        if not line.startswith("ok")))
+    return good
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run the scenarios of the namespace lab.")
+    parser.add_argument("--list", action="store_true", help="only name the scenarios")
+    parser.add_argument("--no-product", action="store_true",
+                        help="leave out scenarios that need the daemons")
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    args = parser.parse_args()
+    chosen = [s for s in scenarios(args.words)
+              if not (args.no_product and needs_product(s[2]))]
+    if args.list:
+        print("\n".join("%s %s" % (name, title) for name, title, _ in chosen))
+        return 0
+    results = [selftest()] if not args.words or "selftest" in args.words else []
+    results += [run_one(*scenario) for scenario in chosen]
+    if not results:
+        print("no scenario has that in its name", file=sys.stderr)
+        return 2
+    print("%d passed, %d failed" % (results.count(True), results.count(False)))
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Route preference under traffic: each failure, the return, the operator's commands."""
+import time
+
+from acceptance import KINDS, Acceptance
+from net import now_ns
+
+CAUSES = {kind.key: kind for kind in KINDS}
+
+
+def acceptance(bed, key):
+    test = Acceptance(bed.lab, bed.gateway, kinds=[CAUSES[key]], say=lambda line: None)
+    test.run()
+    broken = test.judge()
+    assert not broken, "; ".join(broken)
+    switch = test.switch_after(test.rounds[0].event_ns, test.rounds[0].restore_ns)
+    assert switch.get("cause"), "the switch log has no cause"
+    return switch
+
+
+def test_withdrawal_moves_traffic_within_100_ms_and_back_without_loss(bed):
+    acceptance(bed, "withdraw")
+
+
+def test_frozen_edge_moves_traffic_within_1200_ms_and_back_without_loss(bed):
+    acceptance(bed, "bfd")
+
+
+def test_link_down_moves_traffic_within_100_ms_and_back_without_loss(bed):
+    acceptance(bed, "link")
+
+
+def test_dead_bgp_session_is_a_lost_next_hop(bed):
+    with bed.traffic():
+        bed.lab.edge.disable("site")
+        bed.gateway.wait_active("tunnel", 5)
+        bed.lab.edge.enable("site")
+        bed.gateway.wait_active("expressroute", 30)
+
+
+def test_operator_moves_traffic_by_hand_without_loss(bed):
+    with bed.traffic() as span:
+        start = now_ns()
+        bed.gateway.shell("failover", "switch", "tunnel")
+        bed.gateway.wait_active("tunnel", 5)
+        moved = now_ns()
+        time.sleep(2)
+        before_resume = now_ns()
+        bed.gateway.shell("failover", "resume")
+        bed.gateway.wait_active("expressroute", 30)
+        time.sleep(1)
+    span.expect_no_loss(start)
+    tunnelled = span.watch.tunnelled_probes()["out"]
+    held = [seq for stamp, seq, _ in span.flows["out"].received
+            if moved + 10**8 < stamp < before_resume]
+    assert held and all(seq in tunnelled for seq in held), "the switch did not hold"
+
+
+def test_lockout_keeps_traffic_out_of_the_tunnel(bed):
+    bed.gateway.shell("failover", "lockout")
+    with bed.traffic() as span:
+        begun = now_ns()
+        bed.lab.withdraw()
+        time.sleep(2)
+        ended = now_ns()
+        bed.lab.announce()
+        time.sleep(1)
+    crossed = [p for p in span.watch.transit("out") if begun < p.time_ns < ended]
+    assert not crossed, "%d packets in a locked-out tunnel" % len(crossed)
+    assert span.flows["out"].lost(begun, ended), "the withdrawal had no effect"
+
+
+def test_flapping_within_wait_to_restore_does_not_return(bed):
+    with bed.traffic():
+        bed.into_tunnel()
+        before = len(bed.gateway.switches())
+        bed.lab.announce()
+        bed.lab.wait_expressroute()
+        time.sleep(2)                    # shorter than the 5 s of the demo's configuration
+        assert bed.gateway.active() != "expressroute", "returned before wait-to-restore"
+        bed.lab.withdraw()
+        time.sleep(4)
+        assert len(bed.gateway.switches()) == before, "a flap was followed"

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What users and peers get wrong: one clear line, and nothing changed."""
+import os
+import re
+import signal
+import time
+
+from net import now_ns, send, wait_until
+from scenario import bed_with
+
+WRONG_PSK = "Another-Pre-Shared-Key-0002"
+
+
+def refused(bed, *lines):
+    """Commit lines that must be refused: return the complaint; the configuration stays."""
+    before = bed.gateway.configuration()
+    done = bed.gateway.configure(lines, check=False)
+    complaint = [line for line in (done.stderr + done.stdout).splitlines()
+                 if line.strip() and not line.startswith(("+", "-", "["))]
+    assert done.returncode != 0, "accepted: %s" % (lines,)
+    assert len(complaint) == 1, "not one line: %s" % complaint
+    assert bed.gateway.configuration() == before, "a refused change left traces"
+    return complaint[0]
+
+
+def unchanged_on_expressroute(bed, act):
+    """ExpressRoute traffic must not notice what `act` does."""
+    with bed.traffic() as span:
+        start = now_ns()
+        result = act()
+        time.sleep(0.5)
+    span.expect_no_loss(start)
+    return result
+
+
+def peer_reason(bed, pattern, timeout=20):
+    """Wait until `show ike` and iked's log both name the reason; the tunnel must not be ready."""
+    def named():
+        shown = bed.gateway.shell("show", "ike").stdout
+        return re.search(pattern, shown, re.I) and \
+            re.search(pattern, bed.gateway.log("iked"), re.I)
+    wait_until(named, timeout, "show ike and the log to say why (/%s/)" % pattern, 0.2)
+    assert not bed.gateway.tunnel_ready(), "a tunnel that cannot be is called ready"
+
+
+@bed_with(psk=WRONG_PSK, ready=False)
+def test_wrong_psk_is_named_and_expressroute_goes_on(bed):
+    unchanged_on_expressroute(bed, lambda: peer_reason(bed, "authentication"))
+
+
+@bed_with(azure={"ike_proposals": "aes128-sha256-modp3072"}, ready=False)
+def test_no_common_ike_proposal_is_named(bed):
+    unchanged_on_expressroute(bed, lambda: peer_reason(bed, "proposal"))
+
+
+@bed_with(azure={"esp_proposals": "aes128-sha256"}, ready=False)
+def test_no_common_esp_proposal_is_named(bed):
+    unchanged_on_expressroute(bed, lambda: peer_reason(bed, "proposal"))
+
+
+@bed_with(azure={"local_ts": "192.0.2.0/24", "remote_ts": "192.0.2.0/24"}, ready=False)
+def test_selectors_that_do_not_fit_carry_nothing(bed):
+    """Azure narrows to selectors that exclude the VNet: nothing may pass, in the clear or not."""
+    with bed.traffic() as span:
+        begun = now_ns()
+        bed.lab.withdraw()
+        time.sleep(2)
+        ended = now_ns()
+    crossed = [p for p in span.watch.transit("out") if begun < p.time_ns < ended]
+    assert not crossed, "%d packets outside the negotiated selectors" % len(crossed)
+    assert span.flows["out"].lost(begun, ended), "the withdrawal had no effect"
+
+
+def test_unknown_port_is_refused(bed):
+    def act():
+        line = refused(bed, "set interface extra device net_af_packet_extra,iface=no-such-port")
+        assert "no-such-port" in line or "extra" in line, line
+    unchanged_on_expressroute(bed, act)
+
+
+def test_value_outside_the_model_is_refused(bed):
+    line = refused(bed, "set vnet prod wait-to-restore never")
+    assert "wait-to-restore" in line, line
+
+
+def test_unreadable_psk_file_is_refused(bed):
+    def act():
+        line = refused(bed, "set tunnel azure-a psk-file /nonexistent/azure-a.psk")
+        assert "/nonexistent/azure-a.psk" in line, line
+    unchanged_on_expressroute(bed, act)
+
+
+def test_psk_file_readable_by_others_is_refused(bed):
+    path = bed.lab.path("state", "open.psk")
+    with open(path, "w", encoding="ascii") as out:
+        out.write(WRONG_PSK + "\n")
+    os.chmod(path, 0o644)
+    line = refused(bed, "set tunnel azure-a psk-file " + path)
+    assert path in line, line
+
+
+def test_dead_data_plane_is_one_clear_line(bed):
+    """With the data plane stopped for good, commits that need it are refused in one line."""
+    send(bed.gateway.supervisor.pid, signal.SIGSTOP)       # no restart while we look
+    try:
+        bed.gateway.kill("dataplane")
+        time.sleep(0.5)
+        line = refused(bed, "set interface extra device net_null0")
+        assert re.search("data ?plane", line, re.I), line
+        assert re.search("data ?plane", bed.gateway.log("controld"), re.I)
+        shown = bed.gateway.shell("show", "workers", check=False)
+        assert re.search("data ?plane", shown.stdout + shown.stderr, re.I)
+    finally:
+        send(bed.gateway.supervisor.pid, signal.SIGCONT)
+
+
+def test_secrets_are_never_shown(bed):
+    secret = bed.gateway.psk
+    shown = bed.gateway.configuration() + bed.gateway.shell("show", "ike", "detail",
+                                                            check=False).stdout
+    logs = "".join(bed.gateway.log(name) for name in ("iked", "controld", "dataplane"))
+    assert secret not in shown + logs
