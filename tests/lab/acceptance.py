@@ -96,7 +96,10 @@ class Acceptance:
         return {d: len(f.lost(since, until)) for d, f in self.flows.items()}
 
     def lost_on_return(self):
-        return sum(sum(self.lost(r.restore_ns, r.end_ns).values()) for r in self.rounds)
+        return sum(self.lost_returning(rnd) for rnd in self.rounds)
+
+    def lost_returning(self, rnd):
+        return sum(self.lost(rnd.restore_ns, rnd.end_ns).values())
 
     def lost_elsewhere(self):
         total = sum(len(f.lost()) for f in self.flows.values())
@@ -110,15 +113,19 @@ class Acceptance:
     def expressroute_stood(self):
         """Intervals in which an ExpressRoute next hop stood, to our knowledge.
 
-        It stands until the lab breaks it (the lab's own clock) and again from the moment the
-        gateway's log says that it switched back: before that it waits to be restored.
+        It stands until the lab breaks it (the lab's own clock), and again from the moment the
+        gateway's log says that it switched back, because before that it waits to be restored. A
+        switch away that no failure of the lab explains ends it when the gateway detected its
+        cause.
         """
-        intervals, start = [], self.start_ns
-        for rnd in self.rounds:
-            intervals.append((start, rnd.event_ns))
-            back = self.switch_after(rnd.restore_ns, rnd.end_ns)
-            start = back.get("at_ns", rnd.return_ns) + SWITCH_LOG_GRACE_NS
-        return intervals + [(start, self.end_ns + 10**9)]
+        marks = [(self.start_ns, True)] + [(r.event_ns, False) for r in self.rounds]
+        for switch in self.switches:
+            if switch["to"] == "expressroute":
+                marks.append((switch["at_ns"] + SWITCH_LOG_GRACE_NS, True))
+            else:
+                detecting_ns = int((switch.get("detect_ms") or 0) * 1e6)
+                marks.append((switch["at_ns"] - detecting_ns, False))
+        return standing(marks, self.end_ns + 10**9)
 
     def tunnel_while_expressroute(self):
         return len(during(self.watch.transit("out"), self.expressroute_stood(),
@@ -188,7 +195,7 @@ class Acceptance:
                 rnd.kind.title, lost["out"], lost["in"], self.gap_ms(rnd, "out"),
                 self.gap_ms(rnd, "in"), _unit(switch.get("detect_ms"), "ms"),
                 _unit(switch.get("switch_us"), "us"), switch.get("cause", "-"),
-                sum(self.lost(rnd.restore_ns, rnd.end_ns).values())))
+                self.lost_returning(rnd)))
         return lines + [""] + self._totals()
 
     def _totals(self):
@@ -218,6 +225,18 @@ class Acceptance:
                        (rnd.return_ns, "returned")]
         figure.draw(directory, self.flows, self.watch.tunnelled_probes(), events, self.start_ns,
                     self.end_ns, RATE)
+
+
+def standing(marks, end_ns):
+    """[(start, end)] in which the last of the (time, stands) marks says yes."""
+    intervals, since = [], None
+    for stamp, stands in sorted(marks):
+        if stands and since is None:
+            since = stamp
+        elif not stands and since is not None:
+            intervals.append((since, stamp))
+            since = None
+    return intervals + ([(since, end_ns)] if since is not None else [])
 
 
 def _unit(value, unit):

@@ -2,8 +2,8 @@
 """A gateway made of the kernel, FRR and a second strongSwan, to test the lab without Spillway.
 
 It lives in the gateway's namespace with the gateway's addresses on the port devices themselves. It
-is no reference for behaviour: only a way to know that routers, tunnel, cuts and measurements of the lab
-work before a product is judged by them.
+is no reference for behaviour: only a way to know that routers, tunnel, cuts and measurements of
+the lab work before a product is judged by them.
 """
 from lab import ADDRESSES, SITE_PREFIX, VNET_PREFIX
 from net import ip_batch, sysctl, wait_until

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """strongSwan with userspace ESP as the Azure VPN gateway (and, in the self-test, as a stand-in).
 
-kernel-libipsec gives a TUN `ipsec0`. With any-to-any selectors three settings keep IKE's own packets
-out of it: the socket's mark, the negated mark in kernel-netlink, and a routing table after main.
+kernel-libipsec gives a TUN `ipsec0`. With any-to-any selectors three settings keep IKE's own
+packets out of it: the socket's mark, the negated mark in kernel-netlink, and a routing table after main.
 Names and defaults are Azure's: lifetimes without jitter, identities = addresses, no MOBIKE.
 """
 import os
