@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the engine and the world: the table of operations, what the engine tells about tunnels,
+ * its next wake-up.
+ *
+ * The engine is made with the first connection, because two of its settings are the data plane's:
+ * which ciphers it has, and whether SAs of an earlier instance stand there. If they do (or if
+ * nobody can say), no INITIAL_CONTACT is sent: the peer would drop the old child SA at once, and
+ * with it the traffic (RFC 7296 2.4 lets the sender choose).
+ *
+ * The engine tells events from inside its own calls, where nothing may call it back; they are
+ * kept and handled by iked_engine_settle(), which every entry into the engine ends with.
+ *
+ * While only an orphan carries a tunnel, that tunnel is up: controld is told so when the
+ * connection comes, and is not told of the engine's failed attempts. The first child SA of ours
+ * takes over outbound at its installation; the orphans then have IKED_ORPHAN_S seconds, for
+ * what is in flight and for a peer that has not moved yet. One thread.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ike/iked/iked.h"
+
+#define AREA "ike"
+
+static void
+op_random(void *ctx, void *buf, size_t len)
+{
+	randombytes_buf(buf, len);
+}
+
+static void
+op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
+{
+	struct iked *d = ctx;
+
+	if (d->n_news == d->cap_news) {
+		size_t cap = d->cap_news ? 2 * d->cap_news : 16;
+		struct spw_ike_tunnel_event *news = realloc(d->news, cap * sizeof(*news));
+
+		if (!news) { /* controld sees the state at its next GET_CONNS */
+			spw_log(SPW_LOG_ERROR, AREA, "event-lost", "cause=\"no memory\"");
+			return;
+		}
+		d->news = news;
+		d->cap_news = cap;
+	}
+	d->news[d->n_news++] = *ev;
+}
+
+static const struct ike_ops ops = {
+	.send = iked_op_send,
+	.random = op_random,
+	.spi_alloc = iked_op_spi_alloc,
+	.spi_free = iked_op_spi_free,
+	.sa_install = iked_op_sa_install,
+	.sa_switch = iked_op_sa_switch,
+	.sa_delete = iked_op_sa_delete,
+	.sa_move = iked_op_sa_move,
+	.last_inbound = iked_op_last_inbound,
+	.tunnel_event = op_tunnel_event,
+};
+
+int
+iked_engine_start(struct iked *d, struct spw_err *err)
+{
+	struct ike_engine_config config = {
+		.ops = &ops, .ctx = d, .half_open_cookies = IKED_HALF_OPEN_MAX};
+	int rc;
+
+	(void)iked_dataplane_connect(d);
+	config.encr_mask = iked_dataplane_encr_mask(&d->dp);
+	config.no_initial_contact = !d->dp.seen || iked_sas_orphans(&d->dp.sas) > 0;
+	rc = ike_engine_new(&d->engine, &config, spw_clock_ns());
+	if (rc != 0)
+		return spw_fail(err, rc, "the IKE engine cannot start: %s", strerror(-rc));
+	spw_log(SPW_LOG_INFO, AREA, "engine-started", "initial-contact=%d orphans=%zu",
+		!config.no_initial_contact, iked_sas_orphans(&d->dp.sas));
+	return 0;
+}
+
+void
+iked_tunnel_tell(struct iked *d, const struct spw_ike_tunnel_event *ev)
+{
+	char reason[2 * SPW_IKE_STATE_TEXT], name[2 * SPW_NAME_LEN];
+
+	spw_log(SPW_LOG_INFO, AREA, ev->up ? "tunnel-up" : "tunnel-down",
+		"name=%s tunnel=%" PRIu32 " cause=\"%s\"",
+		spw_text_escape(name, sizeof(name), ev->name, strnlen(ev->name, SPW_NAME_LEN)),
+		ev->tunnel,
+		spw_text_escape(reason, sizeof(reason), ev->reason,
+				strnlen(ev->reason, sizeof(ev->reason))));
+	iked_server_push(d, ev);
+}
+
+static void
+news_handle(struct iked *d, const struct spw_ike_tunnel_event *ev)
+{
+	struct iked_conn *c = iked_conns_find(&d->conns, ev->name);
+
+	if (!ev->up && iked_sas_carrying(&d->dp.sas, ev->tunnel) > 0)
+		return;
+	if (c) {
+		c->up = ev->up != 0;
+		c->orphaned = false;
+	}
+	if (ev->up)
+		iked_sas_replaced(&d->dp.sas, ev->tunnel,
+				  spw_clock_ns() + IKED_ORPHAN_S * SPW_NS_PER_S);
+	iked_tunnel_tell(d, ev);
+}
+
+static void
+tick_arm(struct iked *d)
+{
+	uint64_t at = ike_engine_wakeup(d->engine), now = spw_clock_ns();
+	uint64_t wait = at > now ? at - now : 0;
+	struct timeval tv = {(time_t)(wait / SPW_NS_PER_S),
+			     (suseconds_t)(wait % SPW_NS_PER_S / SPW_NS_PER_US) + 1};
+
+	if (at == UINT64_MAX)
+		evtimer_del(d->tick);
+	else
+		evtimer_add(d->tick, &tv);
+}
+
+void
+iked_engine_settle(struct iked *d)
+{
+	for (size_t i = 0; i < d->n_news; i++)
+		news_handle(d, &d->news[i]);
+	d->n_news = 0;
+	if (d->engine)
+		tick_arm(d);
+}

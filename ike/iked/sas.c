@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The SAs in the data plane, as iked sees them.
+ *
+ * Our own are those installed since this process started. Any other one was left by an earlier
+ * instance that died: an orphan. Nobody holds its IKE SA any more, but it carries traffic, so it
+ * stays until a child SA of ours has taken its tunnel over and some seconds have passed for what
+ * is in flight. No input or output here; a sorted array, searched by halves, because the data
+ * plane's whole list is matched against it. One thread.
+ */
+#include "ike/iked/sas.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Index of the first SA whose SPI is not below spi_in. */
+static size_t
+lower_bound(const struct iked_sas *s, uint32_t spi_in)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->sa[mid].spi_in < spi_in)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int
+grow(struct iked_sas *s)
+{
+	size_t cap = s->cap ? 2 * s->cap : 16;
+	struct iked_sa *sa;
+
+	if (s->n < s->cap)
+		return 0;
+	sa = realloc(s->sa, cap * sizeof(*sa));
+	if (!sa)
+		return -ENOMEM;
+	s->sa = sa;
+	s->cap = cap;
+	return 0;
+}
+
+int
+iked_sas_add(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel, bool orphan)
+{
+	size_t i = lower_bound(s, spi_in);
+	bool there = i < s->n && s->sa[i].spi_in == spi_in;
+
+	if (!there) {
+		int rc = grow(s);
+
+		if (rc != 0)
+			return rc;
+		memmove(&s->sa[i + 1], &s->sa[i], (s->n - i) * sizeof(*s->sa));
+		s->n++;
+	}
+	s->sa[i] = (struct iked_sa){
+		.spi_in = spi_in, .tunnel = tunnel, .orphan = orphan, .present = true};
+	return 0;
+}
+
+struct iked_sa *
+iked_sas_find(const struct iked_sas *s, uint32_t spi_in)
+{
+	size_t i = lower_bound(s, spi_in);
+
+	return i < s->n && s->sa[i].spi_in == spi_in ? &s->sa[i] : NULL;
+}
+
+void
+iked_sas_del(struct iked_sas *s, uint32_t spi_in)
+{
+	struct iked_sa *sa = iked_sas_find(s, spi_in);
+
+	if (!sa)
+		return;
+	memmove(sa, sa + 1, (size_t)(s->sa + s->n - (sa + 1)) * sizeof(*sa));
+	s->n--;
+}
+
+void
+iked_sas_clear(struct iked_sas *s)
+{
+	free(s->sa);
+	*s = (struct iked_sas){0};
+}
+
+uint64_t
+iked_sas_last_in(const struct iked_sas *s, uint32_t tunnel)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->sa[i].tunnel == tunnel && !s->sa[i].orphan && s->sa[i].last_in_ns > last)
+			last = s->sa[i].last_in_ns;
+	return last;
+}
+
+size_t
+iked_sas_carrying(const struct iked_sas *s, uint32_t tunnel)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += s->sa[i].tunnel == tunnel && s->sa[i].orphan && s->sa[i].delete_at_ns == 0;
+	return n;
+}
+
+size_t
+iked_sas_orphans(const struct iked_sas *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += s->sa[i].orphan;
+	return n;
+}
+
+void
+iked_sas_replaced(struct iked_sas *s, uint32_t tunnel, uint64_t delete_at_ns)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->sa[i].tunnel == tunnel && s->sa[i].orphan && s->sa[i].delete_at_ns == 0)
+			s->sa[i].delete_at_ns = delete_at_ns;
+}
+
+const struct iked_sa *
+iked_sas_due(const struct iked_sas *s, uint64_t now_ns)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->sa[i].orphan && s->sa[i].delete_at_ns != 0 &&
+		    s->sa[i].delete_at_ns <= now_ns)
+			return &s->sa[i];
+	return NULL;
+}

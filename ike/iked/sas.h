@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to ike/iked/: which SAs of the data plane are ours, and which an earlier instance left.
+ */
+#ifndef SPW_IKE_IKED_SAS_H
+#define SPW_IKE_IKED_SAS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct iked_sa {
+	uint32_t spi_in;
+	uint32_t tunnel;
+	bool orphan;	       /* installed by an earlier instance of iked */
+	bool present;	       /* seen by the resynchronisation that runs */
+	uint64_t last_in_ns;   /* last valid inbound packet, 0 = none */
+	uint64_t delete_at_ns; /* orphans: 0 = while nothing replaces it */
+};
+
+/* Sorted by spi_in. Zeroed = empty; free with iked_sas_clear(). */
+struct iked_sas {
+	struct iked_sa *sa;
+	size_t n, cap;
+};
+
+/* Add, or change the SA of this SPI. 0 or -ENOMEM. */
+int iked_sas_add(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel, bool orphan)
+	__attribute__((warn_unused_result));
+/* NULL when unknown; valid until the next add or del. */
+struct iked_sa *iked_sas_find(const struct iked_sas *s, uint32_t spi_in);
+void iked_sas_del(struct iked_sas *s, uint32_t spi_in);
+void iked_sas_clear(struct iked_sas *s);
+/* Newest inbound packet of our own SAs of the tunnel; 0 = none. Orphans prove nothing. */
+uint64_t iked_sas_last_in(const struct iked_sas *s, uint32_t tunnel);
+/* Orphans that still carry the tunnel, that is, whose successor is not up. */
+size_t iked_sas_carrying(const struct iked_sas *s, uint32_t tunnel);
+size_t iked_sas_orphans(const struct iked_sas *s);
+/* A child SA of ours is up: the orphans of the tunnel end at delete_at_ns (the first call counts).
+ */
+void iked_sas_replaced(struct iked_sas *s, uint32_t tunnel, uint64_t delete_at_ns);
+/* An orphan whose time has come, NULL when none. */
+const struct iked_sa *iked_sas_due(const struct iked_sas *s, uint64_t now_ns);
+
+#endif

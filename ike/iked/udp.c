@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The UDP sockets of IKE, ports 500 and 4500 (RFC 7296 2.23, RFC 3948).
+ *
+ * controld opens and binds them and keeps a duplicate, so a restart of this daemon shows nobody
+ * an ICMP port unreachable and what arrives meanwhile waits in the socket. Each is bound to its
+ * local address, so source and destination are known without ancillary data. On 4500 a message of
+ * IKE starts with four zero bytes, which are cut off and put on here; the data plane takes the ESP
+ * packets before they come to the kernel, and a stray one is dropped. Nothing a socket reports
+ * (ICMP errors come as errno) changes any state: that is a hint a stranger can forge
+ * (RFC 7296 2.4).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "ike/iked/iked.h"
+
+#define MARKER_LEN 4
+#define BURST	   64 /* datagrams taken before other events get their turn */
+#define AREA	   "udp"
+
+static const uint16_t ports[2] = {500, 4500};
+static struct spw_log_limit odd_limit = SPW_LOG_LIMIT(1, 5);
+
+enum iked_udp_kind
+iked_udp_classify(const uint8_t *bytes, size_t len)
+{
+	if (len == 1 && bytes[0] == 0xff)
+		return IKED_UDP_KEEPALIVE;
+	if (len <= MARKER_LEN)
+		return IKED_UDP_SHORT;
+	return spw_get_be32(bytes) == 0 ? IKED_UDP_IKE : IKED_UDP_ESP;
+}
+
+static void
+datagram_take(struct iked_socket *s, int which, const struct sockaddr_storage *from,
+	      const uint8_t *bytes, size_t len)
+{
+	struct ike_datagram dg = {
+		.local = s->local, .local_port = ports[which], .bytes = bytes, .len = len};
+
+	if (spw_addr_from_sockaddr(&dg.remote, &dg.remote_port, from) != 0)
+		return;
+	if (which == 1) {
+		if (iked_udp_classify(bytes, len) != IKED_UDP_IKE)
+			return;
+		dg.bytes += MARKER_LEN;
+		dg.len -= MARKER_LEN;
+	}
+	if (dg.len > 0 && dg.len <= IKE_DATAGRAM_MAX && s->iked->engine)
+		ike_engine_input(s->iked->engine, spw_clock_ns(), &dg);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	static uint8_t buf[IKE_DATAGRAM_MAX + MARKER_LEN + 1];
+	struct iked_socket *s = arg;
+	int which = fd == s->fd[1];
+
+	for (int i = 0; i < BURST; i++) {
+		struct sockaddr_storage from;
+		socklen_t from_len = sizeof(from);
+		ssize_t n = recvfrom(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC,
+				     (struct sockaddr *)&from, &from_len);
+
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n < 0 || (size_t)n >= sizeof(buf)) /* an ICMP error, or too long to be ours */
+			continue;
+		datagram_take(s, which, &from, buf, (size_t)n);
+	}
+	iked_engine_settle(s->iked);
+}
+
+static struct iked_socket *
+socket_find(const struct iked *d, const struct spw_addr *local)
+{
+	for (struct iked_socket *s = d->sockets; s; s = s->next)
+		if (spw_addr_equal(&s->local, local))
+			return s;
+	return NULL;
+}
+
+static void
+socket_free(struct iked_socket *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->readable[i])
+			event_free(s->readable[i]);
+		if (s->fd[i] >= 0)
+			close(s->fd[i]);
+	}
+	free(s);
+}
+
+/* A datagram socket bound to the address and to port 500 or 4500? */
+static int
+socket_check(int fd, const struct spw_addr *local, uint16_t want, struct spw_err *err)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss), type_len = sizeof(int);
+	char text[SPW_ADDR_TEXT];
+	struct spw_addr bound;
+	uint16_t port;
+	int type = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 || type != SOCK_DGRAM)
+		return spw_fail(err, -EINVAL, "the descriptor for port %u is not a UDP socket",
+				want);
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+	    spw_addr_from_sockaddr(&bound, &port, &ss) != 0 || port != want ||
+	    !spw_addr_equal(&bound, local))
+		return spw_fail(err, -EINVAL,
+				"the socket for %s port %u is bound to something else",
+				spw_addr_format(local, text), want);
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return spw_fail(err, -errno, "a socket cannot be made non-blocking");
+	return 0;
+}
+
+static struct iked_socket *
+socket_new(struct iked *d, const struct spw_addr *local, const int fds[2])
+{
+	struct iked_socket *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	*s = (struct iked_socket){.iked = d, .local = *local, .fd = {-1, -1}};
+	for (int i = 0; i < 2; i++) {
+		s->readable[i] = event_new(d->base, fds[i], EV_READ | EV_PERSIST, on_readable, s);
+		if (!s->readable[i] || event_add(s->readable[i], NULL) < 0) {
+			socket_free(s); /* the descriptors stay the caller's */
+			return NULL;
+		}
+	}
+	memcpy(s->fd, fds, sizeof(s->fd));
+	return s;
+}
+
+static void
+socket_unlink(struct iked *d, struct iked_socket *old)
+{
+	for (struct iked_socket **p = &d->sockets; *p; p = &(*p)->next)
+		if (*p == old) {
+			*p = old->next;
+			return;
+		}
+}
+
+int
+iked_udp_set(struct iked *d, const struct spw_addr *local, const int fds[2], struct spw_err *err)
+{
+	struct iked_socket *s, *old = socket_find(d, local);
+	char text[SPW_ADDR_TEXT];
+
+	for (int i = 0; i < 2; i++) {
+		int rc = socket_check(fds[i], local, ports[i], err);
+
+		if (rc != 0)
+			return rc;
+	}
+	s = socket_new(d, local, fds);
+	if (!s)
+		return spw_fail(err, -ENOMEM, "no memory for a socket");
+	if (old) {
+		socket_unlink(d, old);
+		socket_free(old);
+	}
+	s->next = d->sockets;
+	d->sockets = s;
+	spw_log(SPW_LOG_INFO, AREA, "socket", "local=%s ports=500,4500 replaced=%d",
+		spw_addr_format(local, text), old != NULL);
+	return 0;
+}
+
+void
+iked_udp_stop(struct iked *d)
+{
+	while (d->sockets) {
+		struct iked_socket *s = d->sockets;
+
+		d->sockets = s->next;
+		socket_free(s);
+	}
+}
+
+static void
+send_out(struct iked *d, const struct spw_addr *local, int which, const struct spw_addr *remote,
+	 uint16_t remote_port, struct iovec *iov, size_t n_iov)
+{
+	const struct iked_socket *s = socket_find(d, local);
+	struct sockaddr_storage to;
+	char text[SPW_ADDR_TEXT];
+	struct msghdr m = {.msg_name = &to,
+			   .msg_namelen = spw_addr_to_sockaddr(remote, remote_port, &to),
+			   .msg_iov = iov,
+			   .msg_iovlen = n_iov};
+
+	/* A pending ICMP error is reported once, in place of sending. */
+	if (s && (sendmsg(s->fd[which], &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+		  sendmsg(s->fd[which], &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0))
+		return;
+	spw_log_limited(&odd_limit, SPW_LOG_WARNING, AREA, "not-sent", "local=%s cause=\"%s\"",
+			spw_addr_format(local, text),
+			s ? strerror(errno) : "no socket for this local address yet");
+}
+
+void
+iked_op_send(void *ctx, const struct ike_datagram *dg)
+{
+	static const uint8_t marker[MARKER_LEN];
+	struct iovec iov[2] = {{(void *)(uintptr_t)marker, MARKER_LEN},
+			       {(void *)(uintptr_t)dg->bytes, dg->len}};
+	int which = dg->local_port == ports[1];
+
+	send_out(ctx, &dg->local, which, &dg->remote, dg->remote_port, which ? iov : iov + 1,
+		 which ? 2 : 1);
+}
+
+void
+iked_udp_keepalive(struct iked *d, const struct spw_addr *local, const struct spw_addr *remote)
+{
+	uint8_t byte = 0xff;
+	struct iovec iov = {&byte, 1};
+
+	send_out(d, local, 1, remote, ports[1], &iov, 1);
+}
