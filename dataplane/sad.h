@@ -9,8 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/crypto/crypto.h"
 #include "dataplane/packet.h"
 #include "lib/spillway.h"
+
+/* An SPI that was given back rests this long before its index is used again. */
+#define DP_SPI_REST_NS (600 * SPW_NS_PER_S)
 
 struct dp_worker;
 struct dp_sad;
@@ -19,8 +23,10 @@ struct rte_rcu_qsbr;
 struct dp_sad_config {
 	struct rte_rcu_qsbr *qsbr; /* workers report quiescence here */
 	unsigned int n_workers;
-	uint32_t max_sas;     /* power of two; default 65536 */
-	uint32_t max_tunnels; /* default 16384 */
+	uint32_t max_sas;	 /* power of two; default 65536 */
+	uint32_t max_tunnels;	 /* default 16384 */
+	enum dp_crypto_isa isa;	 /* of the cipher; every worker's manager must have the same */
+	uint64_t (*clock)(void); /* nanoseconds, for tests; NULL = spw_clock_ns */
 };
 
 /*
@@ -55,8 +61,20 @@ bool dp_sad_stats(struct dp_sad *sad, uint32_t *index, struct spw_dp_sa_stats *r
 bool dp_sad_tunnel_stats(struct dp_sad *sad, uint32_t *index, struct spw_dp_tunnel_stats *row);
 uint32_t dp_sad_count(const struct dp_sad *sad);
 
+/* The instruction set of the cipher, for the hello. */
+const char *dp_sad_isa(const struct dp_sad *sad);
 /*
- * Worker stages. open: packets with next == DP_NEXT_OPEN (data at the ESP header; dp_pkt.spi
+ * Worker: a decrypted packet turned out to be for the gateway itself (it goes up to a twin), so it
+ * is not transit. Call once per such packet.
+ */
+void dp_sad_count_own_in(struct dp_worker *w, uint32_t tunnel);
+
+/*
+ * Worker stages. They need w->sad, w->pool, w->now_tsc and w->crypto: a struct dp_crypto of the
+ * worker's own, made by dp_crypto_new() with the SAD's instruction set. Metadata of DP_NEXT_SEAL
+ * packets: `tunnel`, and DP_PKT_FROM_TWIN and DP_PKT_ER_STOOD for the counters.
+ *
+ * open: packets with next == DP_NEXT_OPEN (data at the ESP header; dp_pkt.spi
  * unset; outer_* and flags filled by parse) become decrypted IP packets with next == DP_NEXT_FIB,
  * DP_PKT_DECRYPTED and tunnel set, or are dropped. TTL is not touched here.
  */
@@ -64,12 +82,14 @@ void dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b);
 /*
  * fit: packets with next == DP_NEXT_SEAL and those bound for an interface whose MTU they exceed:
  * MSS clamp, inner fragmentation without DF, ICMP too-big with DF (reply appended to the burst
- * with next == DP_NEXT_FIB and DP_PKT_CREATED).
+ * with next == DP_NEXT_FIB and DP_PKT_CREATED). Run it with next == DP_NEXT_SEAL or DP_NEXT_ADJ
+ * (iface_out set); others pass untouched.
  */
 void dp_stage_fit(struct dp_worker *w, struct dp_burst *b);
 /*
  * seal: packets with next == DP_NEXT_SEAL become outer IP packets (native ESP or UDP) with
- * next == DP_NEXT_OUTER and DP_PKT_OUTER, or are dropped. Counts transit, own and violations.
+ * next == DP_NEXT_OUTER and DP_PKT_OUTER, or are dropped. Counts transit, own and violations. A
+ * packet of ours (DP_PKT_OUTER) too long for its interface is dropped by fit, never fragmented.
  */
 void dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b);
 

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to the SAD and the stages that use it: how SAs and tunnels lie in memory.
+ *
+ * One child SA is a struct dp_child (API thread) with an inbound and an outbound half, which the
+ * workers see. Halves and outer headers are immutable once published except for the fields marked
+ * otherwise, and are freed only after all workers have passed a quiescent state.
+ */
+#ifndef SPW_DATAPLANE_SAD_DATA_H
+#define SPW_DATAPLANE_SAD_DATA_H
+
+#include <rte_ring.h>
+#include <rte_spinlock.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "dataplane/crypto/crypto.h"
+#include "dataplane/crypto/keys.h"
+#include "dataplane/replay.h"
+#include "dataplane/sad.h"
+#include "dataplane/selector.h"
+#include "dataplane/worker.h"
+
+#define DP_ESP_HDR   8
+#define DP_ESP_IV    DP_CRYPTO_IV
+#define DP_ESP_FRONT (DP_ESP_HDR + DP_ESP_IV) /* before the text */
+#define DP_OUTER_MAX 28			      /* IPv4 and UDP */
+#define DP_L2_ROOM   22			      /* Ethernet with two tags */
+#define DP_NO_LIMIT  UINT64_MAX
+
+/* Limits of one direction; reached at `soft`, ended at `hard`; DP_NO_LIMIT = none. */
+struct dp_sa_limits {
+	uint64_t soft_bytes, hard_bytes;
+	uint64_t soft_packets, hard_packets;
+};
+
+struct dp_child;
+
+/* The outer header, kept at the end of the field: 20 bytes of IPv4, or IPv4 and UDP. */
+struct dp_outer {
+	uint8_t bytes[DP_OUTER_MAX]; /* TOS, length, ID and checksums zero */
+	uint32_t sum;		     /* of the 16-bit words of the IPv4 header, as in memory */
+	uint8_t len;		     /* 20 or 28 */
+};
+
+struct dp_sa_out {
+	aes_gcm_enc_dec_t seal;
+	const struct dp_crypto_key *key;
+	_Atomic(struct dp_outer *) outer; /* API thread writes (release), workers read (acquire) */
+	const struct dp_selectors *sel;	  /* NULL: any packet */
+	struct dp_child *child;
+	struct dp_sa_limits limit;
+	uint64_t seq_max; /* last number that may be sent */
+	uint32_t spi_be;
+	uint32_t slot;
+	bool esn;
+	/* Claimed by all workers. */
+	_Atomic uint64_t seq __attribute__((aligned(64))); /* last number claimed */
+	_Atomic uint64_t bytes;				   /* inner bytes claimed */
+	/* Written by worker n alone, read by the API thread (relaxed). */
+	struct dp_sa_out_count {
+		_Atomic uint64_t packets, bytes;
+	} __attribute__((aligned(64))) count[];
+};
+
+struct dp_sa_in {
+	aes_gcm_enc_dec_t open;
+	const struct dp_crypto_key *key;
+	const struct dp_selectors *sel; /* NULL: any packet */
+	struct dp_child *child;
+	_Atomic uint64_t remote; /* peer's address << 16 | port; API thread writes; relaxed */
+	struct dp_sa_limits limit;
+	uint32_t spi; /* host order */
+	uint32_t spi_be;
+	uint32_t tunnel;
+	uint32_t slot;
+	bool esn;
+	bool follow; /* tell when the peer's address or port changes */
+	/*
+	 * Written by the worker that holds `guard`; counters read by the API thread (relaxed). One
+	 * ESP flow comes from one receive queue, so the guard is free but for the moments when a
+	 * peer's packets change queues; with one worker it is not taken at all.
+	 */
+	rte_spinlock_t guard __attribute__((aligned(64)));
+	_Atomic uint64_t packets, bytes;
+	_Atomic uint64_t last_in_tsc;
+	uint64_t moved_tsc; /* when the last peer-moved event was raised */
+	/* Any worker adds (relaxed). */
+	_Atomic uint64_t auth_failed, replayed, late;
+	struct dp_replay replay; /* must be last */
+};
+
+/* API thread only, except `raised` and `why`. */
+struct dp_child {
+	/* Bit n: event n (enum spw_dp_sa_event_kind) was raised; HARD ends the SA. All threads. */
+	_Atomic uint32_t raised __attribute__((aligned(64)));
+	_Atomic uint8_t why[8]; /* enum spw_dp_sa_limit_kind by event */
+	uint32_t delivered __attribute__((aligned(64)));
+	uint32_t slot;
+	uint32_t tunnel;
+	uint32_t spi_in, spi_out;
+	uint32_t encr;
+	uint32_t flags;
+	uint32_t replay_window;
+	uint64_t installed_ns;
+	uint64_t ended_ns; /* 0 while the keys are there */
+	struct spw_sa_limit seconds;
+	struct dp_sa_in *in;
+	struct dp_sa_out *out;
+	struct dp_crypto_key *key_in, *key_out;
+	struct dp_selectors sel;
+	LIST_ENTRY(dp_child) all;
+};
+
+/* Counters of one tunnel by one worker. */
+struct dp_tunnel_count {
+	_Atomic uint64_t in, own_in; /* `in` has all, the own ones too */
+	_Atomic uint64_t transit_out, own_out, violations;
+};
+
+/* What a worker needs to know of a tunnel; API thread writes, workers read. */
+struct dp_tunnel {
+	_Atomic(struct dp_sa_out *) out; /* the SA it sends on; release/acquire */
+	_Atomic uint32_t mtu;		 /* inner IP bytes; 0 = no such tunnel. Relaxed. */
+	_Atomic uint32_t mss;
+	_Atomic uint32_t tos_mask; /* bits copied outwards beside ECN */
+};
+
+enum dp_spi_state { DP_SPI_FREE, DP_SPI_ALLOCATED, DP_SPI_INSTALLED };
+
+/* One value of the index bits. API thread only. */
+struct dp_spi_slot {
+	uint32_t spi;
+	uint32_t tunnel;
+	uint32_t next; /* in the queue of free slots */
+	uint8_t state;
+	uint64_t freed_ns; /* 0 = never used */
+	struct dp_child *child;
+};
+
+/* An event on its way from a worker to the API thread. */
+struct dp_sa_note {
+	uint32_t kind;
+	uint32_t limit;
+	uint32_t spi_in;
+	uint32_t remote_v4;
+	uint32_t remote_port;
+};
+
+struct dp_once; /* sad_once.c */
+
+struct dp_sad {
+	/* Read by workers. */
+	_Atomic(struct dp_sa_in *) *in; /* by index bits; release/acquire */
+	struct dp_tunnel *tunnels;
+	uint32_t index_mask;
+	uint32_t max_tunnels;
+	bool shared; /* more than one worker */
+	struct rte_ring *events;
+	struct dp_tunnel_count **tunnel_count; /* [worker][tunnel] */
+	/* API thread. */
+	unsigned int n_workers __attribute__((aligned(64)));
+	struct rte_rcu_qsbr *qsbr;
+	uint64_t (*clock)(void);
+	struct dp_crypto *crypto;
+	struct dp_keys *keys;
+	struct dp_once *once;
+	struct dp_spi_slot *slots;
+	uint32_t free_head, free_tail;
+	uint32_t n_children;
+	struct spw_dp_tunnel *tunnel_conf; /* [max_tunnels]; mtu 0 = none */
+	LIST_HEAD(, dp_child) children;
+};
+
+/* Wait until no worker holds anything that was unpublished before the call. API thread. */
+void dp_sad_grace(struct dp_sad *sad);
+/* The child of an inbound SPI; NULL when there is none. API thread. */
+struct dp_child *dp_sad_child(const struct dp_sad *sad, uint32_t spi_in);
+/* Give a slot's SPI back; its index rests for DP_SPI_REST_NS. API thread. */
+void dp_sad_slot_free(struct dp_sad *sad, uint32_t slot);
+/* Take a child out of service, wait for grace, wipe and free it. API thread. */
+void dp_sad_child_remove(struct dp_sad *sad, struct dp_child *c);
+/* Take one direction out of service (the caller waits for grace, then frees). API thread. */
+void dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts);
+/* Fill the outer header of a child SA. Pure. */
+void dp_outer_set(struct dp_outer *o, uint32_t src, uint32_t dst, bool udp, uint16_t sport,
+		  uint16_t dport);
+
+/*
+ * The set of keys that were ever installed. -EEXIST from dp_once_add() when this key material was
+ * seen before.
+ */
+struct dp_once *dp_once_new(void);
+void dp_once_free(struct dp_once *o);
+bool dp_once_has(const struct dp_once *o, const uint8_t *key, uint32_t len);
+int dp_once_add(struct dp_once *o, const uint8_t *key, uint32_t len)
+	__attribute__((warn_unused_result));
+
+/* Raise an event of a child once; later calls do nothing. Any thread. */
+void dp_child_raise(struct dp_sad *sad, struct dp_child *c, uint32_t spi_in,
+		    enum spw_dp_sa_event_kind kind, enum spw_dp_sa_limit_kind limit);
+
+static inline bool
+dp_child_raised(const struct dp_child *c, enum spw_dp_sa_event_kind kind)
+{
+	return (atomic_load_explicit(&c->raised, memory_order_relaxed) & 1u << kind) != 0;
+}
+
+/* Has a hard limit ended the SA? Its keys must not be used then. */
+static inline bool
+dp_child_ended(const struct dp_child *c)
+{
+	return dp_child_raised(c, SPW_SA_EV_HARD);
+}
+
+/* Add to a counter of which this thread is the only writer. */
+static inline void
+dp_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, was + n, memory_order_relaxed);
+}
+
+static inline uint64_t
+dp_counted(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Take dropped packets (NULL) out of a burst, keeping the order. */
+static inline void
+dp_burst_compact(struct dp_burst *b)
+{
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < b->n; i++)
+		if (b->pkt[i] != NULL)
+			b->pkt[n++] = b->pkt[i];
+	b->n = n;
+}
+
+#endif
