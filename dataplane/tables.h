@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/spillway.h"
 
@@ -67,6 +68,12 @@ struct dp_local {
 	} slot[];
 };
 
+/* Our IPv6 addresses; few, looked through one by one. */
+struct dp_local6 {
+	uint32_t n;
+	uint8_t addr[][16];
+};
+
 struct dp_path {
 	struct spw_dp_path conf;
 	uint32_t next_hop_v4; /* host order */
@@ -78,6 +85,7 @@ struct dp_tables {
 	struct dp_neighs *neighs;
 	struct dp_path_bits *bits;
 	_Atomic(struct dp_local *) local;
+	_Atomic(struct dp_local6 *) local6;
 	_Atomic(struct dp_port *) port[RTE_MAX_ETHPORTS]; /* by DPDK port id */
 	_Atomic(struct dp_path *) path[SPW_DP_PATHS_MAX];
 	_Atomic(struct dp_iface *) iface[DP_IFACES_MAX];
@@ -133,6 +141,15 @@ dp_local_find(const struct dp_local *l, uint32_t addr)
 		if (e->iface == DP_NO_IFACE || e->addr == addr)
 			return e->iface;
 	}
+}
+
+static inline bool
+dp_local6_has(const struct dp_local6 *l, const uint8_t addr[16])
+{
+	for (uint32_t i = 0; l && i < l->n; i++)
+		if (memcmp(l->addr[i], addr, 16) == 0)
+			return true;
+	return false;
 }
 
 /*

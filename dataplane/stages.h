@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to dataplane/: the stages of the pipeline and the state of a worker that they share.
+ * A stage keeps, drops, mirrors or hands off; what it keeps stays in the burst, in order.
+ */
+#ifndef SPW_DATAPLANE_STAGES_H
+#define SPW_DATAPLANE_STAGES_H
+
+#include <rte_ethdev.h>
+
+#include "dataplane/fib.h"
+#include "dataplane/group.h"
+#include "dataplane/neigh.h"
+#include "dataplane/packet.h"
+#include "dataplane/path_bits.h"
+#include "dataplane/rate.h"
+#include "dataplane/tables.h"
+#include "dataplane/worker.h"
+
+#define DP_ETHER_LEN	 14
+#define DP_PENDING_SLOTS 64 /* next hops with waiting packets, for each worker */
+#define DP_PENDING_PKTS	 4  /* packets that may wait for one next hop */
+#define DP_PUNT_RING	 4096
+#define DP_TWIN_RING	 1024
+#define DP_EVENT_RING	 1024
+#define DP_PORT_NONE	 UINT16_MAX
+#define DP_ROUNDS	 3 /* inner, outer, and the outer of an ICMP error made on the way */
+
+/* Wakes a sleeping thread: the sleeper sets `asleep`, looks once more, then waits on `fd`. */
+struct dp_bell {
+	int fd; /* eventfd */
+	_Atomic int asleep;
+};
+
+enum dp_worker_event_kind { DP_EVENT_NEIGH_MISS, DP_EVENT_SWITCHED };
+/* What a worker tells the API thread. */
+struct dp_worker_event {
+	uint32_t kind;
+	uint32_t addr; /* NEIGH_MISS: host order */
+	uint32_t group;
+	uint16_t path;
+	uint16_t iface;
+	uint64_t tsc;
+	uint64_t pad;
+};
+
+/* Queues that a worker polls; published by the API thread. */
+struct dp_rxq_list {
+	uint32_t n;
+	bool physical; /* all of them are NICs: busy polling is worth it */
+	struct dp_rxq {
+		uint16_t dpdk_id;
+		uint16_t queue;
+	} q[];
+};
+
+struct dp_path_counters {
+	uint64_t packets, bytes;
+};
+
+/* Packets gathered for one port during a burst. */
+struct dp_tx_buffer {
+	uint16_t n;
+	struct rte_mbuf *pkt[DP_BURST_ROOM];
+};
+
+/* Packets that wait until a next hop's MAC is known. */
+struct dp_pending {
+	uint64_t key; /* dp_neigh_key(), 0 = never used */
+	uint64_t since_tsc;
+	uint64_t asked_tsc;
+	uint32_t n;
+	struct rte_mbuf *pkt[DP_PENDING_PKTS];
+};
+
+/* Private state of a worker (dp_worker.priv), written by it alone but where it says else. */
+struct dp_worker_priv {
+	_Atomic(struct dp_rxq_list *) rxqs; /* API thread publishes */
+	struct dp_path_view view;	    /* renewed once per burst */
+	struct dp_path_counters *path;	    /* [SPW_DP_PATHS_MAX] */
+	uint16_t *seen_tier;	    /* [DP_GROUPS_MAX] tag << 8 | tier + 1 of the last packet */
+	struct rte_ring *to_punt;   /* mbufs for twins */
+	struct rte_ring *from_punt; /* mbufs from twins */
+	struct rte_ring *events;    /* struct dp_worker_event to the API thread */
+	struct dp_bell *punt_bell;
+	struct dp_bell *api_bell;
+	bool ring_punt; /* something was put into to_punt since the bell was rung */
+	bool ring_api;
+	struct dp_rate punt_rate;     /* everything for the kernel */
+	struct dp_rate stranger_rate; /* the part that any host on the Internet can cause */
+	struct dp_rate icmp_rate[2];
+	struct dp_rate ask_rate; /* neighbour events */
+	uint32_t neigh_changes;
+	uint64_t pending_check_tsc;
+	uint64_t hz;
+	struct dp_pending pending[DP_PENDING_SLOTS];
+	struct dp_tx_buffer tx[RTE_MAX_ETHPORTS];
+};
+
+static inline struct dp_worker_priv *
+dp_priv(const struct dp_worker *w)
+{
+	return w->priv;
+}
+
+/* Received frames (data at the Ethernet header, port in the mbuf) become IP packets with next OPEN
+ * or FIB; what is for the kernel is mirrored. */
+void dp_stage_parse(struct dp_worker *w, struct dp_burst *b);
+/* Frames from twins (iface_in set): out of their interface, into their tunnel, or to the FIB. */
+void dp_stage_twin(struct dp_worker *w, struct dp_burst *b);
+/* Decrypted packets: those for the gateway itself go up, the others count for their tunnel. */
+void dp_stage_deliver(struct dp_worker *w, struct dp_burst *b);
+/* TTL of forwarded packets, before the FIB; time exceeded is answered (reply appended). */
+void dp_stage_ttl(struct dp_worker *w, struct dp_burst *b);
+/* FIB and OUTER: look the destination up. Next: PATH. */
+void dp_stage_fib(struct dp_worker *w, struct dp_burst *b);
+/* PATH: choose a path of the group. Next: ADJ or SEAL. */
+void dp_stage_path(struct dp_worker *w, struct dp_burst *b);
+/* ADJ: write the Ethernet header, or let the packet wait for it. Next: TX. */
+void dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b);
+/* TX: give the frames to the ports. The burst is empty afterwards. */
+void dp_stage_tx(struct dp_worker *w, struct dp_burst *b);
+
+/* Received frames, through all stages. */
+void dp_pipeline_rx(struct dp_worker *w, struct dp_burst *b);
+/* Frames from the kernel. */
+void dp_pipeline_twin(struct dp_worker *w, struct dp_burst *b);
+/* Packets whose neighbour has become known: the end of the pipeline. */
+void dp_pipeline_resume(struct dp_worker *w, struct dp_burst *b);
+
+/*
+ * Give a frame (Ethernet) to the twin of interface `iface`; counts, or drops when the queue is
+ * full, the rate is used up or there is no twin.
+ */
+void dp_mirror_frame(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface);
+/* The same for an IP packet: TAP twins get an Ethernet header made up for them. */
+void dp_mirror_ip(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface);
+
+/*
+ * Let waiting packets go whose next hop is known now (appended to `b`, next ADJ) and drop those
+ * that waited too long. Called by the worker's loop.
+ */
+void dp_pending_check(struct dp_worker *w, struct dp_burst *b);
+/* Drop all waiting packets; when the worker ends. */
+void dp_pending_flush(struct dp_worker *w);
+
+/* Tell the API thread; false when its queue is full. */
+static inline bool
+dp_worker_tell(struct dp_worker *w, const struct dp_worker_event *ev)
+{
+	struct dp_worker_priv *p = dp_priv(w);
+
+	if (rte_ring_sp_enqueue_elem(p->events, (void *)(uintptr_t)ev, sizeof(*ev)) != 0)
+		return false;
+	p->ring_api = true;
+	return true;
+}
+
+#endif
