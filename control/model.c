@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The model: one libyang context with one module, the trees under it, and what is said about the
+ * module's nodes (types, units, help) to people.
+ *
+ * The YANG text is built into the program (spillway_yang), so a daemon and its model cannot drift
+ * apart; --yang loads another text for development. libyang's own log is off: what it has to say
+ * is taken from the context after a failed call and put into our one-line form.
+ */
+#include "control/model_private.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/yang_text.h"
+
+void
+ctl_lines_add(struct ctl_lines *lines, const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		abort();
+	va_end(args);
+	if (lines->n == lines->size) {
+		lines->size = lines->size ? 2 * lines->size : 32;
+		lines->line = realloc(lines->line, lines->size * sizeof(*lines->line));
+		if (lines->line == NULL)
+			abort();
+	}
+	lines->line[lines->n++] = text;
+}
+
+void
+ctl_lines_free(struct ctl_lines *lines)
+{
+	for (size_t i = 0; i < lines->n; i++)
+		free(lines->line[i]);
+	free(lines->line);
+	*lines = (struct ctl_lines){0};
+}
+
+static const struct lys_module *
+module_load(struct ly_ctx *ctx, const char *yang)
+{
+	struct lys_module *module = NULL;
+	struct ly_in *in = NULL;
+
+	if (yang == NULL)
+		lys_parse_mem(ctx, spillway_yang, LYS_IN_YANG, &module);
+	else if (ly_in_new_filepath(yang, 0, &in) == LY_SUCCESS)
+		lys_parse(ctx, in, LYS_IN_YANG, NULL, &module);
+	ly_in_free(in, 1);
+	return module;
+}
+
+int
+ctl_model_new(struct ctl_model **model, const char *yang, struct spw_err *err)
+{
+	struct ctl_model *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return spw_fail(err, -ENOMEM, "no memory for the model");
+	ly_log_options(LY_LOSTORE_LAST);
+	if (ly_ctx_new(NULL, LY_CTX_NO_YANGLIBRARY, &m->ctx) != LY_SUCCESS) {
+		free(m);
+		return spw_fail(err, -ENOMEM, "no memory for the model");
+	}
+	m->module = module_load(m->ctx, yang);
+	if (m->module == NULL) {
+		const char *why = ly_errmsg(m->ctx);
+
+		spw_fail(err, -EINVAL, "%s: %s", yang ? yang : "built-in model",
+			 why && *why ? why : "cannot be read");
+		ctl_model_free(m);
+		return -EINVAL;
+	}
+	*model = m;
+	return 0;
+}
+
+void
+ctl_model_free(struct ctl_model *model)
+{
+	if (model == NULL)
+		return;
+	ly_ctx_destroy(model->ctx);
+	free(model);
+}
+
+void
+ctl_tree_free(struct ctl_tree *tree)
+{
+	lyd_free_all(tree->root);
+	tree->root = NULL;
+}
+
+int
+ctl_tree_copy(struct ctl_tree *to, const struct ctl_tree *from)
+{
+	struct lyd_node *copy = NULL;
+
+	if (from->root != NULL &&
+	    lyd_dup_siblings(from->root, NULL, LYD_DUP_RECURSIVE, &copy) != LY_SUCCESS)
+		return -ENOMEM;
+	lyd_free_all(to->root);
+	to->root = copy;
+	return 0;
+}
+
+void
+ctl_tree_swap(struct ctl_tree *a, struct ctl_tree *b)
+{
+	struct ctl_tree t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+json_t *
+ctl_model_json(const struct ctl_tree *tree)
+{
+	char *text = NULL;
+	json_t *json;
+
+	if (tree->root == NULL)
+		return json_object();
+	if (lyd_print_mem(&text, tree->root, LYD_JSON, LYD_PRINT_WITHSIBLINGS | LYD_PRINT_SHRINK) !=
+	    LY_SUCCESS)
+		return NULL;
+	json = json_loads(text, 0, NULL);
+	free(text);
+	return json;
+}
+
+const struct lysc_type *
+model_leaf_type(const struct lysc_node *leaf, bool resolve)
+{
+	const struct lysc_type *type = leaf->nodetype == LYS_LEAF
+					       ? ((const struct lysc_node_leaf *)leaf)->type
+					       : ((const struct lysc_node_leaflist *)leaf)->type;
+
+	if (resolve && type->basetype == LY_TYPE_LEAFREF)
+		type = ((const struct lysc_type_leafref *)type)->realtype;
+	return type;
+}
+
+const char *
+model_leaf_units(const struct lysc_node *leaf)
+{
+	return leaf->nodetype == LYS_LEAF ? ((const struct lysc_node_leaf *)leaf)->units
+					  : ((const struct lysc_node_leaflist *)leaf)->units;
+}
+
+bool
+model_leafref_list(const struct lysc_node *leaf, char out[CTL_NAME * 2])
+{
+	const struct lysc_type *type = model_leaf_type(leaf, false);
+	const char *path, *end, *start;
+
+	if (type->basetype != LY_TYPE_LEAFREF)
+		return false;
+	path = lyxp_get_expr(((const struct lysc_type_leafref *)type)->path);
+	end = strrchr(path, '/');
+	for (start = end; start > path && start[-1] != '/'; start--)
+		;
+	snprintf(out, CTL_NAME * 2, "%.*s", (int)(end - start), start);
+	return true;
+}
+
+static void
+hint_enum(const struct lysc_type_enum *type, char *out, size_t size)
+{
+	size_t n = (size_t)snprintf(out, size, "one of ");
+	LY_ARRAY_COUNT_TYPE i, count = LY_ARRAY_COUNT(type->enums);
+
+	for (i = 0; i < count && i < 12 && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : "",
+				      type->enums[i].name);
+	if (i < count && n < size)
+		snprintf(out + n, size - n, ", ... (? lists all %u)", (unsigned int)count);
+}
+
+static const char *
+string_message(const struct lysc_type_str *type)
+{
+	LY_ARRAY_COUNT_TYPE n = LY_ARRAY_COUNT(type->patterns);
+
+	if (n > 0 && type->patterns[n - 1]->emsg)
+		return type->patterns[n - 1]->emsg;
+	return type->length && type->length->emsg ? type->length->emsg : "text";
+}
+
+char *
+model_type_hint(const struct lysc_node *leaf, char out[MODEL_HINT_MAX])
+{
+	const struct lysc_type *type = model_leaf_type(leaf, false);
+	char list[CTL_NAME * 2];
+
+	if (model_leafref_list(leaf, list))
+		snprintf(out, MODEL_HINT_MAX, "the name of an entry of %s", list);
+	else if (type->basetype == LY_TYPE_ENUM)
+		hint_enum((const struct lysc_type_enum *)type, out, MODEL_HINT_MAX);
+	else if (type->basetype == LY_TYPE_BOOL)
+		snprintf(out, MODEL_HINT_MAX, "true or false");
+	else if (type->basetype == LY_TYPE_STRING)
+		snprintf(out, MODEL_HINT_MAX, "%s",
+			 string_message((const struct lysc_type_str *)type));
+	else if (((const struct lysc_type_num *)type)->range &&
+		 ((const struct lysc_type_num *)type)->range->emsg)
+		snprintf(out, MODEL_HINT_MAX, "%s",
+			 ((const struct lysc_type_num *)type)->range->emsg);
+	else
+		snprintf(out, MODEL_HINT_MAX, "a number");
+	return out;
+}
+
+char *
+model_help(const struct lysc_node *node, char out[MODEL_HINT_MAX])
+{
+	const char *text = node->dsc ? node->dsc : "";
+	size_t n = 0;
+
+	for (; *text && n + 1 < MODEL_HINT_MAX; text++) {
+		if (*text == '.' && (text[1] == '\0' || isspace((unsigned char)text[1])))
+			break;
+		if (isspace((unsigned char)*text) && n > 0 && out[n - 1] == ' ')
+			continue;
+		out[n++] = isspace((unsigned char)*text) ? ' ' : *text;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+int
+model_name_compare(const char *a, const char *b)
+{
+	while (*a && *b) {
+		if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+			char *ea, *eb;
+			unsigned long long na = strtoull(a, &ea, 10), nb = strtoull(b, &eb, 10);
+
+			if (na != nb)
+				return na < nb ? -1 : 1;
+			a = ea;
+			b = eb;
+			continue;
+		}
+		if (*a != *b)
+			return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+		a++;
+		b++;
+	}
+	return (*a != '\0') - (*b != '\0');
+}
+
+static int
+instance_compare(const void *a, const void *b)
+{
+	const struct lyd_node *x = *(const struct lyd_node *const *)a;
+	const struct lyd_node *y = *(const struct lyd_node *const *)b;
+	int rc = 0;
+
+	if (x->schema->nodetype == LYS_LEAFLIST)
+		return model_name_compare(lyd_get_value(x), lyd_get_value(y));
+	x = lyd_child(x);
+	y = lyd_child(y);
+	while (rc == 0 && x && y && lysc_is_key(x->schema)) {
+		rc = model_name_compare(lyd_get_value(x), lyd_get_value(y));
+		x = x->next;
+		y = y->next;
+	}
+	return rc;
+}
+
+const struct lyd_node **
+model_instances(const struct lyd_node *siblings, const struct lysc_node *schema, size_t *n)
+{
+	const struct lyd_node **found = NULL;
+	const struct lyd_node *node;
+	size_t size = 0;
+
+	*n = 0;
+	LY_LIST_FOR(siblings, node)
+	{
+		if (node->schema != schema)
+			continue;
+		if (*n == size) {
+			size = size ? 2 * size : 16;
+			found = realloc(found, size * sizeof(*found));
+			if (found == NULL)
+				abort();
+		}
+		found[(*n)++] = node;
+	}
+	if (*n > 1 && !lysc_is_userordered(schema))
+		qsort(found, *n, sizeof(*found), instance_compare);
+	return found;
+}
+
+json_t *
+ctl_model_names(const struct ctl_tree *tree, const char *list)
+{
+	const struct lyd_node *node, **entry;
+	json_t *names = json_array();
+	size_t n = 0;
+
+	LY_LIST_FOR(tree->root, node)
+	{
+		if (strcmp(node->schema->name, list) == 0 && node->schema->nodetype == LYS_LIST)
+			break;
+	}
+	if (node == NULL)
+		return names;
+	entry = model_instances(tree->root, node->schema, &n);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(names, json_string(lyd_get_value(lyd_child(entry[i]))));
+	free(entry);
+	return names;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * docs/config.md from the model: one table a list or container, in schema order. Enumerations with
+ * descriptions are listed below the table, long ones (the proposals) in a section of their own,
+ * once per type. A test compares the file in the tree with what this prints.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "control/model_private.h"
+
+#define ENUM_INLINE 5
+
+static void
+node_words(const struct lysc_node *node, char *out, size_t size)
+{
+	const struct lysc_node *up[16];
+	unsigned int n = 0;
+
+	for (; node && n < 16; node = lysc_data_parent(node))
+		up[n++] = node;
+	out[0] = '\0';
+	while (n-- > 0) {
+		size_t len = strlen(out);
+
+		len += (size_t)snprintf(out + len, size - len, "%s%s", len ? " " : "", up[n]->name);
+		if (up[n]->nodetype != LYS_LIST)
+			continue;
+		for (const struct lysc_node *key = lysc_node_child(up[n]); key && lysc_is_key(key);
+		     key = key->next)
+			len += (size_t)snprintf(out + len, size - len, " <%s>", key->name);
+	}
+}
+
+static const char *
+leaf_default(const struct lysc_node *node)
+{
+	const struct lysc_node_leaf *leaf = (const struct lysc_node_leaf *)node;
+
+	if (node->nodetype == LYS_LEAF && leaf->dflt)
+		return lyd_value_get_canonical(node->module->ctx, leaf->dflt);
+	return node->flags & LYS_MAND_TRUE ? "required" : "-";
+}
+
+static void
+document_leaf(const struct lysc_node *node, struct ctl_lines *out)
+{
+	char hint[MODEL_HINT_MAX], help[MODEL_HINT_MAX];
+	const char *several = "";
+
+	if (node->nodetype == LYS_LEAFLIST)
+		several = lysc_is_userordered(node) ? " (several, in order)" : " (several)";
+	ctl_lines_add(out, "| `%s` | %s%s | %s | %s |", node->name, model_type_hint(node, hint),
+		      several, leaf_default(node), model_help(node, help));
+}
+
+static bool
+is_long_enum(const struct lysc_node *node)
+{
+	const struct lysc_type *type = model_leaf_type(node, false);
+
+	return type->basetype == LY_TYPE_ENUM &&
+	       LY_ARRAY_COUNT(((const struct lysc_type_enum *)type)->enums) > ENUM_INLINE;
+}
+
+static void
+document_enum(const struct lysc_node *node, struct ctl_lines *out)
+{
+	const struct lysc_type_enum *type;
+	LY_ARRAY_COUNT_TYPE i;
+
+	if ((node->nodetype & LYD_NODE_TERM) == 0 ||
+	    model_leaf_type(node, false)->basetype != LY_TYPE_ENUM)
+		return;
+	type = (const struct lysc_type_enum *)model_leaf_type(node, false);
+	ctl_lines_add(out, "%s", "");
+	ctl_lines_add(out, "Values of `%s`:", node->name);
+	ctl_lines_add(out, "%s", "");
+	LY_ARRAY_FOR(type->enums, i)
+	{
+		ctl_lines_add(out, "* `%s`%s%s", type->enums[i].name,
+			      type->enums[i].dsc ? ": " : "",
+			      type->enums[i].dsc ? type->enums[i].dsc : "");
+	}
+}
+
+static bool
+has_leaves(struct ctl_model *model, const struct lysc_node *node)
+{
+	for (const struct lysc_node *c = NULL; (c = model_next_child(model, node, c));)
+		if (c->nodetype & LYD_NODE_TERM)
+			return true;
+	return false;
+}
+
+static void
+document_must(const struct lysc_node *node, struct ctl_lines *out)
+{
+	struct lysc_must *must = lysc_node_musts(node);
+	LY_ARRAY_COUNT_TYPE i;
+
+	LY_ARRAY_FOR(must, i)
+	{
+		if (must[i].emsg)
+			ctl_lines_add(out, "%s* refused when it %s", i ? "" : "\n", must[i].emsg);
+	}
+}
+
+static void
+document_node(struct ctl_model *model, const struct lysc_node *node, struct ctl_lines *out)
+{
+	char words[MODEL_PATH_MAX], help[MODEL_HINT_MAX];
+
+	if (node->nodetype & LYD_NODE_TERM)
+		return;
+	if (has_leaves(model, node)) {
+		node_words(node, words, sizeof(words));
+		ctl_lines_add(out, "\n## `%s`\n\n%s.\n", words, model_help(node, help));
+		ctl_lines_add(out, "| word | value | default | meaning |\n|---|---|---|---|");
+		for (const struct lysc_node *c = NULL; (c = model_next_child(model, node, c));)
+			if (c->nodetype & LYD_NODE_TERM)
+				document_leaf(c, out);
+		document_must(node, out);
+		for (const struct lysc_node *c = NULL; (c = model_next_child(model, node, c));)
+			if ((c->nodetype & LYD_NODE_TERM) &&
+			    (is_long_enum(c) || c->nodetype == LYS_LEAF))
+				document_enum(c, out);
+	}
+	for (const struct lysc_node *c = NULL; (c = model_next_child(model, node, c));)
+		document_node(model, c, out);
+}
+
+void
+ctl_model_document(struct ctl_model *model, struct ctl_lines *out)
+{
+	ctl_lines_add(out, "# The configuration\n");
+	ctl_lines_add(
+		out, "%s",
+		"Made from conf/spillway.yang; do not edit. Each row is a line `set PATH WORD "
+		"VALUE`; "
+		"words may be shortened while unique,\nand one line may set several values of the "
+		"same place: `set routing static 0.0.0.0/0 next-hop 198.51.100.1 distance 5`.\n"
+		"`delete PATH` takes away a value, one value of several, or a whole branch.\n\n"
+		"Names of secret files (`pre-shared-key-file`, `password-file`) that do not begin "
+		"with `/` lie in `keys/` of the state\ndirectory (/var/lib/spillway/keys). A "
+		"secret's "
+		"file must belong to root, be closed to group and others (chmod 600)\nand hold one "
+		"line. `set tunnel NAME pre-shared-key` in the shell asks for the key, stores it "
+		"there "
+		"as NAME.psk and sets\n`pre-shared-key-file`; the key is never shown.");
+	for (const struct lysc_node *c = NULL; (c = model_next_child(model, NULL, c));)
+		document_node(model, c, out);
+	ctl_lines_add(out, "%s",
+		      "\n## Checked over the whole configuration\n\n"
+		      "* Prefixes of all vnets are disjoint, and prefixes have no bits beyond "
+		      "their length.\n"
+		      "* A tunnel's local-address is an address of an interface; its "
+		      "remote-address is none, "
+		      "and lies inside no vnet.\n"
+		      "* No two tunnels have the same pair of addresses; no address is set twice.\n"
+		      "* A device belongs to one interface; a pair of VLAN tags to one "
+		      "sub-interface of a port.\n"
+		      "* SHA1 and groups 2 and 24 need a profile that names them or "
+		      "`allow-legacy`, and are "
+		      "warned about at every commit.\n"
+		      "* Warned about: an AS number Azure does not take, a next hop on no "
+		      "connected network, a "
+		      "vnet without tunnel, a replay\n  window of 0.");
+}
