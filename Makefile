@@ -23,7 +23,7 @@ deps:
 
 demo: deps
 	$(MAKE) all
-	/usr/bin/python3 tests/lab/demo.py $(if $(KEEP),--keep)
+	KEEP=$(KEEP) /usr/bin/python3 tests/lab/demo.py
 
 check: deps
 	$(MAKE) all SANITIZE=$(SANITIZE)
