@@ -42,6 +42,7 @@ class Acceptance:
         self.broken = []
         self.start_ns = self.end_ns = 0
         self.flows = self.tcp = self.watch = self.switches = None
+        self.violations = 0
 
     # --- running ----------------------------------------------------------------------------
 
@@ -63,6 +64,8 @@ class Acceptance:
             self.flows = probes.stop()
             self.watch.stop()
         self.switches = self.gateway.switches()
+        self.violations = self.gateway.violations()
+        self.broken += self.gateway.crashes()
 
     def _round(self, kind):
         event = getattr(self.lab, kind.fail)()
@@ -173,6 +176,9 @@ class Acceptance:
         repeated = len(self.watch.repeated_ivs())
         if repeated:
             broken.append("%d (SPI, IV) pairs were used more than once" % repeated)
+        if self.violations:
+            broken.append("the data plane counted %d packets in the tunnel against the rule" %
+                          self.violations)
         if not self.tcp["client"]["alive"] or \
                 self.tcp["server"]["bytes"] != self.tcp["client"]["bytes"]:
             broken.append("the TCP stream did not survive: sent %d bytes, %d arrived %s" % (

@@ -107,6 +107,8 @@ class Bed:
         assert not clear, "%d packets in the clear on the Internet" % len(clear)
         repeated = span.watch.repeated_ivs()
         assert not repeated, "(SPI, IV) repeated: %s" % repeated[:3]
+        crashes = self.gateway.crashes()
+        assert not crashes, "; ".join(crashes)
         copies = {d: f.duplicated for d, f in span.flows.items()}
         assert not any(copies.values()), "packets delivered twice: %s" % copies
 

@@ -212,6 +212,13 @@ class Lab:
             found.append("hugepage file " + ours)
         return found
 
+    def save_logs(self, directory):
+        """Copy every log of the lab's daemons into `directory`, flat, named by their place."""
+        os.makedirs(directory, exist_ok=True)
+        for path in glob.glob(self.path("*", "*.log")) + glob.glob(self.path("*", "frr.conf")):
+            flat = os.path.relpath(path, self.run_dir).replace(os.sep, "-")
+            shutil.copyfile(path, os.path.join(directory, flat))
+
     # --- events -----------------------------------------------------------------------------
 
     def note(self, text, stamp=None):

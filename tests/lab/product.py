@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Spillway itself inside a lab: daemons under the supervisor, the shell, what the shell says."""
-import glob
+import datetime
 import json
 import os
 import re
 import signal
 import sys
+import time
 
 from lab import ROOT
 from net import LabError, now_ns, run, send, start_time, wait_until
@@ -44,8 +45,8 @@ class Gateway:
         self.run_dir = lab.path("spillway")
         self.state_dir = lab.path("state")
         self.psk = psk if psk is not None else lab.azure.policy["psk"]
-        self.psk_file = lab.path("state", "azure-a.psk")
         self.supervisor = None
+        self.kills = dict.fromkeys(PROGRAMS, 0)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -53,9 +54,7 @@ class Gateway:
         """Start FRR, then the daemons; returns once the shell gets answers."""
         for path in (self.run_dir, self.state_dir, self.lab.path("log")):
             os.makedirs(path, mode=0o755, exist_ok=True)
-        with open(self.psk_file, "w", encoding="ascii",
-                  opener=lambda p, f: os.open(p, f, 0o600)) as out:
-            out.write(self.psk + "\n")
+        os.makedirs(os.path.join(self.state_dir, "keys"), mode=0o700, exist_ok=True)
         self.lab.frr.start()
         places = {"run": self.run_dir, "state": self.state_dir, "frr": self.lab.frr.dir}
         programs = []
@@ -97,8 +96,15 @@ class Gateway:
     def kill(self, name):
         """kill -9 one daemon; return the time."""
         stamp = self.lab.note("kill -9 " + name)
+        self.kills[name] += 1
         send(self.status()[name]["pid"], signal.SIGKILL)
         return stamp
+
+    def crashes(self):
+        """Daemons that ended without having been killed by us, one text each."""
+        return ["%s ended by itself (%s)" % (name, state["last_exit"])
+                for name, state in self.status().items()
+                if state["restarts"] + (state["pid"] is None) > self.kills[name]]
 
     def wait_restarted(self, name, since, timeout=10):
         """Wait until the daemon was started again after `since` and its process lives."""
@@ -144,14 +150,26 @@ class Gateway:
                    ns=self.lab.ns("gw"), check=check)
 
     def demo_lines(self, path=DEMO_CONFIG):
-        """The lines of the demo's configuration, with the secret's file of this lab."""
+        """The lines of the demo's configuration; the key files that they name are made."""
         try:
             with open(path, encoding="utf-8") as text:
                 lines = [line.strip() for line in text]
         except FileNotFoundError as missing:
             raise LabError("%s is missing" % path) from missing
         lines = [line for line in lines if line and not line.startswith("#")]
-        return [re.sub(r"(psk-file)\s+\S+", r"\1 " + self.psk_file, line) for line in lines]
+        for line in lines:
+            named = re.match(r"set tunnel \S+ pre-shared-key-file (\S+)$", line)
+            if named:
+                self.write_key(named.group(1))
+        return lines
+
+    def write_key(self, name, mode=0o600):
+        """Write the pre-shared key into a file of the state directory's keys/; return its path."""
+        path = os.path.join(self.state_dir, "keys", os.path.basename(name))
+        with open(path, "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as out:
+            out.write(self.psk + "\n")
+        os.chmod(path, mode)
+        return path
 
     def load_demo(self):
         return self.configure(self.demo_lines())
@@ -164,28 +182,39 @@ class Gateway:
     def failover(self, vnet=VNET_NAME):
         """The entry of one vnet in `show failover`."""
         shown = self.show("failover")
-        entries = shown.get("vnets", []) if isinstance(shown, dict) else shown
-        for entry in entries:
-            if entry.get("vnet", entry.get("name")) == vnet:
+        for entry in shown["vnets"]:
+            if entry["name"] == vnet:
                 return entry
         raise LabError("show failover does not know vnet %s" % vnet)
 
     def active(self):
-        return self.failover().get("active")
+        return self.failover()["active"]
+
+    def is_on(self, path):
+        """Whether the vnet is carried by "expressroute" or by any "tunnel"."""
+        active = self.active()
+        return active == EXPRESSROUTE if path == EXPRESSROUTE else \
+            active not in (EXPRESSROUTE, "none")
 
     def candidates(self):
         """{path name: state word} of the demo's vnet."""
-        return {c.get("path", c.get("name")): c.get("state")
-                for c in self.failover().get("candidates", [])}
+        return {c["path"]: c["state"] for c in self.failover()["candidates"]}
 
     def switches(self):
         """The switch log, oldest first: dicts with at_ns, from, to, cause, detect_ms, switch_us.
 
-        at_ns is CLOCK_MONOTONIC, the same clock as the lab's.
+        at_ns is the entry's date on the lab's clock (CLOCK_MONOTONIC), good to a millisecond.
         """
-        shown = self.show("failover", "history")
-        entries = shown.get("switches", []) if isinstance(shown, dict) else shown
+        offset_ns = time.time_ns() - now_ns()
+        entries = self.show("failover", "history")["switches"]
+        for entry in entries:
+            at = datetime.datetime.fromisoformat(entry["at"].replace("Z", "+00:00"))
+            entry["at_ns"] = round(at.timestamp() * 1000) * 10**6 - offset_ns
         return sorted(entries, key=lambda e: e["at_ns"])
+
+    def violations(self):
+        """Transit packets that the data plane itself saw enter a tunnel against the rule."""
+        return sum(t["violations"] for t in self.show("ipsec", "statistics")["tunnels"])
 
     def tunnel_ready(self):
         states = self.candidates()
@@ -193,8 +222,11 @@ class Gateway:
 
     def wait_active(self, wanted, timeout, interval=0.05):
         """Wait until the vnet is on path `wanted` ("expressroute" or "tunnel")."""
-        wait_until(lambda: (self.active() == EXPRESSROUTE) == (wanted == EXPRESSROUTE), timeout,
-                   "traffic to be on %s (show failover: %s)" % (wanted, self.active()), interval)
+        try:
+            wait_until(lambda: self.is_on(wanted), timeout, wanted, interval)
+        except LabError as late:
+            raise LabError("after %g s the traffic is not on %s; show failover says: %s" % (
+                timeout, wanted, json.dumps(self.failover()))) from late
 
     def wait_ready(self, timeout=40):
         """Wait for ExpressRoute active and the tunnel ready behind it."""
@@ -202,6 +234,3 @@ class Gateway:
             return self.active() == EXPRESSROUTE and self.tunnel_ready()
         wait_until(ready, timeout, "vnet %s active on expressroute and its tunnel ready" %
                    VNET_NAME, 0.2)
-
-    def core_files(self):
-        return glob.glob(os.path.join(self.run_dir, "core*"))

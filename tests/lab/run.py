@@ -40,6 +40,7 @@ def scenarios(words):
             if title.startswith("test_") and function.__module__ == name and (
                     not words or any(w in name or w in title for w in words)):
                 found.append((name, title, function))
+    found.sort(key=lambda s: (names.index(s[0]), getattr(s[2], "leaves_bed_clean", False)))
     return found
 
 
@@ -48,12 +49,40 @@ def needs_product(function):
         function.__name__ == "test_destroy_leaves_nothing"
 
 
-def call(function):
-    if "bed" in inspect.signature(function).parameters:
-        with Bed(**getattr(function, "bed_options", {})) as bed:
-            function(bed)
-    else:
-        function()
+class Beds:
+    """Hands beds out; scenarios that leave theirs clean share one, which saves building it."""
+
+    def __init__(self):
+        self.shared = None
+
+    def call(self, function):
+        if "bed" not in inspect.signature(function).parameters:
+            self.drop()
+            function()
+        elif getattr(function, "leaves_bed_clean", False):
+            self._call_shared(function)
+        else:
+            self.drop()
+            with Bed(**getattr(function, "bed_options", {})) as bed:
+                function(bed)
+
+    def _call_shared(self, function):
+        try:
+            if self.shared is None:
+                bed = Bed()
+                bed.__enter__()
+                self.shared = bed
+            self.shared.gateway.wait_ready()
+            self.shared.lab.wait_expressroute()
+            function(self.shared)
+        except BaseException:
+            self.drop(*sys.exc_info())
+            raise
+
+    def drop(self, *error):
+        bed, self.shared = self.shared, None
+        if bed is not None:
+            bed.__exit__(*(error or (None, None, None)))
 
 
 def reason(error):
@@ -64,19 +93,19 @@ def reason(error):
         type(error).__name__, text, os.path.basename(frame.filename), frame.lineno)
 
 
-def run_one(name, title, function):
+def run_one(beds, name, title, function):
     begun = time.monotonic()
     said = io.StringIO()
     error = None
     try:
         with contextlib.redirect_stdout(said):
-            call(function)
+            beds.call(function)
     except (Exception, SystemExit) as raised:  # a scenario may fail in any way; the rest goes on
         error = raised
-    print("%-4s %s: %s  (%.1f s)%s" % (
-        "ok" if error is None else "FAIL", name[len("test_"):],
+    print("%-6s %s: %s  (%.1f s)%s" % (
+        "ok" if error is None else "not ok", name[len("test_"):],
         title[len("test_"):].replace("_", " "), time.monotonic() - begun,
-        "" if error is None else "\n     " + reason(error)), flush=True)
+        "" if error is None else "\n       " + reason(error)), flush=True)
     if error is not None and said.getvalue().strip():
         print(said.getvalue().rstrip(), flush=True)
     return error is None
@@ -88,10 +117,10 @@ def selftest():
     done = subprocess.run([sys.executable, os.path.join(HERE, "selftest.py")], text=True,
                           capture_output=True, stdin=subprocess.DEVNULL)
     good = done.returncode == 0
-    print("%-4s lab: the lab does what the scenarios rely on  (%.1f s)" % (
-        "ok" if good else "FAIL", time.monotonic() - begun), flush=True)
+    print("%-6s lab: the lab does what the scenarios rely on  (%.1f s)" % (
+        "ok" if good else "not ok", time.monotonic() - begun), flush=True)
     if not good:
-        print("\n".join("     " + line for line in (done.stdout + done.stderr).splitlines()
+        print("\n".join("       | " + line for line in (done.stdout + done.stderr).splitlines()
                         if not line.startswith("ok")))
     return good
 
@@ -109,7 +138,11 @@ def main():
         print("\n".join("%s %s" % (name, title) for name, title, _ in chosen))
         return 0
     results = [selftest()] if not args.words or "selftest" in args.words else []
-    results += [run_one(*scenario) for scenario in chosen]
+    beds = Beds()
+    try:
+        results += [run_one(beds, *scenario) for scenario in chosen]
+    finally:
+        beds.drop()
     if not results:
         print("no scenario has that in its name", file=sys.stderr)
         return 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Marks for scenarios."""
+"""Marks for scenarios: what bed they want and how they leave it."""
 
 
 def bed_with(**options):
@@ -8,3 +8,9 @@ def bed_with(**options):
         function.bed_options = options
         return function
     return mark
+
+
+def leaves_bed_clean(function):
+    """Decorator: when it passes, the bed is as before, so the next such scenario may have it."""
+    function.leaves_bed_clean = True
+    return function

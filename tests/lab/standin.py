@@ -64,6 +64,14 @@ class Standin:
         """A kernel keeps no log of its switches."""
         return []
 
+    @staticmethod
+    def violations():
+        return 0
+
+    @staticmethod
+    def crashes():
+        return []
+
     def path(self):
         """The path that the kernel would take now: expressroute or tunnel."""
         out = self.lab.run("gw", "ip", "route", "get", ADDRESSES["vnet_host"]).stdout

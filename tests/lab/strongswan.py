@@ -2,8 +2,8 @@
 """strongSwan with userspace ESP as the Azure VPN gateway (and, in the self-test, as a stand-in).
 
 kernel-libipsec gives a TUN `ipsec0`. With any-to-any selectors three settings keep IKE's own
-packets out of it: the socket's mark, the negated mark in kernel-netlink, and a routing table after main.
-Names and defaults are Azure's: lifetimes without jitter, identities = addresses, no MOBIKE.
+packets out of it: the socket's mark, the negated mark in kernel-netlink, and a routing table after
+main. Names and defaults are Azure's: lifetimes without jitter, identities = addresses, no MOBIKE.
 """
 import os
 

@@ -4,32 +4,36 @@ import time
 
 from acceptance import KINDS, Acceptance
 from net import now_ns
+from scenario import leaves_bed_clean
 
 CAUSES = {kind.key: kind for kind in KINDS}
 
 
-def acceptance(bed, key):
+def acceptance(bed, key, causes):
     test = Acceptance(bed.lab, bed.gateway, kinds=[CAUSES[key]], say=lambda line: None)
     test.run()
     broken = test.judge()
     assert not broken, "; ".join(broken)
     switch = test.switch_after(test.rounds[0].event_ns, test.rounds[0].restore_ns)
-    assert switch.get("cause"), "the switch log has no cause"
-    return switch
+    assert switch.get("cause") in causes, "the switch log says %s" % switch
 
 
+@leaves_bed_clean
 def test_withdrawal_moves_traffic_within_100_ms_and_back_without_loss(bed):
-    acceptance(bed, "withdraw")
+    acceptance(bed, "withdraw", ("withdrawn",))
 
 
+@leaves_bed_clean
 def test_frozen_edge_moves_traffic_within_1200_ms_and_back_without_loss(bed):
-    acceptance(bed, "bfd")
+    acceptance(bed, "bfd", ("bfd-timeout",))
 
 
+@leaves_bed_clean
 def test_link_down_moves_traffic_within_100_ms_and_back_without_loss(bed):
-    acceptance(bed, "link")
+    acceptance(bed, "link", ("link-down",))
 
 
+@leaves_bed_clean
 def test_dead_bgp_session_is_a_lost_next_hop(bed):
     with bed.traffic():
         bed.lab.edge.disable("site")
@@ -38,10 +42,11 @@ def test_dead_bgp_session_is_a_lost_next_hop(bed):
         bed.gateway.wait_active("expressroute", 30)
 
 
+@leaves_bed_clean
 def test_operator_moves_traffic_by_hand_without_loss(bed):
     with bed.traffic() as span:
         start = now_ns()
-        bed.gateway.shell("failover", "switch", "tunnel")
+        bed.gateway.shell("failover", "switch", "azure-a")
         bed.gateway.wait_active("tunnel", 5)
         moved = now_ns()
         time.sleep(2)

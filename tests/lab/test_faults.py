@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What users and peers get wrong: one clear line, and nothing changed."""
-import os
 import re
 import signal
 import time
 
 from net import now_ns, send, wait_until
-from scenario import bed_with
+from scenario import bed_with, leaves_bed_clean
 
 WRONG_PSK = "Another-Pre-Shared-Key-0002"
 
@@ -71,32 +70,34 @@ def test_selectors_that_do_not_fit_carry_nothing(bed):
     assert span.flows["out"].lost(begun, ended), "the withdrawal had no effect"
 
 
+@leaves_bed_clean
 def test_unknown_port_is_refused(bed):
     def act():
-        line = refused(bed, "set interface extra device net_af_packet_extra,iface=no-such-port")
+        line = refused(bed, "set interfaces extra role lan",
+                       "set interfaces extra device net_af_packet9,iface=no-such-port")
         assert "no-such-port" in line or "extra" in line, line
     unchanged_on_expressroute(bed, act)
 
 
+@leaves_bed_clean
 def test_value_outside_the_model_is_refused(bed):
     line = refused(bed, "set vnet prod wait-to-restore never")
     assert "wait-to-restore" in line, line
 
 
+@leaves_bed_clean
 def test_unreadable_psk_file_is_refused(bed):
     def act():
-        line = refused(bed, "set tunnel azure-a psk-file /nonexistent/azure-a.psk")
+        line = refused(bed, "set tunnel azure-a pre-shared-key-file /nonexistent/azure-a.psk")
         assert "/nonexistent/azure-a.psk" in line, line
     unchanged_on_expressroute(bed, act)
 
 
+@leaves_bed_clean
 def test_psk_file_readable_by_others_is_refused(bed):
-    path = bed.lab.path("state", "open.psk")
-    with open(path, "w", encoding="ascii") as out:
-        out.write(WRONG_PSK + "\n")
-    os.chmod(path, 0o644)
-    line = refused(bed, "set tunnel azure-a psk-file " + path)
-    assert path in line, line
+    bed.gateway.write_key("open.psk", 0o644)
+    line = refused(bed, "set tunnel azure-a pre-shared-key-file open.psk")
+    assert "open.psk" in line, line
 
 
 def test_dead_data_plane_is_one_clear_line(bed):
@@ -105,7 +106,8 @@ def test_dead_data_plane_is_one_clear_line(bed):
     try:
         bed.gateway.kill("dataplane")
         time.sleep(0.5)
-        line = refused(bed, "set interface extra device net_null0")
+        line = refused(bed, "set interfaces extra role lan",
+                       "set interfaces extra device net_null0")
         assert re.search("data ?plane", line, re.I), line
         assert re.search("data ?plane", bed.gateway.log("controld"), re.I)
         shown = bed.gateway.shell("show", "workers", check=False)
@@ -114,6 +116,7 @@ def test_dead_data_plane_is_one_clear_line(bed):
         send(bed.gateway.supervisor.pid, signal.SIGCONT)
 
 
+@leaves_bed_clean
 def test_secrets_are_never_shown(bed):
     secret = bed.gateway.psk
     shown = bed.gateway.configuration() + bed.gateway.shell("show", "ike", "detail",

@@ -3,6 +3,7 @@
 import time
 
 from net import now_ns, wait_until
+from product import PROGRAMS
 
 SETTLE_S = 3
 
@@ -67,3 +68,9 @@ def test_kill_dataplane_on_expressroute_is_back_within_5_s(bed):
     gaps = span.longest_gap_ms(killed, ended)
     assert max(gaps.values()) <= 5000, "traffic stood still for %s ms" % gaps
     bed.gateway.wait_ready()
+
+
+def test_sigterm_stops_every_daemon_in_order(bed):
+    bed.gateway.stop()
+    ends = {name: state["last_exit"] for name, state in bed.gateway.status().items()}
+    assert ends == dict.fromkeys(PROGRAMS, 0), "exit statuses after SIGTERM: %s" % ends

@@ -7,7 +7,7 @@ import time
 
 from bed import LONG
 from net import now_ns, wait_until
-from scenario import bed_with
+from scenario import bed_with, leaves_bed_clean
 
 CHILD_REKEYS = 100 if LONG else 10
 IKE_REKEYS = 20 if LONG else 4
@@ -39,20 +39,24 @@ def rekey_under_load(bed, count, start_one, present):
     span.expect_no_loss(begun)
 
 
+@leaves_bed_clean
 def test_child_rekeys_started_by_us_lose_nothing(bed):
     rekey_under_load(bed, CHILD_REKEYS,
                      lambda: bed.gateway.shell("rekey", "tunnel", "azure-a", "child"), child_spis)
 
 
+@leaves_bed_clean
 def test_child_rekeys_started_by_azure_lose_nothing(bed):
     rekey_under_load(bed, CHILD_REKEYS, bed.lab.azure.rekey_child, child_spis)
 
 
+@leaves_bed_clean
 def test_ike_rekeys_started_by_us_lose_nothing(bed):
     rekey_under_load(bed, IKE_REKEYS,
                      lambda: bed.gateway.shell("rekey", "tunnel", "azure-a", "ike"), ike_spis)
 
 
+@leaves_bed_clean
 def test_ike_rekeys_started_by_azure_lose_nothing(bed):
     rekey_under_load(bed, IKE_REKEYS, bed.lab.azure.rekey_ike, ike_spis)
 
