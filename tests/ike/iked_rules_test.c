@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon's rules without input or output: whose an SA is and when an orphan ends, when a NAT
+ * keepalive is due, what a datagram on port 4500 is, which requests and options are refused.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ike/iked/iked.h"
+
+static void
+sas_are_found_after_random_adds_and_dels(void **state)
+{
+	bool model[512] = {false};
+	struct iked_sas s = {0};
+	unsigned int seed = 7;
+
+	for (int i = 0; i < 20000; i++) {
+		uint32_t spi = (uint32_t)rand_r(&seed) % 512;
+
+		if (rand_r(&seed) & 1) {
+			assert_int_equal(iked_sas_add(&s, spi, spi % 7, false), 0);
+			model[spi] = true;
+		} else {
+			iked_sas_del(&s, spi);
+			model[spi] = false;
+		}
+		uint32_t probe = (uint32_t)rand_r(&seed) % 512;
+
+		assert_int_equal(iked_sas_find(&s, probe) != NULL, model[probe]);
+	}
+	for (size_t i = 1; i < s.n; i++)
+		assert_true(s.sa[i - 1].spi_in < s.sa[i].spi_in);
+	iked_sas_clear(&s);
+	assert_null(iked_sas_find(&s, 1));
+}
+
+static void
+an_orphan_stays_until_its_successor_is_up_and_then_its_time_out(void **state)
+{
+	struct iked_sas s = {0};
+
+	assert_int_equal(iked_sas_add(&s, 300, 1, true), 0);
+	assert_int_equal(iked_sas_add(&s, 301, 2, true), 0);
+	assert_int_equal(iked_sas_add(&s, 400, 1, false), 0);
+	assert_int_equal(iked_sas_carrying(&s, 1), 1);
+	assert_int_equal(iked_sas_orphans(&s), 2);
+	assert_null(iked_sas_due(&s, UINT64_MAX - 1)); /* nothing replaces it yet */
+	iked_sas_replaced(&s, 1, 1000);
+	assert_int_equal(iked_sas_carrying(&s, 1), 0);
+	assert_int_equal(iked_sas_carrying(&s, 2), 1);
+	iked_sas_replaced(&s, 1, 5000); /* the first successor counts */
+	assert_null(iked_sas_due(&s, 999));
+	assert_int_equal(iked_sas_due(&s, 1000)->spi_in, 300);
+	iked_sas_del(&s, 300);
+	assert_null(iked_sas_due(&s, 1000)); /* neither our own nor the other tunnel's */
+	iked_sas_clear(&s);
+}
+
+static void
+last_inbound_counts_only_our_own_sas(void **state)
+{
+	struct iked_sas s = {0};
+
+	assert_int_equal(iked_sas_add(&s, 300, 1, true), 0);
+	assert_int_equal(iked_sas_add(&s, 301, 1, false), 0);
+	assert_int_equal(iked_sas_add(&s, 302, 1, false), 0);
+	assert_int_equal(iked_sas_add(&s, 303, 2, false), 0);
+	iked_sas_find(&s, 300)->last_in_ns = 900;
+	assert_int_equal(iked_sas_last_in(&s, 1), 0);
+	iked_sas_find(&s, 301)->last_in_ns = 500;
+	iked_sas_find(&s, 302)->last_in_ns = 400;
+	iked_sas_find(&s, 303)->last_in_ns = 800;
+	assert_int_equal(iked_sas_last_in(&s, 1), 500);
+	iked_sas_clear(&s);
+}
+
+static void
+keepalive_is_due_each_period_behind_a_nat_only(void **state)
+{
+	struct iked_conn c = {.nat_keepalive_s = 20};
+	uint64_t s = SPW_NS_PER_S;
+
+	assert_false(iked_conn_keepalive(&c, false, 1 * s));
+	assert_false(iked_conn_keepalive(&c, true, 10 * s));
+	assert_false(iked_conn_keepalive(&c, true, 29 * s));
+	assert_true(iked_conn_keepalive(&c, true, 30 * s));
+	assert_false(iked_conn_keepalive(&c, true, 31 * s));
+	assert_true(iked_conn_keepalive(&c, true, 50 * s));
+	assert_false(iked_conn_keepalive(&c, false, 99 * s));
+	assert_false(iked_conn_keepalive(&c, true, 100 * s)); /* starts anew */
+	c.nat_keepalive_s = 0;
+	assert_false(iked_conn_keepalive(&c, true, 1000 * s));
+}
+
+static void
+datagrams_on_4500_are_told_apart(void **state)
+{
+	static const struct {
+		uint8_t bytes[8];
+		size_t len;
+		enum iked_udp_kind kind;
+	} t[] = {
+		{{0}, 0, IKED_UDP_SHORT},	    {{0xff}, 1, IKED_UDP_KEEPALIVE},
+		{{0xfe}, 1, IKED_UDP_SHORT},	    {{0xff, 0xff}, 2, IKED_UDP_SHORT},
+		{{0, 0, 0, 0}, 4, IKED_UDP_SHORT},  {{0, 0, 0, 0, 7}, 5, IKED_UDP_IKE},
+		{{0, 0, 0, 1, 7}, 5, IKED_UDP_ESP}, {{0xff, 0, 0, 0, 7}, 5, IKED_UDP_ESP},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		assert_int_equal(iked_udp_classify(t[i].bytes, t[i].len), t[i].kind);
+}
+
+static struct spw_ike_conn
+good_conn(void)
+{
+	return (struct spw_ike_conn){.name = "azure-a",
+				     .tunnel = 1,
+				     .local = spw_addr_v4(0x7f000001),
+				     .remote = spw_addr_v4(0x7f000002),
+				     .psk_len = 4,
+				     .n_ike = 1,
+				     .n_esp = 1,
+				     .n_local = 1,
+				     .n_remote = 1};
+}
+
+static void
+connections_with_impossible_sizes_are_refused(void **state)
+{
+	struct spw_ike_conn c = good_conn();
+	struct spw_err err = {0};
+
+	assert_int_equal(iked_conn_check(&c, &err), 0);
+#define REFUSED(change)                                               \
+	do {                                                          \
+		c = good_conn();                                      \
+		change;                                               \
+		assert_int_equal(iked_conn_check(&c, &err), -EINVAL); \
+		assert_true(strlen(err.text) > 10);                   \
+	} while (0)
+	REFUSED(c.name[0] = '\0');
+	REFUSED(memset(c.name, 'a', sizeof(c.name)));
+	REFUSED(c.name[2] = '\n');
+	REFUSED(c.psk_len = 0);
+	REFUSED(c.psk_len = SPW_IKE_PSK_MAX + 1);
+	REFUSED(c.n_ike = 0);
+	REFUSED(c.n_ike = SPW_IKE_PROPOSALS + 1);
+	REFUSED(c.n_esp = SPW_IKE_PROPOSALS + 1);
+	REFUSED(c.n_local = SPW_SA_SELECTORS + 1);
+	REFUSED(c.n_remote = 0);
+	REFUSED(c.local_id.len = SPW_IKE_ID_MAX + 1);
+	REFUSED(c.remote.family = 0);
+	REFUSED(c.remote.family = AF_INET6);
+}
+
+static void
+notes_follow_the_engine(void **state)
+{
+	struct spw_ike_status rows[2] = {{.name = "c"}, {.name = "a"}};
+	struct spw_ike_conn conn = good_conn();
+	struct iked_conns cs = {0};
+
+	for (const char *n = "abc"; *n; n++) {
+		conn.name[0] = *n;
+		conn.name[1] = '\0';
+		assert_int_equal(iked_conns_set(&cs, &conn), 0);
+	}
+	conn.tunnel = 9;
+	assert_int_equal(iked_conns_set(&cs, &conn), 0);
+	assert_int_equal(cs.n, 3);
+	assert_int_equal(iked_conns_find(&cs, "c")->tunnel, 9);
+	iked_conns_keep(&cs, rows, 2);
+	assert_int_equal(cs.n, 2);
+	assert_null(iked_conns_find(&cs, "b"));
+	assert_non_null(iked_conns_find(&cs, "a"));
+	iked_conns_keep(&cs, rows, 1);
+	assert_int_equal(cs.n, 1);
+	iked_conns_clear(&cs);
+}
+
+static int
+parse(struct iked_options *o, char *arg, char *value)
+{
+	char *argv[] = {(char[]){"iked"}, arg, value, NULL};
+	struct spw_err err = {0};
+
+	return iked_options_parse(o, arg ? value ? 3 : 2 : 1, argv, &err);
+}
+
+static void
+options_have_defaults_and_refuse_the_unknown(void **state)
+{
+	struct iked_options o;
+
+	assert_int_equal(parse(&o, NULL, NULL), 0);
+	assert_string_equal(o.run_dir, "/run/spillway");
+	assert_string_equal(o.control_user, "root");
+	assert_null(o.user);
+	assert_int_equal(parse(&o, (char[]){"--run-dir"}, (char[]){"/x"}), 0);
+	assert_string_equal(o.run_dir, "/x");
+	assert_int_equal(parse(&o, (char[]){"--user=-"}, NULL), 0);
+	assert_string_equal(o.user, "-");
+	assert_int_equal(parse(&o, (char[]){"--log-level=loud"}, NULL), -EINVAL);
+	assert_int_equal(parse(&o, (char[]){"--run-dir"}, NULL), -EINVAL);
+	assert_int_equal(parse(&o, (char[]){"--frob"}, NULL), -EINVAL);
+	assert_int_equal(parse(&o, (char[]){"word"}, NULL), -EINVAL);
+}
+
+static void
+identity_is_found_or_named_in_the_refusal(void **state)
+{
+	struct iked_identity id;
+	struct spw_err err = {0};
+
+	assert_int_equal(iked_identity_find(&id, "-", &err), 0);
+	assert_true(id.keep);
+	assert_int_equal(id.uid, geteuid());
+	assert_int_equal(iked_identity_find(&id, "no-such-user-here", &err), -ENOENT);
+	assert_non_null(strstr(err.text, "no-such-user-here"));
+	if (geteuid() == 0 && getpwnam("nobody")) {
+		assert_int_equal(iked_identity_find(&id, "nobody", &err), 0);
+		assert_false(id.keep);
+		assert_int_equal(id.uid, getpwnam("nobody")->pw_uid);
+	}
+}
+
+static void
+ciphers_are_all_of_esp_until_the_data_plane_says(void **state)
+{
+	static struct iked_dataplane dp;
+
+	assert_int_equal(iked_dataplane_encr_mask(&dp), 1u << SPW_ENCR_AES128_GCM |
+								1u << SPW_ENCR_AES192_GCM |
+								1u << SPW_ENCR_AES256_GCM);
+	dp.seen = true;
+	dp.encr_mask = 1u << SPW_ENCR_AES128_GCM;
+	assert_int_equal(iked_dataplane_encr_mask(&dp), 1u << SPW_ENCR_AES128_GCM);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sas_are_found_after_random_adds_and_dels),
+		cmocka_unit_test(an_orphan_stays_until_its_successor_is_up_and_then_its_time_out),
+		cmocka_unit_test(last_inbound_counts_only_our_own_sas),
+		cmocka_unit_test(keepalive_is_due_each_period_behind_a_nat_only),
+		cmocka_unit_test(datagrams_on_4500_are_told_apart),
+		cmocka_unit_test(connections_with_impossible_sizes_are_refused),
+		cmocka_unit_test(notes_follow_the_engine),
+		cmocka_unit_test(options_have_defaults_and_refuse_the_unknown),
+		cmocka_unit_test(identity_is_found_or_named_in_the_refusal),
+		cmocka_unit_test(ciphers_are_all_of_esp_until_the_data_plane_says),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
