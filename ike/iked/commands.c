@@ -55,6 +55,27 @@ cmd_socket_set(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	return done(c, m);
 }
 
+/* A restarted controld takes its duplicates back, because the ports cannot be bound twice. */
+static int
+cmd_socket_get(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
+{
+	const struct spw_ike_socket *s = (const struct spw_ike_socket *)m->body;
+	const int *fds = iked_udp_get(c->iked, &s->local);
+	struct spw_msg_hdr hdr = {.number = m->hdr.number,
+				  .flags = SPW_MSG_REPLY,
+				  .seq = m->hdr.seq,
+				  .count = 1,
+				  .elem_size = sizeof(*s)};
+	char text[SPW_ADDR_TEXT];
+
+	if (!fds)
+		return spw_fail(err, -ENOENT, "no sockets for %s were handed over",
+				spw_addr_format(&s->local, text));
+	if (spw_msg_send(c->fd, &hdr, s, fds, 2) != 0)
+		c->dead = true;
+	return 0;
+}
+
 /* The tunnel's traffic runs on what an earlier instance left: say that it is up. */
 static void
 orphans_tell(struct iked *d, struct iked_conn *conn)
@@ -269,9 +290,10 @@ static const struct command {
 	int (*run)(struct iked_client *c, struct spw_msg *m, struct spw_err *err);
 } commands[] = {
 	{SPW_IKE_HELLO, false, cmd_hello},	     {SPW_IKE_SOCKET_SET, true, cmd_socket_set},
-	{SPW_IKE_CONN_SET, false, cmd_conn_set},     {SPW_IKE_CONN_DEL, false, cmd_conn_del},
-	{SPW_IKE_CONN_SWEEP, false, cmd_conn_sweep}, {SPW_IKE_RESET, false, cmd_reset},
-	{SPW_IKE_REKEY, false, cmd_rekey},	     {SPW_IKE_GET_CONNS, false, cmd_get_conns},
+	{SPW_IKE_SOCKET_GET, false, cmd_socket_get}, {SPW_IKE_CONN_SET, false, cmd_conn_set},
+	{SPW_IKE_CONN_DEL, false, cmd_conn_del},     {SPW_IKE_CONN_SWEEP, false, cmd_conn_sweep},
+	{SPW_IKE_RESET, false, cmd_reset},	     {SPW_IKE_REKEY, false, cmd_rekey},
+	{SPW_IKE_GET_CONNS, false, cmd_get_conns},
 };
 
 static const struct command *

@@ -11,11 +11,12 @@ struct iked_conn {
 	uint32_t nat_keepalive_s; /* 0 = never */
 	struct spw_addr local;
 	struct spw_addr remote;
-	uint64_t keepalive_at_ns; /* 0 = not behind a NAT */
-	uint32_t state;		  /* enum spw_ike_state last logged */
-	bool up;		  /* last word told to controld */
-	bool orphaned;		  /* up only by SAs of an earlier instance */
-	bool named;		  /* scratch of iked_conns_keep() */
+	uint64_t keepalive_at_ns;	 /* 0 = not behind a NAT */
+	uint32_t state;			 /* enum spw_ike_state last logged */
+	char reason[SPW_IKE_STATE_TEXT]; /* last logged */
+	bool up;			 /* last word told to controld */
+	bool orphaned;			 /* up only by SAs of an earlier instance */
+	bool named;			 /* scratch of iked_conns_keep() */
 };
 
 struct iked_conns {

@@ -26,6 +26,7 @@
 #include "ike/iked/iked.h"
 
 #define CALL_TIMEOUT_MS	 1000
+#define HELLO_TIMEOUT_MS 300 /* short: it is tried again and again while IKE goes on */
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS	 1000
 #define AREA		 "dataplane"
@@ -209,11 +210,12 @@ connect_one(struct iked_dataplane *dp, uint32_t subscribe, struct spw_client *c,
 {
 	int rc;
 
-	*c = (struct spw_client){.timeout_ms = CALL_TIMEOUT_MS};
+	*c = (struct spw_client){.timeout_ms = HELLO_TIMEOUT_MS};
 	c->fd = spw_msg_connect(dp->path, err);
 	if (c->fd < 0)
 		return c->fd;
 	rc = hello(c, subscribe, &dp->msg, out, err);
+	c->timeout_ms = CALL_TIMEOUT_MS;
 	if (rc != 0) {
 		close(c->fd);
 		c->fd = -1;

@@ -120,6 +120,8 @@ void iked_orphans_reap(struct iked *d, uint64_t now_ns);
  */
 int iked_udp_set(struct iked *d, const struct spw_addr *local, const int fds[2],
 		 struct spw_err *err);
+/* The descriptors of a local address, borrowed; NULL when there are none. */
+const int *iked_udp_get(const struct iked *d, const struct spw_addr *local);
 void iked_udp_stop(struct iked *d);
 void iked_op_send(void *ctx, const struct ike_datagram *dg);
 /* One 0xFF from port 4500 to port 4500 (RFC 3948 2.3). */

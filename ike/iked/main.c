@@ -26,22 +26,30 @@
 #define STOP_LOOK_MS 50
 
 static void
+state_log(struct iked_conn *c, const struct spw_ike_status *row)
+{
+	char reason[2 * SPW_IKE_STATE_TEXT], addr[SPW_ADDR_TEXT];
+	size_t len = strnlen(row->reason, sizeof(row->reason));
+
+	if (c->state == row->state && strncmp(c->reason, row->reason, sizeof(c->reason)) == 0)
+		return;
+	spw_log(len > 0 && row->state != SPW_IKE_ESTABLISHED ? SPW_LOG_WARNING : SPW_LOG_INFO,
+		"ike", "state", "name=%s remote=%s old=%s new=%s cause=\"%s\"", c->name,
+		spw_addr_format(&row->remote, addr), iked_state_name(c->state),
+		iked_state_name(row->state),
+		spw_text_escape(reason, sizeof(reason), row->reason, len));
+	c->state = row->state;
+	memcpy(c->reason, row->reason, sizeof(c->reason));
+}
+
+static void
 state_follow(struct iked *d, const struct spw_ike_status *row, uint64_t now)
 {
 	struct iked_conn *c = iked_conns_find(&d->conns, row->name);
-	char reason[2 * SPW_IKE_STATE_TEXT], addr[SPW_ADDR_TEXT];
 
 	if (!c)
 		return;
-	if (c->state != row->state) {
-		spw_log(SPW_LOG_INFO, "ike", "state",
-			"name=%s remote=%s old=%s new=%s cause=\"%s\"", c->name,
-			spw_addr_format(&row->remote, addr), iked_state_name(c->state),
-			iked_state_name(row->state),
-			spw_text_escape(reason, sizeof(reason), row->reason,
-					strnlen(row->reason, sizeof(row->reason))));
-		c->state = row->state;
-	}
+	state_log(c, row);
 	if (iked_conn_keepalive(c, row->nat_here && row->children > 0, now))
 		iked_udp_keepalive(d, &row->local, &row->remote);
 }

@@ -178,6 +178,14 @@ iked_udp_set(struct iked *d, const struct spw_addr *local, const int fds[2], str
 	return 0;
 }
 
+const int *
+iked_udp_get(const struct iked *d, const struct spw_addr *local)
+{
+	const struct iked_socket *s = socket_find(d, local);
+
+	return s ? s->fd : NULL;
+}
+
 void
 iked_udp_stop(struct iked *d)
 {

@@ -297,6 +297,26 @@ two_daemons_bring_a_tunnel_up(void **state)
 	assert_int_equal(row.children, 1);
 }
 
+static void
+a_restarted_controld_gets_its_sockets_back(void **state)
+{
+	struct spw_ike_socket sock = {.local = a.local}, other = {.local = b.local};
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	struct spw_err err = {0};
+
+	assert_int_equal(call(&a, SPW_IKE_SOCKET_GET, &other, sizeof(other), NULL, 0, &err),
+			 -ENOENT);
+	assert_int_equal(call(&a, SPW_IKE_SOCKET_GET, &sock, sizeof(sock), NULL, 0, &err), 0);
+	assert_int_equal(reply.n_fds, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(getsockname(reply.fds[i], (struct sockaddr *)&sin, &len), 0);
+		assert_int_equal(ntohs(sin.sin_port), i ? 4500 : 500);
+		close(a.udp[i]);
+		a.udp[i] = reply.fds[i];
+	}
+}
+
 static bool
 status_line_is(pid_t pid, const char *key, const char *want)
 {
@@ -584,6 +604,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_daemons_bring_a_tunnel_up),
+		cmocka_unit_test(a_restarted_controld_gets_its_sockets_back),
 		cmocka_unit_test(the_daemon_runs_without_privileges),
 		cmocka_unit_test(another_user_may_not_steer),
 		cmocka_unit_test(bad_requests_are_refused_and_change_nothing),
