@@ -19,6 +19,7 @@ import glob
 import os
 import shutil
 import signal
+import socket
 import sys
 
 from bird import EDGE, VNET, Bird
@@ -75,11 +76,13 @@ class Lab:
     """One lab. `keep` leaves it up at the end; everything lives under `run_dir`."""
 
     def __init__(self, prefix="spw", vnet_prefixes=(VNET_PREFIX,), azure=None):
+        prefix = os.environ.get("SPILLWAY_LAB_PREFIX", "") + prefix
         if not prefix.isalnum() or len(prefix) > 8:
-            raise LabError("lab prefix '%s': use 1 to 8 letters or digits" % prefix)
+            raise LabError("lab prefix '%s': use 1 to 8 letters and digits" % prefix)
         self.prefix = prefix
         self.run_dir = "/run/%s-lab" % prefix
         self.keep = False
+        self.lock = None
         self.events = []
         self.registry = Registry(self.run_dir)
         values = dict(ADDRESSES, router_id="", site_prefix=SITE_PREFIX, vnet_prefix=VNET_PREFIX,
@@ -110,6 +113,7 @@ class Lab:
     # --- building ---------------------------------------------------------------------------
 
     def __enter__(self):
+        self._take_lock()
         atexit.register(self.destroy_unless_kept)
         for signo in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(signo, _raise_interrupt)
@@ -132,7 +136,8 @@ class Lab:
         """Build namespaces, wires, addresses; start BIRD on both sides and strongSwan."""
         if os.geteuid() != 0:
             raise LabError("the lab makes network namespaces: run it as root")
-        self.destroy()
+        self._take_lock()
+        self._remove()
         os.makedirs(self.run_dir, mode=0o755)
         for name in NAMES:
             run("ip", "netns", "add", self.ns(name))
@@ -177,6 +182,25 @@ class Lab:
 
     def destroy(self):
         """Take everything of this prefix away; no error when there is nothing."""
+        self._take_lock()
+        self._remove()
+        self.lock.close()
+        self.lock = None
+
+    def _take_lock(self):
+        # An abstract address: gone with the process, whatever ends it, and no file to leave behind.
+        if self.lock is not None:
+            return
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lock.bind("\0spillway-lab-" + self.prefix)
+        except OSError as error:
+            lock.close()
+            raise LabError("a lab named %s is in use by another process: wait for its end, or set "
+                           "SPILLWAY_LAB_PREFIX to have one beside it" % self.prefix) from error
+        self.lock = lock
+
+    def _remove(self):
         self.registry.stop_all()
         frr_pids = self._frr_pids()
         present = set(namespaces())
@@ -300,7 +324,8 @@ def main():
             print("lab up: " + " ".join(lab.ns(n) for n in NAMES))
     except LabError as error:
         print("lab: %s" % error, file=sys.stderr)
-        lab.destroy()
+        if lab.lock is not None:
+            lab.destroy()
         return 1
     return 0
 

@@ -26,7 +26,7 @@ sys.path.insert(0, HERE)
 from bed import Bed  # noqa: E402
 from net import LabError  # noqa: E402
 
-FIRST = ("test_supervisor", "test_destroy", "test_failover")
+FIRST = ("test_rules", "test_supervisor", "test_destroy", "test_failover")
 
 
 def scenarios(words):

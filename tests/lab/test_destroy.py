@@ -39,6 +39,7 @@ def devices():
 
 
 def picture(prefix):
+    prefix = Lab(prefix).prefix
     mine = {n for n in namespaces() if n.startswith(prefix + "-")}
     return mine, {f for f in files() if prefix in f}, devices()
 

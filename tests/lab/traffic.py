@@ -231,10 +231,7 @@ class Watch:
                 if p.kind == CLEAR]
 
     def repeated_ivs(self):
-        """(src, dst, SPI, IV) that were on the Internet more than once."""
-        counts = collections.Counter((p.src, p.dst, p.spi, p.iv) for p in self.internet.packets()
-                                     if p.kind in (ESP_NATIVE, ESP_UDP))
-        return [key for key, count in counts.items() if count > 1]
+        return repeated_ivs(self.internet.packets())
 
     def esp_count(self):
         return sum(p.kind in (ESP_NATIVE, ESP_UDP) for p in self.internet.packets())
@@ -256,6 +253,13 @@ class Watch:
     def tunnelled_probes(self):
         """{direction: set of probe numbers that crossed the tunnel}."""
         return {d: {p.probe_seq for p in self.transit(d) if p.is_probe} for d in DIRECTIONS}
+
+
+def repeated_ivs(packets):
+    """(src, dst, SPI, IV) that were sent more than once: each would give a key away."""
+    counts = collections.Counter((p.src, p.dst, p.spi, p.iv) for p in packets
+                                 if p.kind in (ESP_NATIVE, ESP_UDP))
+    return [key for key, count in counts.items() if count > 1]
 
 
 def during(packets, intervals, grace_ns=0):
