@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import pwd
 import re
 import signal
 import sys
@@ -13,10 +14,11 @@ from net import LabError, now_ns, run, send, start_time, wait_until
 from traffic import build_dir
 
 # Where a build puts each program, and how the lab starts it. {run} is the daemons' run directory.
+# A machine that only tried the demo has no user spillway-iked: there iked stays what it is.
 PROGRAMS = {
     "dataplane": ("spillway-dataplane", "--run-dir {run} --no-huge --memory 1024 "
                                         "--polling adaptive"),
-    "iked": ("spillway-iked", "--run-dir {run}"),
+    "iked": ("spillway-iked", "--run-dir {run} --user {iked_user}"),
     "controld": ("spillway-controld", "--run-dir {run} --state-dir {state} --frr-dir {frr}"),
 }
 SHELL = "spillway"
@@ -25,6 +27,7 @@ PLACES = ("dataplane", "ike", "ike/iked", "control", "control/cli")
 DEMO_CONFIG = os.path.join(ROOT, "conf", "examples", "demo", "gateway.set")
 VNET_NAME = "prod"
 EXPRESSROUTE = "expressroute"
+IKED_USER = "spillway-iked"
 
 
 def program(name):
@@ -35,6 +38,14 @@ def program(name):
             return path
     raise LabError("%s is not built below %s: run make (or set SPILLWAY_BUILD)" %
                    (name, build_dir()))
+
+
+def has_user(name):
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 class Gateway:
@@ -56,7 +67,8 @@ class Gateway:
             os.makedirs(path, mode=0o755, exist_ok=True)
         os.makedirs(os.path.join(self.state_dir, "keys"), mode=0o700, exist_ok=True)
         self.lab.frr.start()
-        places = {"run": self.run_dir, "state": self.state_dir, "frr": self.lab.frr.dir}
+        places = {"run": self.run_dir, "state": self.state_dir, "frr": self.lab.frr.dir,
+                  "iked_user": IKED_USER if has_user(IKED_USER) else "-"}
         programs = []
         for name, (binary, options) in PROGRAMS.items():
             argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), program(binary)]
