@@ -11,40 +11,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/yang_text.h"
-
-void
-ctl_lines_add(struct ctl_lines *lines, const char *fmt, ...)
-{
-	va_list args;
-	char *text;
-
-	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		abort();
-	va_end(args);
-	if (lines->n == lines->size) {
-		lines->size = lines->size ? 2 * lines->size : 32;
-		lines->line = realloc(lines->line, lines->size * sizeof(*lines->line));
-		if (lines->line == NULL)
-			abort();
-	}
-	lines->line[lines->n++] = text;
-}
-
-void
-ctl_lines_free(struct ctl_lines *lines)
-{
-	for (size_t i = 0; i < lines->n; i++)
-		free(lines->line[i]);
-	free(lines->line);
-	*lines = (struct ctl_lines){0};
-}
 
 static const struct lys_module *
 module_load(struct ly_ctx *ctx, const char *yang)

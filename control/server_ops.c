@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The requests of control.sock, one function each, in one table that says which of them change
+ * something. Those need the right to write and leave an audit line, whatever their result.
+ *
+ * A handler returns a new result object, or NULL with a sentence; nothing it does is visible when
+ * it fails. Commands of the runtime may take time: their answer is sent when they are through,
+ * other requests of the same client go on meanwhile.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/secret_file.h"
+#include "control/server_private.h"
+
+#define WORDS_MAX 8
+
+typedef json_t *(*op_fn)(struct server_request *req, struct spw_err *err);
+
+static const char *
+text_of(const struct server_request *req, const char *key)
+{
+	return json_string_value(json_object_get(req->body, key));
+}
+
+static json_t *
+fail(struct spw_err *err, int code, const char *text)
+{
+	spw_fail(err, code, "%s", text);
+	return NULL;
+}
+
+static json_t *
+json_lines(const struct ctl_lines *lines)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < lines->n; i++)
+		json_array_append_new(array, json_string(lines->line[i]));
+	return array;
+}
+
+static json_t *
+op_status(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+	uint32_t left = ctl_commit_confirm_left(c);
+
+	return json_pack("{s:s, s:s, s:I, s:b, s:b, s:o}", "version", SPILLWAY_VERSION, "host_name",
+			 ctl_commit_host_name(c), "revision", (json_int_t)ctl_commit_revision(c),
+			 "changed", (int)ctl_commit_is_dirty(c), "may_write",
+			 (int)req->client->may_write, "confirm_in_s",
+			 left ? json_integer(left) : json_null());
+}
+
+static json_t *
+op_show(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_server *server = req->client->server;
+	const char *what = text_of(req, "what");
+	json_t *result;
+
+	if (what == NULL)
+		return fail(err, -EINVAL, "show needs \"what\"");
+	result = ctl_runtime_show(server->rt, what, text_of(req, "arg"), err);
+	if (result && strcmp(what, "version") == 0) {
+		json_object_set_new(result, "version", json_string(SPILLWAY_VERSION));
+		json_object_set_new(result, "revision",
+				    json_integer((json_int_t)ctl_commit_revision(server->commit)));
+		json_object_set_new(
+			result, "uptime_s",
+			json_real((double)(spw_clock_ns() - server->started_ns) / SPW_NS_PER_S));
+	}
+	if (result == NULL && err->code == 0)
+		return fail(err, -EIO, "nothing to show");
+	return result;
+}
+
+/* The tree a request names by "source" and "revision"; copy is filled when it had to be read. */
+static int
+pick_tree(struct server_request *req, const struct ctl_tree **tree, struct ctl_tree *copy,
+	  struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+	json_int_t back = json_integer_value(json_object_get(req->body, "revision"));
+	const char *source = text_of(req, "source");
+	struct ctl_lines lines = {0};
+	struct ctl_revision info;
+	int rc;
+
+	if (source && strcmp(source, "candidate") == 0) {
+		*tree = ctl_commit_candidate(c);
+		return 0;
+	}
+	*tree = ctl_commit_running(c);
+	if (back == 0)
+		return 0;
+	if (back < 0 || back > CTL_STORE_REVISIONS)
+		return spw_fail(err, -EINVAL, "revision must be 0 to %d", CTL_STORE_REVISIONS);
+	rc = ctl_store_load(ctl_commit_store(c), (unsigned int)back, &lines, &info, err);
+	for (size_t i = 0; i < lines.n && rc == 0; i++)
+		rc = ctl_model_edit(ctl_commit_model(c), copy, lines.line[i], err);
+	ctl_lines_free(&lines);
+	*tree = copy;
+	return rc;
+}
+
+static json_t *
+op_configuration(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+	const char *format = text_of(req, "format");
+	const struct ctl_tree *tree = NULL;
+	struct ctl_tree copy = {0};
+	struct ctl_lines lines = {0};
+	json_t *result = NULL;
+
+	if (pick_tree(req, &tree, &copy, err) == 0) {
+		if (format && strcmp(format, "json") == 0) {
+			result = ctl_model_json(tree);
+		} else {
+			ctl_model_lines(ctl_commit_model(c), tree, &lines);
+			result = json_pack("{s:o}", "lines", json_lines(&lines));
+		}
+	}
+	ctl_lines_free(&lines);
+	ctl_tree_free(&copy);
+	return result;
+}
+
+static json_t *
+op_compare(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+	struct ctl_lines from = {0}, to = {0}, diff = {0};
+	const struct ctl_tree *tree = NULL;
+	struct ctl_tree copy = {0};
+	json_t *result = NULL;
+
+	if (pick_tree(req, &tree, &copy, err) == 0) {
+		ctl_model_lines(ctl_commit_model(c), tree, &from);
+		ctl_model_lines(ctl_commit_model(c), ctl_commit_candidate(c), &to);
+		ctl_lines_diff(&from, &to, &diff);
+		result = json_pack("{s:o}", "diff", json_lines(&diff));
+	}
+	ctl_lines_free(&from);
+	ctl_lines_free(&to);
+	ctl_lines_free(&diff);
+	ctl_tree_free(&copy);
+	return result;
+}
+
+static json_t *
+op_edit(struct server_request *req, struct spw_err *err)
+{
+	json_t *lines = json_object_get(req->body, "lines");
+	size_t n = json_array_size(lines), bad = 0;
+	const char **line = calloc(n + 1, sizeof(*line));
+	struct spw_err why = {0};
+	int rc = 0;
+
+	if (line == NULL || !json_is_array(lines)) {
+		free(line);
+		return fail(err, -EINVAL, "edit needs \"lines\", an array of set and delete lines");
+	}
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		line[i] = json_string_value(json_array_get(lines, i));
+		if (line[i] == NULL)
+			rc = spw_fail(&why, -EINVAL, "element %zu of \"lines\" is not text", i);
+	}
+	if (rc == 0)
+		rc = ctl_commit_edit(req->client->server->commit, line, n,
+				     json_is_true(json_object_get(req->body, "clear")), &bad, &why);
+	free(line);
+	if (rc < 0) {
+		req->bad_line = (long)bad;
+		return fail(err, rc, why.text);
+	}
+	return json_pack("{s:I}", "lines", (json_int_t)n);
+}
+
+static json_t *
+op_commit(struct server_request *req, struct spw_err *err)
+{
+	json_int_t minutes = json_integer_value(json_object_get(req->body, "confirmed_min"));
+	struct ctl_commit_request what = {
+		.who = req->client->who,
+		.comment = text_of(req, "comment"),
+		.check = json_is_true(json_object_get(req->body, "check")),
+		.confirm_s = (uint32_t)(minutes * 60),
+	};
+	struct ctl_commit_result done;
+	json_t *result;
+
+	if (minutes < 0 || minutes > 1440)
+		return fail(err, -EINVAL, "commit confirmed takes 1 to 1440 minutes");
+	if (ctl_commit_run(req->client->server->commit, &what, &done, err) < 0)
+		return NULL;
+	result = json_pack("{s:b, s:b, s:I, s:f, s:o, s:o}", "changed", (int)done.changed,
+			   "confirmed", (int)done.confirmed, "revision", (json_int_t)done.revision,
+			   "took_ms", done.took_ms, "diff", json_lines(&done.diff), "warnings",
+			   json_lines(&done.warnings));
+	ctl_commit_result_fini(&done);
+	return result;
+}
+
+static json_t *
+op_confirm(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+
+	if (ctl_commit_confirm(c, req->client->who, err) < 0)
+		return NULL;
+	return json_pack("{s:I}", "revision", (json_int_t)ctl_commit_revision(c));
+}
+
+static json_t *
+op_rollback(struct server_request *req, struct spw_err *err)
+{
+	json_t *back = json_object_get(req->body, "revision");
+
+	if (!json_is_integer(back) || json_integer_value(back) < 0 ||
+	    json_integer_value(back) > CTL_STORE_REVISIONS)
+		return fail(err, -EINVAL, "rollback needs \"revision\", 0 to 50");
+	if (ctl_commit_rollback(req->client->server->commit, (unsigned int)json_integer_value(back),
+				err) < 0)
+		return NULL;
+	return json_object();
+}
+
+static json_t *
+op_revisions(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_revision *list = calloc(CTL_STORE_REVISIONS, sizeof(*list));
+	json_t *array = json_array();
+	unsigned int n = 0;
+
+	if (list)
+		n = ctl_store_list(ctl_commit_store(req->client->server->commit), list,
+				   CTL_STORE_REVISIONS);
+	for (unsigned int i = 0; i < n; i++)
+		json_array_append_new(
+			array, json_pack("{s:i, s:I, s:s, s:s, s:s}", "rollback", (int)i,
+					 "revision", (json_int_t)list[i].number, "at", list[i].at,
+					 "who", list[i].who, "comment", list[i].comment));
+	free(list);
+	return json_pack("{s:o}", "revisions", array);
+}
+
+static json_t *
+op_begin(struct server_request *req, struct spw_err *err)
+{
+	struct server_client *client = req->client;
+
+	if (ctl_tree_copy(&client->saved, ctl_commit_candidate(client->server->commit)) < 0)
+		return fail(err, -ENOMEM, "no memory for a copy of the candidate");
+	client->began = true;
+	return json_object();
+}
+
+static json_t *
+op_abort(struct server_request *req, struct spw_err *err)
+{
+	struct server_client *client = req->client;
+
+	if (!client->began)
+		return fail(err, -EINVAL, "abort without begin");
+	ctl_tree_swap(&client->saved, ctl_commit_candidate(client->server->commit));
+	ctl_tree_free(&client->saved);
+	client->began = false;
+	return json_object();
+}
+
+static json_t *
+op_complete(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+	const char *line = text_of(req, "line");
+
+	if (line == NULL)
+		return fail(err, -EINVAL, "complete needs \"line\"");
+	return json_pack("{s:o}", "matches",
+			 ctl_model_complete(ctl_commit_model(c), ctl_commit_candidate(c), line));
+}
+
+static json_t *
+op_names(struct server_request *req, struct spw_err *err)
+{
+	const char *list = text_of(req, "list");
+
+	if (list == NULL)
+		return fail(err, -EINVAL, "names needs \"list\": interfaces, tunnel or vnet");
+	return json_pack("{s:o}", "names",
+			 ctl_model_names(ctl_commit_running(req->client->server->commit), list));
+}
+
+static int
+secret_store(struct ctl_commit *c, const char *tunnel, const char *key, char *line, size_t size,
+	     struct spw_err *err)
+{
+	char name[CTL_NAME + 8];
+	int rc = ctl_secret_check_azure_psk(key, strlen(key), err);
+
+	if (rc < 0)
+		return rc;
+	snprintf(name, sizeof(name), "%s.psk", tunnel);
+	snprintf(line, size, "set tunnel %s pre-shared-key-file %s", tunnel, name);
+	return ctl_secret_write_file(ctl_commit_keys_dir(c), name, key, strlen(key), err);
+}
+
+static json_t *
+op_secret(struct server_request *req, struct spw_err *err)
+{
+	struct ctl_commit *c = req->client->server->commit;
+	const char *tunnel = text_of(req, "tunnel"), *key = text_of(req, "key");
+	char line[CTL_TEXT];
+	const char *lines[] = {line};
+	size_t bad;
+
+	if (tunnel == NULL || key == NULL)
+		return fail(err, -EINVAL, "secret needs \"tunnel\" and \"key\"");
+	/* An edit that is thrown away checks the name before it becomes a file's. */
+	snprintf(line, sizeof(line), "set tunnel \"%.40s\"", tunnel);
+	if (strpbrk(tunnel, "\"\\ /") || strlen(tunnel) >= CTL_NAME ||
+	    ctl_commit_edit(c, lines, 1, false, &bad, err) < 0)
+		return err->code ? NULL : fail(err, -EINVAL, "secret: not a name of a tunnel");
+	if (secret_store(c, tunnel, key, line, sizeof(line), err) < 0 ||
+	    ctl_commit_edit(c, lines, 1, false, &bad, err) < 0)
+		return NULL;
+	ctl_commit_touch_secrets(c);
+	return json_pack("{s:s}", "message", "key stored; it is used from the next commit on");
+}
+
+static void
+on_command_done(void *ctx, int rc, json_t *reply, const struct spw_err *err)
+{
+	struct server_pending *p = ctx, **at;
+	char text[SPW_ERR_TEXT] = "";
+
+	if (rc < 0 && err)
+		ctl_log_text(text, sizeof(text), err->text);
+	spw_log(SPW_LOG_INFO, "audit", "command", "who=\"%s\" what=\"%s\" result=%s%s%s%s", p->who,
+		p->what, rc < 0 ? "refused" : "ok", rc < 0 ? " reason=\"" : "", text,
+		rc < 0 ? "\"" : "");
+	if (p->client) {
+		struct spw_err why = {0};
+
+		if (rc < 0)
+			spw_fail(&why, rc, "%s", err && err->text[0] ? err->text : strerror(-rc));
+		server_answer(p->client, p->id,
+			      rc < 0  ? NULL
+			      : reply ? json_incref(reply)
+				      : json_object(),
+			      &why, -1);
+		for (at = &p->client->pending; *at != p; at = &(*at)->next)
+			;
+		*at = p->next;
+	}
+	json_decref(p->id);
+	free(p);
+}
+
+void
+server_drop_pending(struct server_client *client)
+{
+	for (struct server_pending *p = client->pending; p; p = p->next)
+		p->client = NULL;
+	client->pending = NULL;
+}
+
+/* Starts a command; its answer follows. Returns NULL without an error then. */
+static json_t *
+op_command(struct server_request *req, struct spw_err *err)
+{
+	json_t *words = json_object_get(req->body, "words");
+	struct server_client *client = req->client;
+	unsigned int n = (unsigned int)json_array_size(words);
+	const char *word[WORDS_MAX];
+	struct server_pending *p;
+
+	if (n == 0 || n > WORDS_MAX)
+		return fail(err, -EINVAL, "command needs \"words\", 1 to 8 of them");
+	for (unsigned int i = 0; i < n; i++)
+		if ((word[i] = json_string_value(json_array_get(words, i))) == NULL)
+			return fail(err, -EINVAL, "command: a word is not text");
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return fail(err, -ENOMEM, "no memory for the command");
+	for (unsigned int i = 0; i < n; i++) {
+		size_t len = strlen(p->what);
+		char safe[CTL_NAME * 4];
+
+		snprintf(p->what + len, sizeof(p->what) - len, "%s%s", i ? " " : "",
+			 ctl_log_text(safe, sizeof(safe), word[i]));
+	}
+	snprintf(p->who, sizeof(p->who), "%s", client->who);
+	p->id = json_incref(json_object_get(req->body, "id"));
+	p->client = client;
+	p->next = client->pending;
+	client->pending = p;
+	ctl_runtime_command(client->server->rt, word, n, on_command_done, p);
+	return NULL;
+}
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	bool writes;  /* needs the right to write */
+	bool audited;
+	op_fn handle;
+} op_table[] = {
+	{"status", false, false, op_status},
+	{"show", false, false, op_show},
+	{"configuration", false, false, op_configuration},
+	{"compare", false, false, op_compare},
+	{"revisions", false, false, op_revisions},
+	{"complete", false, false, op_complete},
+	{"names", false, false, op_names},
+	{"begin", true, false, op_begin},
+	{"abort", true, false, op_abort},
+	{"edit", true, true, op_edit},
+	{"rollback", true, true, op_rollback},
+	{"commit", true, false, op_commit}, /* logs who and what itself */
+	{"confirm", true, true, op_confirm},
+	{"secret", true, true, op_secret},
+	{"command", true, false, op_command}, /* audited when it is through */
+};
+/* clang-format on */
+
+static void
+audit(const struct server_request *req, const struct spw_err *err)
+{
+	char text[SPW_ERR_TEXT];
+
+	if (err->code)
+		spw_log(SPW_LOG_INFO, "audit", req->op, "who=\"%s\" result=refused reason=\"%s\"",
+			req->client->who, ctl_log_text(text, sizeof(text), err->text));
+	else
+		spw_log(SPW_LOG_INFO, "audit", req->op, "who=\"%s\" result=ok", req->client->who);
+}
+
+static void
+perform(struct server_request *req, size_t index)
+{
+	json_t *id = json_object_get(req->body, "id"), *result = NULL;
+	struct spw_err err = {0};
+
+	if (op_table[index].writes && !req->client->may_write)
+		spw_fail(&err, -EPERM, "%s is for root and members of group %s", req->op,
+			 CTL_GROUP);
+	else
+		result = op_table[index].handle(req, &err);
+	if (op_table[index].audited || err.code == -EPERM)
+		audit(req, &err);
+	if (result == NULL && err.code == 0 && op_table[index].handle == op_command)
+		return;
+	server_answer(req->client, id, result, &err, req->bad_line);
+}
+
+void
+server_answer(struct server_client *client, json_t *id, json_t *result, const struct spw_err *err,
+	      long line)
+{
+	const char *code = result ? NULL : strerrorname_np(-err->code);
+	json_t *reply = json_object();
+
+	if (id)
+		json_object_set(reply, "id", id);
+	json_object_set_new(reply, "ok", json_boolean(result != NULL));
+	if (result)
+		json_object_set_new(reply, "result", result);
+	else
+		json_object_set_new(
+			reply, "error",
+			json_pack("{s:s, s:s}", "code", code ? code : "EIO", "message", err->text));
+	if (line >= 0)
+		json_object_set_new(json_object_get(reply, "error"), "line", json_integer(line));
+	server_send(client, reply);
+}
+
+static void
+wipe_key(json_t *body)
+{
+	json_t *key = json_object_get(body, "key");
+
+	if (json_is_string(key)) /* jansson's own copy; it is about to be freed */
+		spw_wipe((void *)(uintptr_t)json_string_value(key), json_string_length(key));
+}
+
+void
+server_input(struct server_client *client, const char *text, size_t len)
+{
+	struct server_request req = {.client = client, .bad_line = -1};
+	struct spw_err err = {0};
+	json_error_t why;
+
+	req.body = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	req.op = json_string_value(json_object_get(req.body, "op"));
+	if (req.op) {
+		for (size_t i = 0; i < sizeof(op_table) / sizeof(op_table[0]); i++)
+			if (strcmp(op_table[i].name, req.op) == 0) {
+				req.op = op_table[i].name;
+				perform(&req, i);
+				wipe_key(req.body);
+				json_decref(req.body);
+				return;
+			}
+		spw_fail(&err, -EINVAL, "\"op\" is not known");
+	} else if (req.body) {
+		spw_fail(&err, -EINVAL, "the request has no \"op\"");
+	} else {
+		spw_fail(&err, -EBADMSG, "the request is not JSON: %s", why.text);
+	}
+	server_answer(client, json_object_get(req.body, "id"), NULL, &err, -1);
+	json_decref(req.body);
+}
