@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Child SAs and the data plane: install, switch, delete, linger.
+ *
+ * Of the children of a connection exactly one is `active`, the one the data plane sends on, as
+ * long as there is any. Whoever takes an active child's outbound half away first hands over to
+ * the best of the others. Inbound halves outlive their Delete by IKE_LINGER_NS, so that nothing
+ * in flight is lost (IKE-077). A child that is `absent` is not in the data plane (it was refused
+ * there, or belongs to an earlier incarnation) and no call is made for it. One thread.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ike/engine.h"
+
+static void
+set_active(struct ike_child *c)
+{
+	struct ike_conn *conn = c->sa->conn;
+
+	for (struct ike_sa *sa = c->sa->e->sas; sa; sa = sa->next)
+		for (struct ike_child *k = sa->conn == conn ? sa->children : NULL; k; k = k->next)
+			k->active = false;
+	c->active = true;
+	c->switch_at = UINT64_MAX;
+}
+
+int
+ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outbound)
+{
+	struct ike_engine *e = c->sa->e;
+	int rc = e->config.ops->sa_install(e->config.ctx, d, outbound);
+
+	if (rc != 0) {
+		c->absent = true;
+		spw_log(SPW_LOG_ERROR, "ike", "install-failed", "conn=%s spi=%08x errno=%d",
+			c->sa->conn->set.name, c->spi_in, -rc);
+		return rc;
+	}
+	spw_log(SPW_LOG_INFO, "ike", "child-installed",
+		"conn=%s spi_in=%08x spi_out=%08x encr=%s pfs=%s role=%s sends=%d",
+		c->sa->conn->set.name, c->spi_in, c->spi_out,
+		spw_encr_info(c->suite.encr)->show_name, spw_group_info(c->suite.group)->show_name,
+		c->mine ? "initiator" : "responder", outbound);
+	if (outbound)
+		set_active(c);
+	else
+		c->switch_at = ike_after(e->now, IKE_HOLD_NS);
+	return 0;
+}
+
+void
+ike_child_activate(struct ike_child *c)
+{
+	struct ike_engine *e = c->sa->e;
+
+	if (c->active || c->absent || c->out_gone)
+		return;
+	if (e->config.ops->sa_switch(e->config.ctx, c->spi_in) != 0) {
+		spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "conn=%s spi=%08x",
+			c->sa->conn ? c->sa->conn->set.name : "-", c->spi_in);
+		c->switch_at = ike_after(e->now, SPW_NS_PER_S);
+		return;
+	}
+	set_active(c);
+}
+
+/* How much a child is worth as the one to send on; 0 = not at all. */
+static int
+worth(const struct ike_child *c)
+{
+	if (c->absent || c->out_gone)
+		return 0;
+	if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING)
+		return c->redundant || c->sa->redundant || c->sa->state == IKE_SA_CLOSING ? 2 : 4;
+	return c->state == IKE_CHILD_REPLACED ? 3 : 0;
+}
+
+struct ike_child *
+ike_child_best(struct ike_conn *conn, const struct ike_child *except)
+{
+	struct ike_child *best = NULL;
+
+	for (struct ike_sa *sa = conn ? conn->e->sas : NULL; sa; sa = sa->next) {
+		for (struct ike_child *c = sa->conn == conn ? sa->children : NULL; c; c = c->next) {
+			if (c == except || worth(c) == 0)
+				continue;
+			if (!best || worth(c) > worth(best) ||
+			    (worth(c) == worth(best) && c->made_ns > best->made_ns))
+				best = c;
+		}
+	}
+	return best;
+}
+
+void
+ike_child_stop_out(struct ike_child *c)
+{
+	const struct ike_engine_config *ec = &c->sa->e->config;
+	struct ike_child *heir;
+
+	if (c->active) {
+		heir = ike_child_find_in(c->sa->e, c->heir);
+		if (!heir || worth(heir) < 4)
+			heir = ike_child_best(c->sa->conn, c);
+		if (heir)
+			ike_child_activate(heir);
+		c->active = false;
+	}
+	if (!c->absent && !c->out_gone)
+		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_OUT);
+	c->out_gone = true;
+	c->switch_at = UINT64_MAX;
+}
+
+void
+ike_child_linger(struct ike_child *c)
+{
+	ike_child_stop_out(c);
+	c->gone_at = ike_after(c->sa->e->now, c->absent ? 0 : IKE_LINGER_NS);
+	c->rekey_at = c->hard_at = c->delete_at = UINT64_MAX;
+}
+
+void
+ike_child_free(struct ike_child *c)
+{
+	const struct ike_engine_config *ec = &c->sa->e->config;
+	struct ike_child **at = &c->sa->children;
+
+	ike_child_stop_out(c);
+	if (!c->absent)
+		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_IN);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	free(c);
+}
+
+struct ike_child *
+ike_child_find_in(struct ike_engine *e, uint32_t spi_in)
+{
+	for (struct ike_sa *sa = spi_in ? e->sas : NULL; sa; sa = sa->next)
+		for (struct ike_child *c = sa->children; c; c = c->next)
+			if (c->spi_in == spi_in)
+				return c;
+	return NULL;
+}
+
+struct ike_child *
+ike_child_find_out(struct ike_sa *own, uint32_t spi_out)
+{
+	for (struct ike_sa *sa = own->e->sas; sa; sa = sa->next)
+		for (struct ike_child *c = sa->conn == own->conn ? sa->children : NULL; c;
+		     c = c->next)
+			if (c->spi_out == spi_out && c->state != IKE_CHILD_LINGER)
+				return c;
+	return NULL;
+}
+
+unsigned int
+ike_conn_live_children(const struct ike_conn *conn)
+{
+	unsigned int n = 0;
+
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		for (struct ike_child *c = sa->conn == conn ? sa->children : NULL; c; c = c->next)
+			n += (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING) &&
+			     !c->redundant && !c->out_gone;
+	return n;
+}
+
+void
+ike_child_ended(struct ike_child *c)
+{
+	const struct ike_engine_config *ec = &c->sa->e->config;
+
+	if (c->state == IKE_CHILD_LINGER)
+		return;
+	spw_log(SPW_LOG_WARNING, "ike", "child-expired", "conn=%s spi=%08x state=%s",
+		c->sa->conn ? c->sa->conn->set.name : "-", c->spi_in,
+		ike_child_state_name(c->state));
+	ike_child_stop_out(c);
+	if (!c->absent)
+		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_IN);
+	c->absent = true;
+	c->redundant = true;
+	c->hard_at = c->rekey_at = UINT64_MAX;
+	c->delete_at = c->sa->e->now;
+}
+
+bool
+ike_child_timers(struct ike_child *c)
+{
+	uint64_t now = c->sa->e->now;
+
+	if (c->gone_at <= now) {
+		ike_child_free(c);
+		return false;
+	}
+	if (c->hard_at <= now)
+		ike_child_ended(c);
+	if (c->switch_at <= now)
+		ike_child_activate(c);
+	return true;
+}

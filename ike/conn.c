@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Connections: checking, adding, replacing, deleting, and their status.
+ *
+ * A connection is checked whole before anything changes. What only steers timers and limits is
+ * taken over by a running one; anything that was negotiated or authenticated with (addresses,
+ * identities, key, proposals, selectors, tunnel) makes it begin anew. One thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ike/engine.h"
+
+struct ike_conn *
+ike_conn_find(struct ike_engine *e, const char *name)
+{
+	for (struct ike_conn *c = e->conns; c; c = c->next)
+		if (strncmp(c->set.name, name, sizeof(c->set.name)) == 0)
+			return c;
+	return NULL;
+}
+
+static int
+check_selectors(const struct spw_ike_conn *c, const struct spw_selector *s, uint32_t n,
+		const char *side, struct spw_err *err)
+{
+	struct spw_selector same;
+
+	if (n == 0 || n > SPW_SA_SELECTORS)
+		return spw_fail(err, -EINVAL, "tunnel %s: 1 to %d %s selectors are needed", c->name,
+				SPW_SA_SELECTORS, side);
+	for (uint32_t i = 0; i < n; i++)
+		if (!ike_selector_meet(&s[i], &s[i], &same))
+			return spw_fail(err, -EINVAL, "tunnel %s: %s selector %u is empty", c->name,
+					side, i + 1);
+	return 0;
+}
+
+static int
+check_proposals(const struct spw_ike_conn *c, const struct spw_ike_proposal *p, uint32_t n,
+		uint8_t protocol, struct spw_err *err)
+{
+	const char *what = protocol == IKE_PROTO_ESP ? "ESP" : "IKE";
+
+	if (n == 0 || n > SPW_IKE_PROPOSALS)
+		return spw_fail(err, -EINVAL, "tunnel %s: 1 to %d %s proposals are needed", c->name,
+				SPW_IKE_PROPOSALS, what);
+	for (uint32_t i = 0; i < n; i++)
+		if (!ike_proposal_valid(&p[i], protocol))
+			return spw_fail(err, -EINVAL,
+					"tunnel %s: %s proposal %u is not a valid "
+					"combination of algorithms",
+					c->name, what, i + 1);
+	return 0;
+}
+
+static int
+check_ids(const struct spw_ike_conn *c, struct spw_err *err)
+{
+	const struct spw_ike_id *id[] = {&c->local_id, &c->remote_id};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		bool v4 = id[i]->type == SPW_ID_IPV4, v6 = id[i]->type == SPW_ID_IPV6;
+
+		if (id[i]->type == 0)
+			continue;
+		if (id[i]->len == 0 || id[i]->len > SPW_IKE_ID_MAX || (v4 && id[i]->len != 4) ||
+		    (v6 && id[i]->len != 16))
+			return spw_fail(err, -EINVAL,
+					"tunnel %s: the %s identity has a wrong length", c->name,
+					i == 0 ? "local" : "remote");
+	}
+	return 0;
+}
+
+static int
+check(const struct spw_ike_conn *c, struct spw_err *err)
+{
+	int rc;
+
+	if (c->name[0] == '\0' || !memchr(c->name, '\0', sizeof(c->name)))
+		return spw_fail(err, -EINVAL, "a tunnel needs a name shorter than %zu bytes",
+				sizeof(c->name));
+	if (!spw_addr_is_set(&c->local) || !spw_addr_is_set(&c->remote) ||
+	    c->local.family != c->remote.family)
+		return spw_fail(err, -EINVAL,
+				"tunnel %s: local and remote address of one family "
+				"are needed",
+				c->name);
+	if (c->psk_len == 0 || c->psk_len > SPW_IKE_PSK_MAX)
+		return spw_fail(err, -EINVAL, "tunnel %s: no pre-shared key is set", c->name);
+	if (c->mode > SPW_IKE_MODE_RESPOND)
+		return spw_fail(err, -EINVAL, "tunnel %s: unknown mode %u", c->name, c->mode);
+	rc = check_ids(c, err);
+	if (rc == 0)
+		rc = check_proposals(c, c->ike, c->n_ike, IKE_PROTO_IKE, err);
+	if (rc == 0)
+		rc = check_proposals(c, c->esp, c->n_esp, IKE_PROTO_ESP, err);
+	if (rc == 0)
+		rc = check_selectors(c, c->sel_local, c->n_local, "local", err);
+	if (rc == 0)
+		rc = check_selectors(c, c->sel_remote, c->n_remote, "remote", err);
+	return rc;
+}
+
+static bool
+same_id(const struct spw_ike_id *a, const struct spw_ike_id *b)
+{
+	return a->type == b->type && a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static bool
+same_proposals(const struct spw_ike_proposal *a, uint32_t na, const struct spw_ike_proposal *b,
+	       uint32_t nb)
+{
+	for (uint32_t i = 0; na == nb && i < na; i++)
+		if (!ike_proposal_equal(&a[i], &b[i]))
+			return false;
+	return na == nb;
+}
+
+static bool
+same_selectors(const struct spw_selector *a, uint32_t na, const struct spw_selector *b, uint32_t nb)
+{
+	for (uint32_t i = 0; na == nb && i < na; i++)
+		if (!ike_selector_covers(&a[i], &b[i]) || !ike_selector_covers(&b[i], &a[i]))
+			return false;
+	return na == nb;
+}
+
+/* True when what the SAs were negotiated with is the same. */
+static bool
+same_peer(const struct ike_conn *old, const struct spw_ike_conn *c)
+{
+	const struct spw_ike_conn *o = &old->set;
+
+	return o->tunnel == c->tunnel && spw_addr_equal(&o->local, &c->local) &&
+	       spw_addr_equal(&o->remote, &c->remote) && same_id(&o->local_id, &c->local_id) &&
+	       same_id(&o->remote_id, &c->remote_id) && old->psk.len == c->psk_len &&
+	       spw_bytes_equal(old->psk.bytes, c->psk, c->psk_len) &&
+	       o->force_encap == c->force_encap && o->replay_window == c->replay_window &&
+	       same_proposals(o->ike, o->n_ike, c->ike, c->n_ike) &&
+	       same_proposals(o->esp, o->n_esp, c->esp, c->n_esp) &&
+	       same_selectors(o->sel_local, o->n_local, c->sel_local, c->n_local) &&
+	       same_selectors(o->sel_remote, o->n_remote, c->sel_remote, c->n_remote);
+}
+
+static void
+take_settings(struct ike_conn *conn, const struct spw_ike_conn *c)
+{
+	conn->set = *c;
+	spw_wipe(conn->set.psk, sizeof(conn->set.psk));
+	conn->set.psk_len = 0;
+}
+
+void
+ike_conn_close(struct ike_conn *conn)
+{
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		if (sa->conn == conn)
+			ike_sa_close(sa);
+	ike_conn_update(conn);
+}
+
+void
+ike_conn_free(struct ike_conn *conn)
+{
+	struct ike_conn **at = &conn->e->conns;
+
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		if (sa->conn == conn)
+			sa->conn = NULL;
+	while (*at != conn)
+		at = &(*at)->next;
+	*at = conn->next;
+	spw_secret_free(&conn->psk);
+	free(conn);
+}
+
+/* Close and forget; SAs whose Delete is out live on without a connection. */
+static void
+remove_conn(struct ike_conn *conn)
+{
+	snprintf(conn->reason, sizeof(conn->reason), "the tunnel was removed or changed");
+	ike_conn_close(conn);
+	ike_conn_free(conn);
+}
+
+static int
+add_conn(struct ike_engine *e, const struct spw_ike_conn *c, struct spw_err *err)
+{
+	struct ike_conn *conn = calloc(1, sizeof(*conn));
+
+	if (!conn || spw_secret_set(&conn->psk, c->psk, c->psk_len) != 0) {
+		free(conn);
+		return spw_fail(err, -ENOMEM, "tunnel %s: no guarded memory for its key", c->name);
+	}
+	conn->e = e;
+	conn->since_ns = e->now;
+	take_settings(conn, c);
+	conn->next = e->conns;
+	e->conns = conn;
+	return 0;
+}
+
+int
+ike_engine_conn_set(struct ike_engine *e, uint64_t now_ns, const struct spw_ike_conn *c,
+		    struct spw_err *err)
+{
+	struct ike_conn *old;
+	int rc = check(c, err);
+
+	if (rc != 0)
+		return rc;
+	e->now = now_ns;
+	old = ike_conn_find(e, c->name);
+	if (old && same_peer(old, c)) {
+		take_settings(old, c);
+	} else {
+		rc = add_conn(e, c, err); /* in front of the old one until that is gone */
+		if (rc == 0 && old)
+			remove_conn(old);
+	}
+	ike_engine_run(e);
+	return rc;
+}
+
+int
+ike_engine_conn_del(struct ike_engine *e, uint64_t now_ns, const char *name)
+{
+	struct ike_conn *conn = ike_conn_find(e, name);
+
+	if (!conn)
+		return -ENOENT;
+	e->now = now_ns;
+	remove_conn(conn);
+	ike_engine_run(e);
+	return 0;
+}
+
+void
+ike_engine_conn_sweep(struct ike_engine *e, uint64_t now_ns, uint32_t generation)
+{
+	struct ike_conn *next;
+
+	e->now = now_ns;
+	for (struct ike_conn *c = e->conns; c; c = next) {
+		next = c->next;
+		if (c->set.generation < generation)
+			remove_conn(c);
+	}
+	ike_engine_run(e);
+}
+
+/* The IKE SA a person means: the one in use, else the one being made or closed. */
+static const struct ike_sa *
+shown_sa(const struct ike_conn *conn)
+{
+	const struct ike_sa *best = ike_conn_sa(conn);
+
+	for (const struct ike_sa *sa = conn->e->sas; sa && !best; sa = sa->next)
+		if (sa->conn == conn && sa->state != IKE_SA_GONE && sa->state != IKE_SA_DEAD)
+			best = sa;
+	return best;
+}
+
+static uint32_t
+shown_state(const struct ike_sa *sa)
+{
+	switch (sa->state) {
+	case IKE_SA_INIT_SENT:
+	case IKE_SA_HALF_OPEN:
+	case IKE_SA_AUTH_SENT: return SPW_IKE_CONNECTING;
+	case IKE_SA_ESTABLISHED:
+		return sa->req.task == IKE_TASK_IKE_REKEY ? SPW_IKE_REKEYING : SPW_IKE_ESTABLISHED;
+	case IKE_SA_RETIRED:
+	case IKE_SA_CLOSING: return SPW_IKE_CLOSING;
+	case IKE_SA_GONE:
+	case IKE_SA_DEAD:
+	case IKE_SA_STATES:
+	default: return SPW_IKE_IDLE;
+	}
+}
+
+static void
+status_sa(struct spw_ike_status *s, const struct ike_sa *sa)
+{
+	s->state = shown_state(sa);
+	s->local = sa->local;
+	s->remote = sa->remote;
+	s->initiator = sa->initiator;
+	s->ike = sa->suite;
+	s->spi_i = sa->spi_i;
+	s->spi_r = sa->spi_r;
+	s->since_ns = sa->since_ns;
+	s->rekey_at_ns = sa->rekey_at == UINT64_MAX ? 0 : sa->rekey_at;
+	s->heard_ns = sa->heard_ns;
+	s->retransmits = sa->req.sent > 1 ? sa->req.sent - 1 : 0;
+	s->nat_here = sa->nat_here;
+	s->nat_there = sa->nat_there;
+}
+
+/* The reason, with the time of the next try while one is waited for. */
+static void
+status_reason(struct spw_ike_status *s, const struct ike_conn *conn)
+{
+	uint64_t now = conn->e->now;
+
+	if (s->state == SPW_IKE_IDLE && conn->next_try > now) {
+		s->next_try_ns = conn->next_try;
+		snprintf(s->reason, sizeof(s->reason), "%.90s, next try %llus", conn->reason,
+			 (unsigned long long)((conn->next_try - now + SPW_NS_PER_S - 1) /
+					      SPW_NS_PER_S));
+	} else {
+		snprintf(s->reason, sizeof(s->reason), "%s", conn->reason);
+	}
+}
+
+static void
+status_conn(struct spw_ike_status *s, const struct ike_conn *conn)
+{
+	const struct ike_engine_config *c = &conn->e->config;
+	const struct ike_sa *sa = shown_sa(conn);
+	const struct ike_child *child = ike_child_best((struct ike_conn *)conn, NULL);
+	uint64_t esp;
+
+	memset(s, 0, sizeof(*s));
+	snprintf(s->name, sizeof(s->name), "%s", conn->set.name);
+	s->tunnel = conn->set.tunnel;
+	s->local = conn->set.local;
+	s->remote = conn->set.remote;
+	s->since_ns = conn->since_ns;
+	if (sa)
+		status_sa(s, sa);
+	if (child)
+		s->esp = child->suite;
+	s->children = ike_conn_live_children(conn);
+	s->attempts = conn->attempts;
+	s->ike_rekeys = conn->ike_rekeys;
+	s->child_rekeys = conn->child_rekeys;
+	s->child_rekey_failures = conn->child_rekey_failures;
+	esp = c->ops->last_inbound(c->ctx, conn->set.tunnel);
+	if (sa && esp > s->heard_ns)
+		s->heard_ns = esp;
+	status_reason(s, conn);
+}
+
+size_t
+ike_engine_status(const struct ike_engine *e, struct spw_ike_status *rows, size_t max)
+{
+	size_t n = 0;
+
+	for (const struct ike_conn *c = e->conns; c; c = c->next, n++)
+		if (n < max)
+			status_conn(&rows[n], c);
+	return n;
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What to do next: dialling with back-off for ever, liveness, rekeys that are due, duplicates.
+ *
+ * Nothing is queued. After every input and at every wake-up the wishes are read off the objects:
+ * an IKE SA without a request in flight starts the most urgent thing it wants (close, delete a
+ * child, rekey itself, rekey a child, make a child, probe), so a wish that could not be met now
+ * is met later without anybody remembering it. Times are absolute; UINT64_MAX is never.
+ *
+ * Both sides may dial at once and end with two IKE SAs. ike_rival_stays() names the survivor the
+ * same way at both ends; traffic moves there, the other is deleted after an overlap by its maker,
+ * later by anybody. One thread.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ike/engine.h"
+
+struct ike_sa *
+ike_conn_sa(const struct ike_conn *conn)
+{
+	struct ike_sa *best = NULL;
+
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		if (sa->conn == conn && sa->state == IKE_SA_ESTABLISHED && !sa->pending &&
+		    !sa->redundant && (!best || sa->made_ns > best->made_ns))
+			best = sa;
+	return best;
+}
+
+void
+ike_dial_failed(struct ike_conn *conn)
+{
+	struct ike_engine *e = conn->e;
+	uint64_t wait = ike_backoff_wait(++conn->attempts);
+
+	conn->next_try = ike_after(e->now, ike_jitter(wait, 20, ike_random_u64(e)));
+	spw_log(SPW_LOG_WARNING, "ike", "dial-failed",
+		"conn=%s attempt=%u next_ms=%llu cause=\"%s\"", conn->set.name, conn->attempts,
+		(unsigned long long)((conn->next_try - e->now) / SPW_NS_PER_MS), conn->reason);
+}
+
+/* No answer to a request: the attempt failed, or the peer is dead. */
+enum ike_fault
+ike_timeout(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
+{
+	struct ike_conn *conn = sa->conn;
+	char text[SPW_IKE_STATE_TEXT];
+	bool dial = sa->state == IKE_SA_INIT_SENT || sa->state == IKE_SA_AUTH_SENT;
+
+	if (sa->req.task == IKE_TASK_IKE_REKEY && sa->req.rival)
+		ike_rekey_adopt(sa);
+	if (!conn || (!dial && !sa->children && ike_conn_sa(conn) != sa))
+		return IKE_OK;
+	if (!dial)
+		snprintf(text, sizeof(text), "peer is dead: no reply for %llus",
+			 (unsigned long long)((sa->e->now - sa->req.first_ns) / SPW_NS_PER_S));
+	else
+		snprintf(text, sizeof(text), "no reply to %s",
+			 sa->state == IKE_SA_INIT_SENT ? "IKE_SA_INIT" : "IKE_AUTH");
+	/* a hint that came in during the attempt says more than the silence after it */
+	if (!dial || sa->state == IKE_SA_AUTH_SENT || !sa->hint_ns)
+		ike_sa_reason(sa, text);
+	ike_dial_failed(conn);
+	return IKE_OK;
+}
+
+static struct ike_child *
+due_delete(struct ike_sa *sa)
+{
+	for (struct ike_child *c = sa->children; c; c = c->next)
+		if (c->delete_at <= sa->e->now &&
+		    (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED))
+			return c;
+	return NULL;
+}
+
+static struct ike_child *
+due_rekey(struct ike_sa *sa)
+{
+	for (struct ike_child *c = sa->children; c; c = c->next)
+		if (c->rekey_at <= sa->e->now && c->state == IKE_CHILD_LIVE && !c->redundant)
+			return c;
+	return NULL;
+}
+
+/* A child is missing and this IKE SA is the one to make it. */
+static bool
+wants_child(struct ike_sa *sa)
+{
+	struct ike_conn *conn = sa->conn;
+
+	return ike_conn_sa(conn) == sa && conn->set.mode != SPW_IKE_MODE_RESPOND &&
+	       conn->child_at <= sa->e->now && ike_conn_live_children(conn) == 0;
+}
+
+/* When the peer was last known to live. */
+static uint64_t
+last_heard(const struct ike_sa *sa)
+{
+	const struct ike_engine_config *c = &sa->e->config;
+	uint64_t esp = c->ops->last_inbound(c->ctx, sa->conn->set.tunnel);
+
+	return esp > sa->heard_ns ? esp : sa->heard_ns;
+}
+
+static uint64_t
+probe_at(const struct ike_sa *sa)
+{
+	if (sa->pending || sa->redundant || sa->conn->set.dpd_delay_s == 0)
+		return UINT64_MAX;
+	return ike_after(last_heard(sa), sa->conn->set.dpd_delay_s * SPW_NS_PER_S);
+}
+
+/* Begin the most urgent exchange an established IKE SA wants. */
+static void
+start_next(struct ike_sa *sa)
+{
+	struct ike_conn *conn = sa->conn;
+	uint64_t now = sa->e->now;
+	struct ike_child *c;
+	int rc = 0;
+
+	if (sa->close_at <= now)
+		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
+	else if ((c = due_delete(sa)))
+		rc = ike_child_delete_start(c);
+	else if (sa->pending || sa->redundant)
+		return;
+	else if (sa->rekey_at <= now || sa->next_out > IKE_MID_MAX || sa->next_in > IKE_MID_MAX)
+		rc = ike_rekey_start(sa);
+	else if ((c = due_rekey(sa)))
+		rc = ike_child_rekey_start(c, c->group);
+	else if (wants_child(sa))
+		rc = ike_child_start(sa, conn->child_group);
+	else if (sa->probe_wanted || probe_at(sa) <= now)
+		rc = ike_probe_start(sa);
+	sa->probe_wanted = false;
+	if (rc == 0)
+		return;
+	spw_log(SPW_LOG_ERROR, "ike", "start-failed", "conn=%s errno=%d", conn->set.name, -rc);
+	ike_request_clear(sa);
+	conn->child_at = ike_after(now, SPW_NS_PER_S);
+	for (c = sa->children; c; c = c->next)
+		if (c->rekey_at <= now)
+			c->rekey_at = conn->child_at;
+	if (sa->rekey_at <= now)
+		sa->rekey_at = conn->child_at;
+}
+
+static void
+send_keepalive(struct ike_sa *sa)
+{
+	static const uint8_t byte = 0xff;
+	const struct ike_engine_config *c = &sa->e->config;
+	const struct ike_datagram d = {.local = sa->local,
+				       .remote = sa->remote,
+				       .local_port = sa->local_port,
+				       .remote_port = sa->remote_port,
+				       .bytes = &byte,
+				       .len = 1};
+
+	if (c->ops->keepalive)
+		c->ops->keepalive(c->ctx, &d);
+	sa->keepalive_at = ike_after(sa->e->now, sa->conn->set.nat_keepalive_s * SPW_NS_PER_S);
+}
+
+void
+ike_sa_run(struct ike_sa *sa)
+{
+	uint64_t now = sa->e->now;
+	struct ike_child *next;
+
+	if (sa->expire_at <= now && ike_state_allows(sa->state, IKE_EV_EXPIRE))
+		ike_state_step(sa, IKE_EV_EXPIRE, NULL, NULL);
+	ike_request_timer(sa);
+	if (sa->state == IKE_SA_ESTABLISHED) {
+		for (struct ike_child *c = sa->children; c; c = next) {
+			next = c->next;
+			ike_child_timers(c);
+		}
+		if (sa->keepalive_at <= now)
+			send_keepalive(sa);
+		if (sa->hard_at <= now && sa->conn) {
+			sa->hard_at = ike_after(now, IKE_PATIENCE_NS);
+			sa->conn->renew = true;
+		}
+		if (sa->req.task == IKE_TASK_NONE)
+			start_next(sa);
+	} else if (sa->state == IKE_SA_RETIRED && sa->req.task == IKE_TASK_NONE &&
+		   sa->close_at <= now) {
+		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
+	}
+}
+
+static bool
+dialling(const struct ike_conn *conn)
+{
+	for (const struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		if (sa->conn == conn &&
+		    (sa->state == IKE_SA_INIT_SENT || sa->state == IKE_SA_AUTH_SENT))
+			return true;
+	return false;
+}
+
+static bool
+wants_dial(const struct ike_conn *conn)
+{
+	if (conn->e->shutdown || conn->set.mode == SPW_IKE_MODE_RESPOND || dialling(conn))
+		return false;
+	return conn->renew || !ike_conn_sa(conn);
+}
+
+static bool
+has_child(const struct ike_sa *sa)
+{
+	for (const struct ike_child *c = sa->children; c; c = c->next)
+		if (!c->absent && !c->redundant && !c->out_gone && c->state != IKE_CHILD_LINGER)
+			return true;
+	return false;
+}
+
+/* When the loser's Delete is due: its maker first, the other end as a backstop. */
+static uint64_t
+loser_goes(uint64_t now, bool mine, uint64_t a_ns, uint64_t b_ns)
+{
+	uint64_t apart = a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+
+	return ike_after(now, mine || apart >= IKE_RIVAL_NS ? IKE_OVERLAP_NS : IKE_REDUNDANT_NS);
+}
+
+/* Two established IKE SAs for one connection: one goes (IKE-146). */
+static void
+settle_sas(struct ike_conn *conn)
+{
+	struct ike_sa *win = NULL;
+
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next) {
+		struct ike_sa *lose;
+
+		if (sa->conn != conn || sa->state != IKE_SA_ESTABLISHED || sa->pending ||
+		    sa->redundant)
+			continue;
+		if (!win) {
+			win = sa;
+			continue;
+		}
+		lose = ike_rival_stays(sa->made_ns, &sa->low, win->made_ns, &win->low) ? win : sa;
+		if (has_child(lose) && !has_child(lose == win ? sa : win))
+			continue; /* the traffic has nowhere to go yet */
+		win = lose == win ? sa : win;
+		lose->redundant = true;
+		lose->close_at =
+			loser_goes(conn->e->now, lose->initiator, win->made_ns, lose->made_ns);
+		spw_log(SPW_LOG_INFO, "ike", "duplicate", "conn=%s kept=%016llx closed=%016llx",
+			conn->set.name, (unsigned long long)win->spi_i,
+			(unsigned long long)lose->spi_i);
+	}
+}
+
+static bool
+same_selectors(const struct ike_child *a, const struct ike_child *b)
+{
+	return a->n_local == b->n_local && a->n_remote == b->n_remote &&
+	       memcmp(a->sel_local, b->sel_local, a->n_local * sizeof(a->sel_local[0])) == 0 &&
+	       memcmp(a->sel_remote, b->sel_remote, a->n_remote * sizeof(a->sel_remote[0])) == 0;
+}
+
+/* Both sides made a child for the same selectors: one goes. */
+static void
+settle_children(struct ike_sa *sa)
+{
+	struct ike_child *win = NULL;
+
+	if (sa->req.task == IKE_TASK_CHILD_REKEY || sa->req.task == IKE_TASK_CHILD)
+		return;
+	for (struct ike_child *c = sa->children; c; c = c->next) {
+		struct ike_child *lose;
+
+		if (c->state != IKE_CHILD_LIVE || c->redundant || c->absent ||
+		    (win && !same_selectors(c, win)))
+			continue;
+		if (!win) {
+			win = c;
+			continue;
+		}
+		lose = ike_rival_stays(c->made_ns, &c->low, win->made_ns, &win->low) ? win : c;
+		win = lose == win ? c : win;
+		lose->redundant = true;
+		lose->delete_at = loser_goes(sa->e->now, lose->mine, win->made_ns, lose->made_ns);
+	}
+}
+
+/* The SA that is sent on should not be one that is about to go, once the other is proven. */
+static void
+settle_active(struct ike_conn *conn)
+{
+	struct ike_child *best = ike_child_best(conn, NULL);
+
+	if (best && !best->active && best->switch_at == UINT64_MAX && !best->redundant &&
+	    !best->sa->redundant && !best->sa->pending && best->sa->state == IKE_SA_ESTABLISHED)
+		ike_child_activate(best);
+}
+
+static bool
+carries(const struct ike_conn *conn)
+{
+	for (const struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		for (const struct ike_child *c = sa->conn == conn ? sa->children : NULL; c;
+		     c = c->next)
+			if (c->active && !c->absent)
+				return true;
+	return false;
+}
+
+void
+ike_conn_update(struct ike_conn *conn)
+{
+	const struct ike_engine_config *c = &conn->e->config;
+	struct spw_ike_tunnel_event ev = {.tunnel = conn->set.tunnel, .at_ns = conn->e->now};
+	bool up = carries(conn);
+
+	if (up == conn->up)
+		return;
+	conn->up = up;
+	conn->since_ns = conn->e->now;
+	if (up)
+		conn->reason[0] = '\0';
+	ev.up = up;
+	snprintf(ev.name, sizeof(ev.name), "%s", conn->set.name);
+	snprintf(ev.reason, sizeof(ev.reason), "%s", conn->reason);
+	spw_log(up ? SPW_LOG_INFO : SPW_LOG_WARNING, "ike", up ? "tunnel-up" : "tunnel-down",
+		"conn=%s cause=\"%s\"", conn->set.name, conn->reason);
+	c->ops->tunnel_event(c->ctx, &ev);
+}
+
+void
+ike_conn_run(struct ike_conn *conn)
+{
+	struct ike_sa *sa;
+
+	settle_sas(conn);
+	sa = ike_conn_sa(conn);
+	if (sa)
+		settle_children(sa);
+	settle_active(conn);
+	if (wants_dial(conn) && conn->next_try <= conn->e->now)
+		ike_init_start(conn);
+	ike_conn_update(conn);
+}
+
+void
+ike_engine_run(struct ike_engine *e)
+{
+	for (struct ike_conn *c = e->conns; c; c = c->next)
+		ike_conn_run(c);
+	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		ike_sa_run(sa);
+	for (struct ike_conn *c = e->conns; c; c = c->next)
+		ike_conn_run(c);
+	ike_engine_reap(e);
+}
+
+/* The earliest wish of an idle established IKE SA. */
+static uint64_t
+wish_at(const struct ike_sa *sa)
+{
+	uint64_t t = ike_min_u64(sa->close_at, UINT64_MAX);
+
+	for (const struct ike_child *c = sa->children; c; c = c->next) {
+		if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED)
+			t = ike_min_u64(t, c->delete_at);
+		if (c->state == IKE_CHILD_LIVE && !c->redundant && !sa->redundant && !sa->pending)
+			t = ike_min_u64(t, c->rekey_at);
+	}
+	if (sa->pending || sa->redundant)
+		return t;
+	t = ike_min_u64(t, sa->rekey_at);
+	if (ike_conn_sa(sa->conn) == sa && sa->conn->set.mode != SPW_IKE_MODE_RESPOND &&
+	    ike_conn_live_children(sa->conn) == 0)
+		t = ike_min_u64(t, sa->conn->child_at);
+	return sa->probe_wanted ? 0 : ike_min_u64(t, probe_at(sa));
+}
+
+uint64_t
+ike_sa_wakeup(const struct ike_sa *sa)
+{
+	uint64_t t = ike_state_allows(sa->state, IKE_EV_EXPIRE) ? sa->expire_at : UINT64_MAX;
+
+	if (sa->req.task != IKE_TASK_NONE)
+		t = ike_min_u64(t, sa->req.next_ns);
+	else if (sa->state == IKE_SA_RETIRED)
+		t = ike_min_u64(t, sa->close_at);
+	if (sa->state != IKE_SA_ESTABLISHED)
+		return t;
+	for (const struct ike_child *c = sa->children; c; c = c->next)
+		t = ike_min_u64(t, ike_min_u64(c->gone_at, ike_min_u64(c->switch_at, c->hard_at)));
+	t = ike_min_u64(t, ike_min_u64(sa->keepalive_at, sa->hard_at));
+	return sa->req.task == IKE_TASK_NONE ? ike_min_u64(t, wish_at(sa)) : t;
+}
+
+uint64_t
+ike_conn_wakeup(const struct ike_conn *conn)
+{
+	return wants_dial(conn) ? conn->next_try : UINT64_MAX;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine's doors: construction, datagrams, data plane events, commands, time.
+ *
+ * Every door takes the time, does its one thing, lets ike_engine_run() start what is wanted now
+ * and frees what died. The engine never reads a clock, opens a file or blocks. A datagram is
+ * sorted here by header alone: IKE_SA_INIT to its two handlers, all else to the IKE SA that its
+ * SPI names; what fits nothing is dropped, or answered within the rate for strangers.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ike/engine.h"
+
+#define MAJOR(version) ((version) >> 4)
+
+int
+ike_engine_new(struct ike_engine **out, const struct ike_engine_config *config, uint64_t now_ns)
+{
+	struct ike_engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->config = *config;
+	e->now = now_ns;
+	e->spare = 100;
+	e->spare_ns = now_ns;
+	e->jar.turned_ns = now_ns;
+	e->log = (struct spw_log_limit)SPW_LOG_LIMIT(10, 20);
+	config->ops->random(config->ctx, e->jar.key, sizeof(e->jar.key));
+	*out = e;
+	return 0;
+}
+
+void
+ike_engine_free(struct ike_engine *e)
+{
+	if (!e)
+		return;
+	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		ike_state_set(sa, IKE_SA_DEAD);
+	ike_engine_reap(e);
+	while (e->conns)
+		ike_conn_free(e->conns);
+	spw_wipe(e, sizeof(*e));
+	free(e);
+}
+
+/* SPIs nobody has here: told to the sender of a request, within limits. RFC 7296 2.21.4. */
+static void
+unknown_spi(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h)
+{
+	if (!(h->flags & IKE_FLAG_RESPONSE) && h->exchange != IKE_X_SA_INIT)
+		ike_reply_plain(e, d, h, IKE_N_INVALID_IKE_SPI, NULL, 0);
+}
+
+static void
+sort_message(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h)
+{
+	bool response = (h->flags & IKE_FLAG_RESPONSE) != 0;
+	struct ike_sa *sa;
+
+	if (h->exchange == IKE_X_SA_INIT && !response) {
+		ike_init_request_in(e, d, h);
+		return;
+	}
+	sa = ike_sa_find(e, (h->flags & IKE_FLAG_INITIATOR) ? h->spi_r : h->spi_i);
+	if (!sa)
+		unknown_spi(e, d, h);
+	else if (h->exchange == IKE_X_SA_INIT)
+		ike_init_response_in(sa, d, h);
+	else
+		ike_message_protected(sa, d, h);
+}
+
+void
+ike_engine_input(struct ike_engine *e, uint64_t now_ns, const struct ike_datagram *d)
+{
+	struct ike_header h;
+
+	e->now = now_ns;
+	if (d->len > IKE_DATAGRAM_MAX || ike_wire_header(&h, d->bytes, d->len) != 0 ||
+	    h.spi_i == 0 || MAJOR(h.version) < 2)
+		return;
+	if (MAJOR(h.version) > 2) {
+		if (!(h.flags & IKE_FLAG_RESPONSE))
+			ike_reply_plain(e, d, &h, IKE_N_INVALID_MAJOR_VERSION, NULL, 0);
+		return;
+	}
+	sort_message(e, d, &h);
+	ike_engine_run(e);
+}
+
+static void
+child_moved(struct ike_engine *e, struct ike_child *c, const struct spw_dp_sa_event *ev)
+{
+	struct ike_sa *sa = c->sa;
+
+	/* only behind a NAT that was seen, and never when we are behind one (2.23) */
+	if (!sa->nat_there || sa->nat_here || !spw_addr_is_set(&ev->remote))
+		return;
+	if (sa->remote_port == ev->remote_port && spw_addr_equal(&sa->remote, &ev->remote))
+		return;
+	sa->remote = ev->remote;
+	sa->remote_port = ev->remote_port;
+	for (struct ike_child *k = sa->children; k; k = k->next)
+		if (!k->absent)
+			e->config.ops->sa_move(e->config.ctx, k->spi_in, &sa->remote,
+					       sa->remote_port, sa->local_port);
+}
+
+void
+ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_sa_event *ev)
+{
+	struct ike_child *c = ike_child_find_in(e, ev->spi_in);
+
+	e->now = now_ns;
+	if (!c || c->absent)
+		return;
+	switch (ev->kind) {
+	case SPW_SA_EV_FIRST_IN:
+		c->switch_at = UINT64_MAX; /* the peer has it: proven */
+		if (c->state == IKE_CHILD_LIVE && !c->redundant && !c->sa->redundant)
+			ike_child_activate(c);
+		break;
+	case SPW_SA_EV_SOFT:
+		if (c->state == IKE_CHILD_LIVE && c->rekey_at > now_ns)
+			c->rekey_at = now_ns;
+		break;
+	case SPW_SA_EV_HARD: ike_child_ended(c); break;
+	case SPW_SA_EV_PEER_MOVED: child_moved(e, c, ev); break;
+	default: break;
+	}
+	ike_engine_run(e);
+}
+
+/* A child whose data plane is gone: made anew by a rekey, which the peer sees as any other. */
+static void
+child_lost(struct ike_child *c, uint64_t now)
+{
+	c->absent = true;
+	c->active = false;
+	c->switch_at = c->hard_at = UINT64_MAX;
+	if (c->state == IKE_CHILD_LINGER)
+		c->gone_at = now;
+	else if (c->state == IKE_CHILD_LIVE && !c->redundant)
+		c->rekey_at = now;
+}
+
+void
+ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_mask)
+{
+	e->now = now_ns;
+	e->config.encr_mask = encr_mask;
+	for (struct ike_sa *sa = e->sas; sa; sa = sa->next) {
+		for (struct ike_child *c = sa->children; c; c = c->next)
+			child_lost(c, now_ns);
+		if (sa->req.spi_in)
+			sa->req.stale = true;
+		if (sa->conn)
+			sa->conn->child_at = 0;
+	}
+	for (struct ike_conn *c = e->conns; c; c = c->next) {
+		if (c->up)
+			snprintf(c->reason, sizeof(c->reason), "the data plane started anew");
+		ike_conn_update(c);
+	}
+	ike_engine_run(e);
+}
+
+uint64_t
+ike_engine_wakeup(const struct ike_engine *e)
+{
+	uint64_t t = UINT64_MAX;
+
+	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		t = ike_min_u64(t, ike_sa_wakeup(sa));
+	for (const struct ike_conn *c = e->conns; c; c = c->next)
+		t = ike_min_u64(t, ike_conn_wakeup(c));
+	return t;
+}
+
+uint64_t
+ike_engine_tick(struct ike_engine *e, uint64_t now_ns)
+{
+	e->now = now_ns;
+	ike_engine_run(e);
+	return ike_engine_wakeup(e);
+}
+
+static void
+reset_children(struct ike_conn *conn)
+{
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
+		for (struct ike_child *c = sa->conn == conn ? sa->children : NULL; c; c = c->next)
+			if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED) {
+				c->redundant = true;
+				c->delete_at = conn->e->now;
+			}
+	conn->child_at = 0;
+	conn->child_attempts = 0;
+}
+
+int
+ike_engine_reset(struct ike_engine *e, uint64_t now_ns, const char *name, uint32_t what)
+{
+	struct ike_conn *conn = ike_conn_find(e, name);
+
+	if (!conn)
+		return -ENOENT;
+	e->now = now_ns;
+	snprintf(conn->reason, sizeof(conn->reason), "reset by command");
+	if (what == SPW_IKE_RESET_CHILD)
+		reset_children(conn);
+	else
+		ike_conn_close(conn);
+	conn->next_try = 0;
+	conn->attempts = 0;
+	ike_engine_run(e);
+	return 0;
+}
+
+int
+ike_engine_rekey(struct ike_engine *e, uint64_t now_ns, const char *name, uint32_t what)
+{
+	struct ike_conn *conn = ike_conn_find(e, name);
+	struct ike_child *child;
+	struct ike_sa *sa;
+
+	if (!conn)
+		return -ENOENT;
+	e->now = now_ns;
+	sa = ike_conn_sa(conn);
+	child = ike_child_best(conn, NULL);
+	if (!sa || sa->req.task != IKE_TASK_NONE)
+		return -EAGAIN;
+	if (what == SPW_IKE_RESET_IKE)
+		sa->rekey_at = now_ns;
+	else if (child && child->sa == sa && child->state == IKE_CHILD_LIVE && !child->redundant)
+		child->rekey_at = now_ns;
+	else
+		return -EAGAIN;
+	ike_engine_run(e);
+	return 0;
+}
+
+void
+ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns)
+{
+	e->now = now_ns;
+	e->shutdown = true;
+	for (struct ike_conn *c = e->conns; c; c = c->next) {
+		snprintf(c->reason, sizeof(c->reason), "shut down");
+		ike_conn_close(c);
+	}
+	ike_engine_run(e);
+}

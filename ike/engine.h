@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to ike/: the engine's objects and the functions its files call from one another. */
+#ifndef SPW_IKE_ENGINE_H
+#define SPW_IKE_ENGINE_H
+
+#include "ike/ike.h"
+#include "ike/keys.h"
+#include "ike/rules.h"
+
+#define IKE_PORT      500
+#define IKE_NATT_PORT 4500
+
+/* Times, all of the engine's monotonic clock. */
+#define IKE_RETRANSMIT_NS     (500 * SPW_NS_PER_MS)
+#define IKE_RETRANSMIT_CAP_NS (10 * SPW_NS_PER_S)
+#define IKE_INIT_PATIENCE_NS  (12 * SPW_NS_PER_S)
+#define IKE_AUTH_PATIENCE_NS  (30 * SPW_NS_PER_S)
+#define IKE_PATIENCE_NS	      (60 * SPW_NS_PER_S) /* of an established SA without DPD */
+#define IKE_CLOSE_PATIENCE_NS (10 * SPW_NS_PER_S)
+#define IKE_HALF_OPEN_NS      (30 * SPW_NS_PER_S)
+#define IKE_GONE_NS	      (10 * SPW_NS_PER_S)
+#define IKE_LINGER_NS	      (5 * SPW_NS_PER_S)  /* inbound of a deleted child */
+#define IKE_HOLD_NS	      (20 * SPW_NS_PER_S) /* responder of a rekey waits for proof */
+#define IKE_REPLACED_NS	      (60 * SPW_NS_PER_S) /* then we delete the old child ourselves */
+#define IKE_REKEYED_NS	      (30 * SPW_NS_PER_S) /* then we delete the old IKE SA ourselves */
+#define IKE_REDUNDANT_NS      (10 * SPW_NS_PER_S) /* the loser's maker has had its chance */
+#define IKE_OVERLAP_NS	      (1 * SPW_NS_PER_S)  /* both IKE SAs of a double dial stand */
+#define IKE_BUSY_MIN_NS	      (5 * SPW_NS_PER_S)  /* after TEMPORARY_FAILURE: 5..30 s */
+#define IKE_BUSY_MAX_NS	      (30 * SPW_NS_PER_S)
+#define IKE_BUSY_LIMIT_NS     (180 * SPW_NS_PER_S) /* of it: a new IKE SA is made */
+#define IKE_REKEY_RETRY_NS    (30 * SPW_NS_PER_S)
+#define IKE_HINT_NS	      (10 * SPW_NS_PER_S)
+#define IKE_COOKIE_ROUNDS     5
+#define IKE_MID_MAX	      0x80000000u
+#define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */
+#define IKE_HALF_OPEN_MAX     1000
+
+enum ike_sa_state {
+#define IKE_SA_STATE(name, shown) IKE_SA_##name,
+#include "ike/state.def"
+	IKE_SA_STATES,
+};
+enum ike_sa_event {
+#define IKE_SA_EVENT(name) IKE_EV_##name,
+#include "ike/state.def"
+	IKE_SA_EVENTS,
+};
+enum ike_child_state {
+#define IKE_CHILD_STATE(name, shown) IKE_CHILD_##name,
+#include "ike/state.def"
+	IKE_CHILD_STATES,
+};
+enum ike_child_event {
+#define IKE_CHILD_EVENT(name) IKE_CHILD_EV_##name,
+#include "ike/state.def"
+	IKE_CHILD_EVENTS,
+};
+enum ike_fault {
+	IKE_OK,
+#define IKE_FAULT(name, notify, action, text) IKE_FAULT_##name,
+#include "ike/fault.def"
+	IKE_FAULTS,
+};
+enum ike_action { IKE_KEEP, IKE_CLOSE, IKE_SILENT };
+struct ike_fault_info {
+	const char *name;
+	uint16_t notify;
+	enum ike_action action;
+	const char *text;
+};
+/* What goes with the notify of a fault; set by the handler that returns the fault. */
+struct ike_fault_detail {
+	uint8_t protocol;
+	uint32_t spi;
+	uint8_t data[2];
+	uint8_t len;
+};
+
+struct ike_blob {
+	uint8_t *bytes;
+	size_t len;
+};
+
+/* The one request of ours that waits for its answer (window 1). */
+enum ike_task {
+	IKE_TASK_NONE,
+	IKE_TASK_INIT,
+	IKE_TASK_AUTH,
+	IKE_TASK_CHILD,
+	IKE_TASK_CHILD_REKEY,
+	IKE_TASK_CHILD_DELETE,
+	IKE_TASK_IKE_REKEY,
+	IKE_TASK_IKE_DELETE,
+	IKE_TASK_PROBE,
+};
+struct ike_request {
+	enum ike_task task;
+	uint8_t exchange;
+	uint32_t mid;
+	struct ike_blob msg;
+	uint64_t first_ns; /* first transmission */
+	uint64_t next_ns;  /* next one, or the verdict */
+	uint32_t sent;
+	/* what the answer needs */
+	struct ike_nonce nonce;
+	struct ike_dh *dh;
+	uint32_t spi_in;     /* of the child to be made; 0 = none */
+	uint32_t old_spi_in; /* child that is rekeyed or deleted */
+	uint64_t ike_spi;    /* of the IKE SA to be made */
+	bool stale;	     /* spi_in is of an earlier incarnation of the data plane */
+	uint32_t groups_tried;
+	uint32_t n_offer;
+	struct spw_ike_proposal offer[SPW_IKE_PROPOSALS];
+	/* the peer's rekey of the same SA, answered while ours was out */
+	bool rival;
+	uint32_t rival_spi_in;
+	uint64_t rival_ike_spi;
+	struct ike_nonce rival_low;
+};
+
+struct ike_child {
+	struct ike_child *next;
+	struct ike_sa *sa;
+	enum ike_child_state state;
+	uint32_t spi_in;
+	uint32_t spi_out;
+	bool mine;	/* we started the exchange that made it */
+	bool absent;	/* not in the data plane: refused there, or of an earlier incarnation */
+	bool active;	/* the data plane sends on it */
+	bool redundant; /* lost against another one; goes soon */
+	bool out_gone;	/* the outbound half is deleted */
+	enum spw_group group; /* that the peer asked for at the next rekey; NONE = first offered */
+	uint32_t heir;	      /* spi_in of its successor */
+	struct ike_nonce low;
+	struct spw_ike_proposal suite;
+	uint32_t n_local, n_remote;
+	struct spw_selector sel_local[SPW_SA_SELECTORS];
+	struct spw_selector sel_remote[SPW_SA_SELECTORS];
+	/* when; UINT64_MAX = never */
+	uint64_t made_ns;
+	uint64_t rekey_at;
+	uint64_t hard_at;
+	uint64_t switch_at; /* send on it though the peer has shown nothing */
+	uint64_t delete_at; /* send its Delete */
+	uint64_t gone_at;   /* end of lingering */
+};
+
+struct ike_sa {
+	struct ike_sa *next;
+	struct ike_engine *e;
+	struct ike_conn *conn; /* NULL once its connection is deleted */
+	enum ike_sa_state state;
+	bool initiator; /* original initiator */
+	bool nat_here, nat_there, encap;
+	bool pending;	/* made by the peer's IKE rekey while ours is out; not decided yet */
+	bool redundant; /* lost against another IKE SA */
+	bool contact_sent;
+	uint64_t spi_i, spi_r;
+	struct spw_addr local, remote;
+	uint16_t local_port, remote_port;
+	struct spw_ike_proposal suite;
+	struct ike_nonce ni, nr, low;
+	struct ike_keys keys; /* e* and a* live in the ciphers */
+	struct ike_cipher *seal, *open;
+	struct ike_blob own_init, peer_init; /* until IKE_AUTH is over */
+	struct ike_blob cookie;
+	uint32_t cookie_rounds;
+	uint32_t next_in;	  /* message id of the peer's next request */
+	uint32_t next_out;	  /* of ours */
+	struct ike_blob response; /* to request next_in - 1 */
+	struct ike_request req;
+	struct ike_child *children;
+	uint64_t made_ns, since_ns, heard_ns, hint_ns, busy_since;
+	uint64_t rekey_at, hard_at, close_at, expire_at, keepalive_at;
+	bool probe_wanted;
+};
+
+struct ike_conn {
+	struct ike_conn *next;
+	struct ike_engine *e;
+	struct spw_ike_conn set; /* without its PSK */
+	struct spw_secret psk;
+	bool up;
+	bool renew; /* a new IKE SA is wanted beside the one that stands */
+	uint32_t attempts;
+	uint32_t child_attempts;
+	uint64_t next_try;
+	uint64_t child_at;	    /* not before: a new child SA */
+	enum spw_group child_group; /* that the peer asked for; NONE = the first we offer */
+	uint64_t since_ns;
+	uint32_t ike_rekeys, child_rekeys, child_rekey_failures;
+	char reason[SPW_IKE_STATE_TEXT];
+};
+
+struct ike_engine {
+	struct ike_engine_config config;
+	uint64_t now;
+	bool shutdown;
+	struct ike_conn *conns;
+	struct ike_sa *sas;
+	struct ike_cookie_jar jar;
+	struct ike_fault_detail detail;
+	struct spw_log_limit log;
+	uint64_t spare_ns; /* unauthenticated answers: credit of a token bucket */
+	uint32_t spare;
+	uint8_t in[IKE_DATAGRAM_MAX];
+	uint8_t out[IKE_DATAGRAM_MAX];
+};
+
+/* ---- state.c: the tables ---- */
+
+typedef enum ike_fault ike_handler(struct ike_sa *sa, const struct ike_msg *m,
+				   struct ike_builder *b);
+/*
+ * Feed one event to an IKE SA. The table's handler runs; on IKE_OK the table's next state is
+ * taken. A pair without a row is refused: IKE_FAULT_UNEXPECTED, nothing changes.
+ */
+enum ike_fault ike_state_step(struct ike_sa *sa, enum ike_sa_event ev, const struct ike_msg *m,
+			      struct ike_builder *b);
+void ike_state_set(struct ike_sa *sa, enum ike_sa_state state);
+const char *ike_state_name(enum ike_sa_state state);
+bool ike_state_allows(enum ike_sa_state state, enum ike_sa_event ev);
+/* The same for a child SA. false when refused. */
+bool ike_child_step(struct ike_child *c, enum ike_child_event ev);
+const char *ike_child_state_name(enum ike_child_state state);
+const struct ike_fault_info *ike_fault_info(enum ike_fault f);
+
+/* ---- sa.c: objects ---- */
+
+int ike_blob_set(struct ike_blob *b, const void *bytes, size_t len)
+	__attribute__((warn_unused_result));
+void ike_blob_free(struct ike_blob *b);
+uint64_t ike_random_u64(struct ike_engine *e);
+void ike_nonce_new(struct ike_engine *e, struct ike_nonce *n);
+void ike_nonce_set(struct ike_nonce *n, const struct ike_chunk *c);
+/* A fresh SPI of ours, not 0 and not in use. */
+uint64_t ike_sa_fresh_spi(struct ike_engine *e);
+struct ike_sa *ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator);
+/* By the SPI that we chose. */
+struct ike_sa *ike_sa_find(struct ike_engine *e, uint64_t own_spi);
+uint64_t ike_sa_own_spi(const struct ike_sa *sa);
+/* Derive keys and make both ciphers. */
+int ike_sa_set_keys(struct ike_sa *sa, const struct ike_keys_input *in)
+	__attribute__((warn_unused_result));
+/* Forget the request in flight and all it holds. */
+void ike_request_clear(struct ike_sa *sa);
+/* Keep repeating the request, for its message id, but forget what its answer was for. */
+void ike_request_forget(struct ike_sa *sa);
+/* Close now: Delete when established, as soon as the window allows; children go at once. */
+void ike_sa_close(struct ike_sa *sa);
+/* Take children out of the data plane at once and free them. */
+void ike_sa_drop_children(struct ike_sa *sa);
+void ike_sa_move_children(struct ike_sa *from, struct ike_sa *to);
+/* Free what is DEAD. */
+void ike_engine_reap(struct ike_engine *e);
+void ike_sa_reason(struct ike_sa *sa, const char *text);
+
+/* ---- message.c: window, retransmission, protection ---- */
+
+/* Begin our next request in e->out. */
+void ike_request_begin(struct ike_sa *sa, struct ike_builder *b, uint8_t exchange);
+/* Seal, keep and send it. On failure the SA has no request in flight. */
+int ike_request_send(struct ike_sa *sa, struct ike_builder *b, enum ike_task task)
+	__attribute__((warn_unused_result));
+/* Keep and send a finished plain message (IKE_SA_INIT). */
+int ike_request_launch(struct ike_sa *sa, enum ike_task task, uint8_t exchange,
+		       const uint8_t *bytes, size_t len) __attribute__((warn_unused_result));
+/* Retransmit or give up, when due. */
+void ike_request_timer(struct ike_sa *sa);
+uint64_t ike_sa_patience(const struct ike_sa *sa);
+void ike_send(struct ike_sa *sa, const uint8_t *bytes, size_t len);
+/* A protected message of an SA we know. */
+void ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d,
+			   const struct ike_header *h);
+void ike_build_fault(struct ike_builder *b, const struct ike_engine *e, enum ike_fault f);
+
+/* ---- sa_init.c ---- */
+
+/* Dial: a new IKE SA with its IKE_SA_INIT sent. */
+void ike_init_start(struct ike_conn *conn);
+void ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d,
+			 const struct ike_header *h);
+void ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d,
+			  const struct ike_header *h);
+ike_handler ike_init_response, ike_init_retry;
+
+/* Answer a request without protection, within the rate for strangers. sa_init_answer.c. */
+void ike_reply_plain(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
+		     uint16_t type, const void *data, size_t len);
+
+/* ---- auth.c ---- */
+
+int ike_auth_start(struct ike_sa *sa) __attribute__((warn_unused_result));
+ike_handler ike_auth_request, ike_auth_response;
+void ike_auth_ids(const struct spw_ike_conn *c, struct spw_ike_id *local,
+		  struct spw_ike_id *remote);
+
+/* ---- child.c: making child SAs ---- */
+
+struct ike_child_plan {
+	struct ike_choice choice;
+	uint32_t spi_in;
+	bool mine;
+	bool outbound;
+	bool absent; /* make the object only */
+	const struct ike_nonce *ni, *nr;
+	const struct spw_secret *g; /* NULL = no PFS */
+	unsigned int n_local, n_remote;
+	struct spw_selector local[SPW_SA_SELECTORS];
+	struct spw_selector remote[SPW_SA_SELECTORS];
+};
+/* Derive keys, install, link. NULL with *rc when that failed; nothing is left then. */
+struct ike_child *ike_child_make(struct ike_sa *sa, const struct ike_child_plan *plan, int *rc);
+/* A new SPI, nonce and key pair for a request; `group` may be NONE. */
+int ike_child_prepare(struct ike_sa *sa, enum spw_group group) __attribute__((warn_unused_result));
+/* Responder: choose, install and write the answer's payloads; *made is set on IKE_OK. */
+enum ike_fault ike_child_answer(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b,
+				bool auth, struct ike_child **made);
+/* Initiator: take the answer. outbound: send on it at once. */
+enum ike_fault ike_child_take(struct ike_sa *sa, const struct ike_msg *m,
+			      const struct ike_choice_rule *rule, bool outbound,
+			      struct ike_child **made);
+void ike_child_offer(struct ike_sa *sa, const struct ike_child *old);
+int ike_child_start(struct ike_sa *sa, enum spw_group group) __attribute__((warn_unused_result));
+ike_handler ike_child_request, ike_child_response;
+int ike_child_send(struct ike_sa *sa, const struct ike_child *old, enum ike_task task)
+	__attribute__((warn_unused_result));
+/* A child could not be made: when to try again, and why for a person. */
+void ike_child_failed(struct ike_sa *sa, uint16_t notify);
+/* Preferred group for a request: `wanted` (0 = the first of the offer). */
+bool ike_group_allowed(const struct ike_request *r, uint16_t ike_id, enum spw_group *group);
+
+/* ---- child_sad.c: the data plane's view of children ---- */
+
+int ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outbound)
+	__attribute__((warn_unused_result));
+/* Send on this child from now on. */
+void ike_child_activate(struct ike_child *c);
+/* The child that should carry a connection's traffic, but not `except`. NULL = none. */
+struct ike_child *ike_child_best(struct ike_conn *conn, const struct ike_child *except);
+/* Nothing is to be sent on it any more: another takes over, OUT is deleted. */
+void ike_child_stop_out(struct ike_child *c);
+void ike_child_linger(struct ike_child *c);
+/* Take it out of the data plane and free it. */
+void ike_child_free(struct ike_child *c);
+struct ike_child *ike_child_find_in(struct ike_engine *e, uint32_t spi_in);
+/* Among all IKE SAs of the same connection, by the peer's SPI. */
+struct ike_child *ike_child_find_out(struct ike_sa *sa, uint32_t spi_out);
+unsigned int ike_conn_live_children(const struct ike_conn *conn);
+/* Run what is due; false when that freed the child. */
+bool ike_child_timers(struct ike_child *c);
+/* A hard limit ended it. */
+void ike_child_ended(struct ike_child *c);
+
+/* ---- child_rekey.c, ike_rekey.c ---- */
+
+int ike_child_rekey_start(struct ike_child *old, enum spw_group group)
+	__attribute__((warn_unused_result));
+ike_handler ike_child_rekey_request, ike_child_rekey_response;
+int ike_rekey_start(struct ike_sa *sa) __attribute__((warn_unused_result));
+ike_handler ike_rekey_request, ike_rekey_response;
+/* The peer's rekey, answered while ours was out, is the successor after all. */
+enum ike_fault ike_rekey_adopt(struct ike_sa *sa);
+/* Wait after TEMPORARY_FAILURE; asks for a new IKE SA when that goes on too long. */
+uint64_t ike_busy_wait(struct ike_sa *sa);
+
+/* ---- informational.c ---- */
+
+int ike_child_delete_start(struct ike_child *c) __attribute__((warn_unused_result));
+int ike_probe_start(struct ike_sa *sa) __attribute__((warn_unused_result));
+ike_handler ike_info_request, ike_delete_request, ike_child_delete_response, ike_delete_response,
+	ike_probe_response, ike_close_start;
+
+/* ---- dial.c: connections, back-off, duplicates, what to do next ---- */
+
+struct ike_conn *ike_conn_find(struct ike_engine *e, const char *name);
+/* Tell whether the tunnel went up or down. */
+void ike_conn_update(struct ike_conn *conn);
+/* Dial, settle duplicates. */
+void ike_conn_run(struct ike_conn *conn);
+void ike_sa_run(struct ike_sa *sa);
+void ike_engine_run(struct ike_engine *e);
+/* Count a failed dial and set the next one. */
+void ike_dial_failed(struct ike_conn *conn);
+/* Close every IKE SA of a connection. */
+void ike_conn_close(struct ike_conn *conn);
+void ike_conn_free(struct ike_conn *conn);
+uint64_t ike_conn_wakeup(const struct ike_conn *conn);
+/* The established IKE SA that a connection works with; NULL = none. */
+struct ike_sa *ike_conn_sa(const struct ike_conn *conn);
+ike_handler ike_timeout;
+uint64_t ike_sa_wakeup(const struct ike_sa *sa);
+
+static inline uint64_t
+ike_min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* now + wait without overflow. */
+static inline uint64_t
+ike_after(uint64_t now, uint64_t wait)
+{
+	return wait > UINT64_MAX - now ? UINT64_MAX : now + wait;
+}
+
+#endif

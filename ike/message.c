@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Protected messages: the window, retransmission, the response cache, and the order of checks.
+ *
+ * A message goes through: SPIs -> direction and message id -> ICV -> parse -> state table. Before
+ * the ICV is good nothing changes (IKE-013). Window 1 both ways (RFC 7296 2.3): one request of
+ * ours at a time, kept sealed and repeated byte for byte until its answer comes; of the peer only
+ * request next_in is new, next_in - 1 gets the kept answer again, all else is dropped. An answer
+ * is kept before it is sent. A malformed message with a good ICV ends the IKE SA (2.21.3).
+ * One thread; e->in and e->out are the only message buffers.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "ike/engine.h"
+
+static void
+send_from(struct ike_engine *e, const struct ike_datagram *where, const uint8_t *bytes, size_t len)
+{
+	struct ike_datagram d = *where;
+
+	d.bytes = bytes;
+	d.len = len;
+	e->config.ops->send(e->config.ctx, &d);
+}
+
+void
+ike_send(struct ike_sa *sa, const uint8_t *bytes, size_t len)
+{
+	const struct ike_datagram d = {.local = sa->local,
+				       .remote = sa->remote,
+				       .local_port = sa->local_port,
+				       .remote_port = sa->remote_port};
+
+	send_from(sa->e, &d, bytes, len);
+}
+
+static struct ike_header
+header_of(const struct ike_sa *sa, uint8_t exchange, uint8_t flags, uint32_t mid)
+{
+	return (struct ike_header){
+		.spi_i = sa->spi_i,
+		.spi_r = sa->spi_r,
+		.exchange = exchange,
+		.flags = (uint8_t)(flags | (sa->initiator ? IKE_FLAG_INITIATOR : 0)),
+		.mid = mid};
+}
+
+void
+ike_request_begin(struct ike_sa *sa, struct ike_builder *b, uint8_t exchange)
+{
+	const struct ike_header h = header_of(sa, exchange, 0, sa->next_out);
+
+	ike_build_start(b, sa->e->out, sizeof(sa->e->out), &h);
+	ike_build_sk(b, sa->seal);
+}
+
+int
+ike_request_launch(struct ike_sa *sa, enum ike_task task, uint8_t exchange, const uint8_t *bytes,
+		   size_t len)
+{
+	struct ike_request *r = &sa->req;
+	int rc = ike_blob_set(&r->msg, bytes, len);
+
+	if (rc != 0)
+		return rc;
+	r->task = task;
+	r->exchange = exchange;
+	r->mid = sa->next_out;
+	r->first_ns = sa->e->now;
+	r->next_ns = ike_after(sa->e->now, IKE_RETRANSMIT_NS);
+	r->sent = 1;
+	ike_send(sa, r->msg.bytes, r->msg.len);
+	return 0;
+}
+
+int
+ike_request_send(struct ike_sa *sa, struct ike_builder *b, enum ike_task task)
+{
+	size_t len;
+	int rc = ike_build_seal(b, sa->seal, &len);
+
+	if (rc == 0)
+		rc = ike_request_launch(sa, task, sa->e->out[18], sa->e->out, len);
+	if (rc != 0)
+		ike_request_clear(sa);
+	else
+		sa->next_out++;
+	return rc;
+}
+
+uint64_t
+ike_sa_patience(const struct ike_sa *sa)
+{
+	switch (sa->req.task) {
+	case IKE_TASK_INIT: return IKE_INIT_PATIENCE_NS;
+	case IKE_TASK_AUTH: return IKE_AUTH_PATIENCE_NS;
+	case IKE_TASK_IKE_DELETE: return IKE_CLOSE_PATIENCE_NS;
+	case IKE_TASK_NONE:
+	case IKE_TASK_CHILD:
+	case IKE_TASK_CHILD_REKEY:
+	case IKE_TASK_CHILD_DELETE:
+	case IKE_TASK_IKE_REKEY:
+	case IKE_TASK_PROBE:
+	default: break;
+	}
+	if (!sa->conn || sa->conn->set.dpd_delay_s == 0 || sa->conn->set.dpd_timeout_s == 0)
+		return IKE_PATIENCE_NS;
+	return sa->conn->set.dpd_timeout_s * SPW_NS_PER_S;
+}
+
+/*
+ * When the verdict on a request falls. A peer whose ESP still arrives is alive though its IKE is
+ * not: it gets four times as long.
+ */
+static uint64_t
+verdict_at(struct ike_sa *sa)
+{
+	const struct ike_engine_config *c = &sa->e->config;
+	uint64_t patience = ike_sa_patience(sa);
+	uint64_t end = ike_after(sa->req.first_ns, patience);
+
+	if (sa->state != IKE_SA_ESTABLISHED || !sa->conn || sa->e->now < end)
+		return end;
+	if (c->ops->last_inbound(c->ctx, sa->conn->set.tunnel) > end - patience / 2)
+		return ike_after(sa->req.first_ns, 4 * patience);
+	return end;
+}
+
+void
+ike_request_timer(struct ike_sa *sa)
+{
+	struct ike_request *r = &sa->req;
+	uint64_t now = sa->e->now, end;
+
+	if (r->task == IKE_TASK_NONE || now < r->next_ns)
+		return;
+	end = verdict_at(sa);
+	if (now >= end) {
+		ike_state_step(sa, IKE_EV_TIMEOUT, NULL, NULL);
+		return;
+	}
+	r->sent++;
+	r->next_ns = ike_min_u64(end, ike_after(now, ike_retransmit_wait(r->sent, IKE_RETRANSMIT_NS,
+									 IKE_RETRANSMIT_CAP_NS)));
+	ike_send(sa, r->msg.bytes, r->msg.len);
+}
+
+void
+ike_build_fault(struct ike_builder *b, const struct ike_engine *e, enum ike_fault f)
+{
+	const struct ike_fault_detail *d = &e->detail;
+
+	ike_build_notify(b, ike_fault_info(f)->notify, d->protocol, d->spi, d->data, d->len);
+}
+
+/* Which event a request is. */
+static bool
+request_event(const struct ike_sa *sa, const struct ike_msg *m, enum ike_sa_event *ev)
+{
+	bool rekey_ike = m->has_sa && m->sa.proposal[0].protocol == IKE_PROTO_IKE;
+
+	switch (m->hdr.exchange) {
+	case IKE_X_AUTH: *ev = IKE_EV_AUTH_REQ; return true;
+	case IKE_X_CREATE_CHILD:
+		*ev = !rekey_ike ? ike_wire_notify(m, IKE_N_REKEY_SA) ? IKE_EV_CHILD_REKEY_REQ
+								      : IKE_EV_CHILD_REQ
+		      : sa->state == IKE_SA_ESTABLISHED && sa->req.task == IKE_TASK_IKE_REKEY
+			      ? IKE_EV_IKE_RIVAL_REQ
+			      : IKE_EV_IKE_REKEY_REQ;
+		return true;
+	case IKE_X_INFORMATIONAL:
+		*ev = IKE_EV_INFO_REQ;
+		for (unsigned int i = 0; i < m->n_deletes; i++)
+			if (m->del[i].protocol == IKE_PROTO_IKE)
+				*ev = IKE_EV_DELETE_REQ;
+		return true;
+	default: return false;
+	}
+}
+
+static enum ike_sa_event
+response_event(enum ike_task task)
+{
+	switch (task) {
+	case IKE_TASK_AUTH: return IKE_EV_AUTH_RSP;
+	case IKE_TASK_CHILD: return IKE_EV_CHILD_RSP;
+	case IKE_TASK_CHILD_REKEY: return IKE_EV_CHILD_REKEY_RSP;
+	case IKE_TASK_CHILD_DELETE: return IKE_EV_CHILD_DELETE_RSP;
+	case IKE_TASK_IKE_REKEY: return IKE_EV_IKE_REKEY_RSP;
+	case IKE_TASK_IKE_DELETE: return IKE_EV_DELETE_RSP;
+	case IKE_TASK_NONE:
+	case IKE_TASK_INIT:
+	case IKE_TASK_PROBE:
+	default: return IKE_EV_PROBE_RSP;
+	}
+}
+
+/* A fault that ends the IKE SA: told to a person, then `state`. */
+static void
+close_by_fault(struct ike_sa *sa, enum ike_fault f, enum ike_sa_state state)
+{
+	const char *text = ike_fault_info(f)->text;
+
+	spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "closed", "conn=%s cause=\"%s\"",
+			sa->conn ? sa->conn->set.name : "-", text);
+	if (f != IKE_FAULT_REFUSED)
+		ike_sa_reason(sa, text);
+	if (sa->state == IKE_SA_AUTH_SENT && sa->conn)
+		ike_dial_failed(sa->conn);
+	ike_state_set(sa, state);
+}
+
+static enum ike_fault
+judge_request(struct ike_sa *sa, const struct ike_msg *m, int parsed, struct ike_builder *b)
+{
+	struct ike_engine *e = sa->e;
+	enum ike_sa_event ev;
+
+	memset(&e->detail, 0, sizeof(e->detail));
+	if (parsed != 0)
+		return IKE_FAULT_SYNTAX;
+	if (m->critical) {
+		e->detail.data[0] = m->critical;
+		e->detail.len = 1;
+		return IKE_FAULT_CRITICAL;
+	}
+	if (!request_event(sa, m, &ev))
+		return IKE_FAULT_SYNTAX;
+	return ike_state_step(sa, ev, m, b);
+}
+
+static void
+handle_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m, int parsed)
+{
+	struct ike_engine *e = sa->e;
+	const struct ike_header h = header_of(sa, m->hdr.exchange, IKE_FLAG_RESPONSE, m->hdr.mid);
+	struct ike_builder b;
+	enum ike_fault fault;
+	size_t len;
+
+	ike_build_start(&b, e->out, sizeof(e->out), &h);
+	ike_build_sk(&b, sa->seal);
+	fault = judge_request(sa, m, parsed, &b);
+	if (ike_fault_info(fault)->action == IKE_SILENT)
+		return;
+	if (fault != IKE_OK) {
+		ike_build_rewind(&b);
+		ike_build_fault(&b, e, fault);
+	}
+	if (ike_build_seal(&b, sa->seal, &len) != 0 ||
+	    ike_blob_set(&sa->response, e->out, len) != 0) {
+		ike_state_set(sa, IKE_SA_DEAD); /* no answer can be kept: no way to go on */
+		return;
+	}
+	sa->next_in++;
+	if (ike_fault_info(fault)->action == IKE_CLOSE)
+		close_by_fault(sa, fault, IKE_SA_GONE);
+	send_from(e, d, sa->response.bytes, sa->response.len);
+}
+
+static void
+handle_response(struct ike_sa *sa, const struct ike_msg *m, int parsed)
+{
+	uint32_t mid = sa->req.mid;
+	enum ike_fault fault = IKE_FAULT_SYNTAX;
+
+	if (parsed == 0 && m->critical == 0)
+		fault = ike_state_step(sa, response_event(sa->req.task), m, NULL);
+	if (ike_fault_info(fault)->action == IKE_CLOSE)
+		close_by_fault(sa, fault, IKE_SA_DEAD);
+	if (sa->req.task != IKE_TASK_NONE && sa->req.mid == mid)
+		ike_request_clear(sa);
+}
+
+/*
+ * The peer's address may have changed behind a NAT: follow an authentic new request, unless we
+ * are behind a NAT ourselves (RFC 7296 2.23).
+ */
+static void
+follow_peer(struct ike_sa *sa, const struct ike_datagram *d)
+{
+	const struct ike_engine_config *c = &sa->e->config;
+
+	if (sa->state == IKE_SA_HALF_OPEN)
+		sa->local_port = d->local_port;
+	else if (!sa->nat_there || sa->nat_here)
+		return;
+	if (sa->remote_port == d->remote_port && spw_addr_equal(&sa->remote, &d->remote))
+		return;
+	sa->remote = d->remote;
+	sa->remote_port = d->remote_port;
+	for (struct ike_child *k = sa->children; k; k = k->next)
+		if (!k->absent)
+			c->ops->sa_move(c->ctx, k->spi_in, &sa->remote, sa->remote_port,
+					sa->local_port);
+}
+
+/* Open the SK payload in e->in and parse what is inside. -EPERM: not authentic. */
+static int
+open_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_sk *sk,
+	     struct ike_msg *m)
+{
+	uint8_t *plain;
+	size_t len, pad;
+
+	memcpy(sa->e->in, d->bytes, d->len);
+	if (ike_cipher_open(sa->open, sa->e->in, d->len, sk->aad_len, &plain, &len) != 0)
+		return -EPERM;
+	pad = len ? (size_t)plain[len - 1] + 1 : 1;
+	if (pad > len)
+		return -EBADMSG;
+	return ike_wire_payloads(m, sk->inner, plain, len - pad);
+}
+
+/* An unprotected INVALID_IKE_SPI or so about an SA we know: at most a reason to look. 2.21.4. */
+static void
+take_hint(struct ike_sa *sa)
+{
+	if (sa->state != IKE_SA_ESTABLISHED ||
+	    (sa->hint_ns && sa->e->now - sa->hint_ns < IKE_HINT_NS))
+		return;
+	sa->hint_ns = sa->e->now;
+	sa->probe_wanted = true;
+}
+
+/* Direction, SPIs and message id fit; *again: it is the request answered last. */
+static bool
+in_window(const struct ike_sa *sa, const struct ike_header *h, bool *again)
+{
+	uint64_t peer_spi = sa->initiator ? h->spi_r : h->spi_i;
+
+	*again = false;
+	if (((h->flags & IKE_FLAG_INITIATOR) != 0) == sa->initiator || !sa->open)
+		return false;
+	if (peer_spi != (sa->initiator ? sa->spi_r : sa->spi_i))
+		return false;
+	if (h->flags & IKE_FLAG_RESPONSE)
+		return sa->req.task != IKE_TASK_NONE && h->mid == sa->req.mid &&
+		       h->exchange == sa->req.exchange && h->exchange != IKE_X_SA_INIT;
+	*again = sa->response.len != 0 && h->mid + 1 == sa->next_in;
+	return *again || h->mid == sa->next_in;
+}
+
+void
+ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h)
+{
+	struct ike_msg m = {.hdr = *h};
+	struct ike_sk sk;
+	bool again;
+	int rc = ike_wire_find_sk(h, d->bytes, d->len, &sk);
+
+	if (rc == -ENOENT && (h->flags & IKE_FLAG_RESPONSE))
+		take_hint(sa);
+	if (rc != 0 || !in_window(sa, h, &again))
+		return;
+	rc = open_message(sa, d, &sk, &m);
+	if (rc == -EPERM)
+		return;
+	sa->heard_ns = sa->e->now;
+	if (h->flags & IKE_FLAG_RESPONSE) {
+		handle_response(sa, &m, rc);
+	} else if (again) {
+		send_from(sa->e, d, sa->response.bytes, sa->response.len);
+	} else {
+		follow_peer(sa, d);
+		handle_request(sa, d, &m, rc);
+	}
+	spw_wipe(sa->e->in, d->len);
+}

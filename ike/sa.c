@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine's objects: IKE SAs, their keys, nonces, buffers and lists.
+ *
+ * The engine owns a list of connections and a list of IKE SAs; an IKE SA owns its children, its
+ * request in flight and its last response. An SA that is over becomes DEAD and stays in the list
+ * until the public call ends (ike_engine_reap), so handlers never hold a freed pointer. Keys are
+ * in guarded memory, cipher keys only inside the ciphers. One thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ike/engine.h"
+
+int
+ike_blob_set(struct ike_blob *b, const void *bytes, size_t len)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, bytes, len);
+	free(b->bytes);
+	b->bytes = copy;
+	b->len = len;
+	return 0;
+}
+
+void
+ike_blob_free(struct ike_blob *b)
+{
+	free(b->bytes);
+	b->bytes = NULL;
+	b->len = 0;
+}
+
+uint64_t
+ike_random_u64(struct ike_engine *e)
+{
+	uint64_t v;
+
+	e->config.ops->random(e->config.ctx, &v, sizeof(v));
+	return v;
+}
+
+void
+ike_nonce_new(struct ike_engine *e, struct ike_nonce *n)
+{
+	n->len = 32;
+	e->config.ops->random(e->config.ctx, n->bytes, n->len);
+}
+
+void
+ike_nonce_set(struct ike_nonce *n, const struct ike_chunk *c)
+{
+	n->len = (uint16_t)c->len;
+	memcpy(n->bytes, c->bytes, c->len);
+}
+
+uint64_t
+ike_sa_own_spi(const struct ike_sa *sa)
+{
+	return sa->initiator ? sa->spi_i : sa->spi_r;
+}
+
+struct ike_sa *
+ike_sa_find(struct ike_engine *e, uint64_t own_spi)
+{
+	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		if (sa->state != IKE_SA_DEAD && ike_sa_own_spi(sa) == own_spi)
+			return sa;
+	return NULL;
+}
+
+/* An SPI promised in a rekey under way counts as used. RFC 7296 2.6. */
+static bool
+spi_used(struct ike_engine *e, uint64_t spi)
+{
+	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		if (ike_sa_own_spi(sa) == spi || sa->req.ike_spi == spi)
+			return true;
+	return spi == 0;
+}
+
+uint64_t
+ike_sa_fresh_spi(struct ike_engine *e)
+{
+	uint64_t spi;
+
+	do
+		spi = ike_random_u64(e);
+	while (spi_used(e, spi));
+	return spi;
+}
+
+struct ike_sa *
+ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator)
+{
+	struct ike_sa *sa = calloc(1, sizeof(*sa));
+
+	if (!sa)
+		return NULL;
+	sa->e = e;
+	sa->conn = conn;
+	sa->initiator = initiator;
+	sa->made_ns = sa->since_ns = e->now;
+	sa->rekey_at = sa->hard_at = sa->close_at = sa->expire_at = UINT64_MAX;
+	sa->keepalive_at = UINT64_MAX;
+	sa->next = e->sas;
+	e->sas = sa;
+	return sa;
+}
+
+/* Make the cipher of one direction; its keys leave struct ike_keys. */
+static int
+make_cipher(struct ike_cipher **c, const struct spw_ike_proposal *suite, struct spw_secret *key,
+	    struct spw_secret *integ)
+{
+	int rc = ike_cipher_new(c, suite->encr, key->bytes, key->len, suite->integ, integ->bytes,
+				integ->len);
+
+	spw_secret_free(key);
+	spw_secret_free(integ);
+	return rc;
+}
+
+int
+ike_sa_set_keys(struct ike_sa *sa, const struct ike_keys_input *in)
+{
+	struct ike_cipher *i = NULL, *r = NULL;
+	int rc = ike_keys_derive(in, &sa->keys);
+
+	if (rc != 0)
+		return rc;
+	rc = make_cipher(&i, in->suite, &sa->keys.ei, &sa->keys.ai);
+	if (rc == 0)
+		rc = make_cipher(&r, in->suite, &sa->keys.er, &sa->keys.ar);
+	if (rc != 0) {
+		ike_cipher_free(i);
+		ike_keys_free(&sa->keys);
+		return rc;
+	}
+	sa->seal = sa->initiator ? i : r;
+	sa->open = sa->initiator ? r : i;
+	return 0;
+}
+
+void
+ike_request_clear(struct ike_sa *sa)
+{
+	struct ike_request *r = &sa->req;
+	const struct ike_engine_config *c = &sa->e->config;
+
+	if (r->spi_in && !r->stale && sa->conn)
+		c->ops->spi_free(c->ctx, sa->conn->set.tunnel, r->spi_in);
+	ike_dh_free(r->dh);
+	ike_blob_free(&r->msg);
+	memset(r, 0, sizeof(*r));
+}
+
+void
+ike_request_forget(struct ike_sa *sa)
+{
+	struct ike_request *r = &sa->req;
+	struct ike_request kept = {.task = IKE_TASK_PROBE,
+				   .exchange = r->exchange,
+				   .mid = r->mid,
+				   .msg = r->msg,
+				   .first_ns = r->first_ns,
+				   .next_ns = r->next_ns,
+				   .sent = r->sent};
+
+	if (r->task == IKE_TASK_NONE)
+		return;
+	r->msg = (struct ike_blob){0};
+	ike_request_clear(sa);
+	*r = kept;
+}
+
+void
+ike_sa_close(struct ike_sa *sa)
+{
+	if (sa->state == IKE_SA_ESTABLISHED) {
+		ike_request_forget(sa);
+		ike_sa_drop_children(sa);
+		sa->rekey_at = sa->hard_at = sa->keepalive_at = sa->expire_at = UINT64_MAX;
+		ike_state_step(sa, IKE_EV_RETIRE, NULL, NULL);
+	}
+	if (sa->state == IKE_SA_RETIRED)
+		sa->close_at = sa->e->now;
+	else if (ike_state_allows(sa->state, IKE_EV_CLOSE) && sa->state != IKE_SA_GONE)
+		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
+}
+
+void
+ike_sa_drop_children(struct ike_sa *sa)
+{
+	while (sa->children)
+		ike_child_free(sa->children);
+}
+
+void
+ike_sa_move_children(struct ike_sa *from, struct ike_sa *to)
+{
+	while (from->children) {
+		struct ike_child *c = from->children;
+
+		from->children = c->next;
+		c->sa = to;
+		c->next = to->children;
+		to->children = c;
+	}
+}
+
+static void
+sa_free(struct ike_sa *sa)
+{
+	ike_request_clear(sa);
+	ike_sa_drop_children(sa);
+	ike_cipher_free(sa->seal);
+	ike_cipher_free(sa->open);
+	ike_keys_free(&sa->keys);
+	ike_blob_free(&sa->own_init);
+	ike_blob_free(&sa->peer_init);
+	ike_blob_free(&sa->cookie);
+	ike_blob_free(&sa->response);
+	free(sa);
+}
+
+void
+ike_engine_reap(struct ike_engine *e)
+{
+	struct ike_sa **at = &e->sas;
+
+	while (*at) {
+		struct ike_sa *sa = *at;
+
+		if (sa->state != IKE_SA_DEAD) {
+			at = &sa->next;
+			continue;
+		}
+		*at = sa->next;
+		sa_free(sa);
+	}
+}
+
+void
+ike_sa_reason(struct ike_sa *sa, const char *text)
+{
+	if (sa->conn)
+		snprintf(sa->conn->reason, sizeof(sa->conn->reason), "%s", text);
+}

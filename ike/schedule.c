@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Times: retransmission, back-off of dials, jitter. 64-bit nanoseconds, integer arithmetic that
+ * cannot overflow for any argument. Pure.
+ */
+#include "ike/rules.h"
+
+uint64_t
+ike_retransmit_wait(unsigned int sent, uint64_t base_ns, uint64_t cap_ns)
+{
+	uint64_t wait = base_ns < cap_ns ? base_ns : cap_ns;
+
+	for (unsigned int i = 1; i < sent && wait < cap_ns; i++)
+		wait += wait / 5 * 4;
+	return wait < cap_ns ? wait : cap_ns;
+}
+
+uint64_t
+ike_backoff_wait(unsigned int attempt)
+{
+	if (attempt == 0)
+		return 0;
+	return (attempt > 6 ? 60 : UINT64_C(1) << (attempt - 1)) * SPW_NS_PER_S;
+}
+
+uint64_t
+ike_jitter(uint64_t ns, unsigned int percent, uint64_t random)
+{
+	uint64_t span = ns / 100 * (percent > 100 ? 100 : percent);
+
+	return ns - (span == 0 ? 0 : random % (span + 1));
+}
