@@ -205,7 +205,7 @@ watch_peer(struct dp_worker *w, struct dp_sa_in *sa, const struct dp_pkt *p)
 		return;
 	if (sa->moved_tsc != 0 && w->now_tsc - sa->moved_tsc < MOVED_S * rte_get_tsc_hz())
 		return;
-	sa->moved_tsc = w->now_tsc | 1;
+	sa->moved_tsc = w->now_tsc;
 	note = (struct dp_sa_note){
 		.kind = SPW_SA_EV_PEER_MOVED,
 		.spi_in = sa->spi,
@@ -253,7 +253,7 @@ count_in(struct dp_worker *w, struct dp_sa_in *sa, uint32_t len)
 		return false;
 	atomic_store_explicit(&sa->packets, packets, memory_order_relaxed);
 	atomic_store_explicit(&sa->bytes, bytes, memory_order_relaxed);
-	atomic_store_explicit(&sa->last_in_tsc, w->now_tsc | 1, memory_order_relaxed);
+	atomic_store_explicit(&sa->last_in_tsc, w->now_tsc, memory_order_relaxed);
 	return true;
 }
 
