@@ -256,13 +256,19 @@ ike_wire_delete_spi(const struct ike_delete *d, unsigned int i)
 	return spw_get_be32(d->spis + 4 * (size_t)i);
 }
 
+static const struct {
+	uint16_t type;
+	const char *name;
+} notify_names[] = {
+#define IKE_NOTIFY(name, number) {number, #name},
+#include "ike/notify.def"
+};
+
 const char *
 ike_notify_name(uint16_t type)
 {
-	switch (type) {
-#define IKE_NOTIFY(name, number)     \
-	case (number): return #name; \
-		#include "ike/notify.def"
-	default: return "unknown";
-	}
+	for (unsigned int i = 0; i < sizeof(notify_names) / sizeof(notify_names[0]); i++)
+		if (notify_names[i].type == type)
+			return notify_names[i].name;
+	return "unknown";
 }

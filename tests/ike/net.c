@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The scripted network of the engine's tests.
+ *
+ * Time is virtual: the loop jumps from one event to the next (a datagram arrives, an engine wants
+ * to wake up, a packet of traffic is due). IKE datagrams may be lost, doubled, delayed or held by
+ * a script; ESP is never lost by the network, so every lost packet is a fault of the engines: its
+ * sender used an SA that the receiver did not have. The data plane refuses what a real one
+ * refuses (an SPI twice, a key twice), and keeps account of SPIs.
+ */
+#include "tests/ike/net.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+uint64_t
+net_random(uint64_t *state)
+{
+	uint64_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*state = x;
+	return x * UINT64_C(2685821657736338717);
+}
+
+static void
+push(struct net *net, const struct net_packet *p)
+{
+	for (unsigned int i = 0; i < NET_QUEUE; i++) {
+		if (net->queue[i].used)
+			continue;
+		net->queue[i] = *p;
+		net->queue[i].used = true;
+		net->queue[i].order = net->order++;
+		return;
+	}
+	fail_msg("the network's queue is full");
+}
+
+static uint64_t
+draw_delay(struct net *net)
+{
+	uint64_t span = net->delay_max - net->delay_min;
+
+	return net->delay_min + (span ? net_random(&net->rng) % span : 0);
+}
+
+/* Repeats of a message must be the same bytes (IKE-152, IKE-151). */
+static void
+watch_repeat(struct net *net, int from, const struct ike_header *h, const struct ike_datagram *d)
+{
+	for (unsigned int i = 0; i < net->n_seen; i++) {
+		struct net_seen *s = &net->seen[i];
+
+		if (s->from != from || s->spi_i != h->spi_i || s->mid != h->mid ||
+		    s->flags != h->flags || s->exchange != h->exchange ||
+		    h->exchange == IKE_X_SA_INIT)
+			continue;
+		net->repeats++;
+		if (s->len != d->len || memcmp(s->bytes, d->bytes, d->len) != 0)
+			net->repeats_changed++;
+		return;
+	}
+	if (net->n_seen == 512)
+		return;
+	struct net_seen *s = &net->seen[net->n_seen++];
+	*s = (struct net_seen){.from = from,
+			       .spi_i = h->spi_i,
+			       .mid = h->mid,
+			       .exchange = h->exchange,
+			       .flags = h->flags,
+			       .len = d->len,
+			       .bytes = malloc(d->len)};
+	memcpy(s->bytes, d->bytes, d->len);
+}
+
+static void
+push_datagram(struct net *net, int to, const struct ike_datagram *d, uint64_t delay)
+{
+	struct net_packet p = {.to = to, .at = net->now + delay, .d = *d};
+
+	p.bytes = malloc(d->len + 1);
+	memcpy(p.bytes, d->bytes, d->len);
+	push(net, &p);
+}
+
+/* Turn the sender's view of a datagram into the receiver's, through the NAT when there is one. */
+static struct ike_datagram
+as_received(struct net *net, int from, const struct ike_datagram *d)
+{
+	struct ike_datagram r = *d;
+
+	r.local = d->remote;
+	r.remote = d->local;
+	r.local_port = d->remote_port;
+	r.remote_port = d->local_port;
+	if (net->nat && from == 0) {
+		r.remote = spw_addr_v4(0xcb007109);
+		r.remote_port = (uint16_t)(net->nat_port + (d->local_port == 4500));
+	} else if (net->nat) {
+		r.local = net->host[0].addr;
+		r.local_port = (uint16_t)(d->remote_port - net->nat_port == 1 ? 4500 : 500);
+	}
+	return r;
+}
+
+static void
+op_send(void *ctx, const struct ike_datagram *d)
+{
+	struct net_host *h = ctx;
+	struct net *net = h->net;
+	struct ike_datagram r = as_received(net, h->index, d);
+	struct ike_header hdr;
+	enum net_verdict v = NET_PASS;
+
+	assert_int_equal(ike_wire_header(&hdr, d->bytes, d->len), 0);
+	net->ike_sent++;
+	watch_repeat(net, h->index, &hdr, d);
+	if (h->dead)
+		return;
+	if (net->script)
+		v = net->script(net, h->index, &hdr);
+	if (net->trace)
+		fprintf(stderr, "%10.3f %d sends x=%u mid=%u %s spi_i=%04x len=%zu%s\n",
+			(double)(net->now % (100000 * NET_S)) / 1e9, h->index, hdr.exchange,
+			hdr.mid, hdr.flags & IKE_FLAG_RESPONSE ? "rsp" : "req",
+			(unsigned int)(hdr.spi_i & 0xffff), d->len, v == NET_DROP ? " DROPPED" : "");
+	if (v == NET_DROP || net_random(&net->rng) % 100 < net->loss_percent)
+		return;
+	push_datagram(net, !h->index, &r, v == NET_HOLD ? 3 * NET_S : draw_delay(net));
+	if (net_random(&net->rng) % 100 < net->dup_percent)
+		push_datagram(net, !h->index, &r, draw_delay(net));
+}
+
+static void
+op_random(void *ctx, void *buf, size_t len)
+{
+	struct net_host *h = ctx;
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)net_random(&h->rng);
+}
+
+static struct net_sa *
+find_sa(struct net_host *h, uint32_t spi_in)
+{
+	for (unsigned int i = 0; i < NET_SAS; i++)
+		if ((h->sa[i].in || h->sa[i].out) && h->sa[i].spi_in == spi_in)
+			return &h->sa[i];
+	return NULL;
+}
+
+static int
+op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
+{
+	struct net_host *h = ctx;
+
+	assert_int_equal(tunnel, NET_TUNNEL);
+	do
+		*spi = (uint32_t)net_random(&h->rng);
+	while (*spi < 256 || find_sa(h, *spi));
+	h->spis_out++;
+	return 0;
+}
+
+static void
+op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
+{
+	struct net_host *h = ctx;
+
+	assert_true(h->spis_out > 0);
+	h->spis_out--;
+}
+
+static int
+op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
+{
+	struct net_host *h = ctx;
+	struct net_sa *slot = NULL;
+
+	if (h->refuse_installs > 0) {
+		h->refuse_installs--;
+		return -ENOSPC;
+	}
+	for (unsigned int i = 0; i < NET_SAS; i++) {
+		/* a key that was ever used here must not come back, whatever became of its SA */
+		if (h->sa[i].key_len && memcmp(h->sa[i].key_out, sa->key_out, sa->key_len) == 0)
+			fail_msg("a key was installed twice");
+		if (!slot && !h->sa[i].in && !h->sa[i].out)
+			slot = &h->sa[i];
+	}
+	assert_null(find_sa(h, sa->spi_in));
+	assert_non_null(slot);
+	assert_true(h->spis_out > 0);
+	h->spis_out--;
+	h->installs++;
+	memset(slot, 0, sizeof(*slot));
+	slot->spi_in = sa->spi_in;
+	slot->spi_out = sa->spi_out;
+	slot->in = slot->out = true;
+	slot->key_len = sa->key_len;
+	slot->flags = sa->flags;
+	memcpy(slot->key_in, sa->key_in, sa->key_len);
+	memcpy(slot->key_out, sa->key_out, sa->key_len);
+	slot->desc = *sa;
+	if (outbound)
+		h->active = sa->spi_in;
+	return 0;
+}
+
+static int
+op_sa_switch(void *ctx, uint32_t spi_in)
+{
+	struct net_host *h = ctx;
+	struct net_sa *sa = find_sa(h, spi_in);
+
+	assert_non_null(sa);
+	assert_true(sa->out);
+	h->active = spi_in;
+	h->switches++;
+	return 0;
+}
+
+static int
+op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
+{
+	struct net_host *h = ctx;
+	struct net_sa *sa = find_sa(h, spi_in);
+
+	if (!sa)
+		return -ENOENT;
+	if (parts & SPW_SA_PART_IN)
+		sa->in = false;
+	if (parts & SPW_SA_PART_OUT)
+		sa->out = false;
+	if (!sa->out && h->active == spi_in)
+		h->active = 0;
+	return 0;
+}
+
+static int
+op_sa_move(void *ctx, uint32_t spi_in, const struct spw_addr *remote, uint16_t remote_port,
+	   uint16_t local_port)
+{
+	struct net_host *h = ctx;
+
+	h->moves++;
+	return find_sa(h, spi_in) ? 0 : -ENOENT;
+}
+
+static uint64_t
+op_last_inbound(void *ctx, uint32_t tunnel)
+{
+	return ((struct net_host *)ctx)->last_inbound;
+}
+
+static void
+op_keepalive(void *ctx, const struct ike_datagram *d)
+{
+	assert_int_equal(d->len, 1);
+	assert_int_equal(d->bytes[0], 0xff);
+	((struct net_host *)ctx)->keepalives++;
+}
+
+static void
+op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
+{
+	struct net_host *h = ctx;
+
+	if (ev->up)
+		h->ups++;
+	else
+		h->downs++;
+}
+
+static const struct ike_ops ops = {
+	.send = op_send,
+	.random = op_random,
+	.spi_alloc = op_spi_alloc,
+	.spi_free = op_spi_free,
+	.sa_install = op_sa_install,
+	.sa_switch = op_sa_switch,
+	.sa_delete = op_sa_delete,
+	.sa_move = op_sa_move,
+	.last_inbound = op_last_inbound,
+	.keepalive = op_keepalive,
+	.tunnel_event = op_tunnel_event,
+};
+
+static void
+start_engine(struct net_host *h)
+{
+	const struct ike_engine_config config = {
+		.ops = &ops, .ctx = h, .encr_mask = 0xffff, .half_open_cookies = 5};
+
+	assert_int_equal(ike_engine_new(&h->engine, &config, h->net->now), 0);
+}
+
+struct net *
+net_new(uint64_t seed)
+{
+	struct net *net = calloc(1, sizeof(*net));
+
+	spw_log_init("test", getenv("SPW_TEST_LOG") ? SPW_LOG_DEBUG : SPW_LOG_ERROR);
+	assert_int_equal(spw_secret_init(), 0);
+	net->now = 1000 * NET_S;
+	net->rng = seed * 2 + 1;
+	for (int i = 0; i < 8; i++)
+		net_random(&net->rng);
+	net->delay_min = net->delay_max = 10 * NET_MS;
+	net->traffic_every = 5 * NET_MS;
+	net->nat_port = 31000;
+	net->trace = getenv("SPW_TEST_TRACE") != NULL;
+	for (int i = 0; i < 2; i++) {
+		struct net_host *h = &net->host[i];
+
+		h->net = net;
+		h->index = i;
+		h->addr = spw_addr_v4(i == 0 ? 0xc0000201 : 0xc6336401);
+		h->rng = net_random(&net->rng) | 1;
+		start_engine(h);
+	}
+	return net;
+}
+
+void
+net_free(struct net *net)
+{
+	for (int i = 0; i < 2; i++) {
+		ike_engine_free(net->host[i].engine);
+		assert_int_equal(net_sas(net, i), 0);
+		assert_int_equal(net->host[i].spis_out, 0);
+	}
+	for (unsigned int i = 0; i < NET_QUEUE; i++)
+		if (net->queue[i].used)
+			free(net->queue[i].bytes);
+	for (unsigned int i = 0; i < net->n_seen; i++)
+		free(net->seen[i].bytes);
+	free(net);
+}
+
+struct spw_ike_conn
+net_conn(const struct net *net, int i)
+{
+	const struct spw_selector any = {.low = spw_addr_v4(0),
+					 .high = spw_addr_v4(0xffffffff),
+					 .port_low = 0,
+					 .port_high = 65535};
+	struct spw_ike_conn c = {.name = "azure",
+				 .tunnel = NET_TUNNEL,
+				 .generation = 1,
+				 .local = net->host[i].addr,
+				 .remote = net->host[!i].addr,
+				 .psk_len = 20,
+				 .psk = "a shared secret, long",
+				 .n_ike = 1,
+				 .ike = {{.encr = SPW_ENCR_AES256_GCM,
+					  .prf = SPW_PRF_HMAC_SHA256,
+					  .group = SPW_GROUP_ECP256}},
+				 .n_esp = 1,
+				 .esp = {{.encr = SPW_ENCR_AES256_GCM}},
+				 .dpd_delay_s = 15,
+				 .dpd_timeout_s = 30,
+				 .nat_keepalive_s = 20,
+				 .replay_window = 4096,
+				 .jitter_percent = 10,
+				 .n_local = 1,
+				 .n_remote = 1};
+
+	c.sel_local[0] = c.sel_remote[0] = any;
+	if (net->nat && i == 1)
+		c.remote = spw_addr_v4(0xcb007109);
+	return c;
+}
+
+void
+net_set(struct net *net, int i, const struct spw_ike_conn *c)
+{
+	struct spw_err err = {0};
+
+	if (ike_engine_conn_set(net->host[i].engine, net->now, c, &err) != 0)
+		fail_msg("%s", err.text);
+}
+
+void
+net_connect(struct net *net, uint32_t mode0, uint32_t mode1)
+{
+	struct spw_ike_conn c0 = net_conn(net, 0), c1 = net_conn(net, 1);
+
+	c0.mode = mode0;
+	c1.mode = mode1;
+	if (net->nat) { /* identities do not follow the translated address */
+		c0.local_id = c1.remote_id =
+			(struct spw_ike_id){.type = SPW_ID_FQDN, .len = 4, .data = "here"};
+	}
+	net_set(net, 0, &c0);
+	net_set(net, 1, &c1);
+}
+
+static void
+deliver_esp(struct net *net, const struct net_packet *p)
+{
+	struct net_host *h = &net->host[p->to];
+	struct net_sa *sa = find_sa(h, p->spi);
+	bool first;
+
+	if (h->dead)
+		return;
+	if (!sa || !sa->in) {
+		net->esp_lost++;
+		if (net->trace)
+			fprintf(stderr, "%10.3f %d LOST esp spi=%08x\n",
+				(double)(net->now % (100000 * NET_S)) / 1e9, p->to, p->spi);
+		return;
+	}
+	first = !sa->heard;
+	sa->heard = true;
+	h->last_inbound = net->now;
+	if (first) {
+		const struct spw_dp_sa_event ev = {
+			.kind = SPW_SA_EV_FIRST_IN, .tunnel = NET_TUNNEL, .spi_in = p->spi};
+
+		ike_engine_sa_event(h->engine, net->now, &ev);
+	}
+}
+
+static void
+deliver(struct net *net, struct net_packet *p)
+{
+	struct net_packet copy = *p;
+	struct net_host *h = &net->host[p->to];
+
+	p->used = false;
+	if (copy.esp) {
+		deliver_esp(net, &copy);
+		return;
+	}
+	copy.d.bytes = copy.bytes;
+	if (!h->dead)
+		ike_engine_input(h->engine, net->now, &copy.d);
+	free(copy.bytes);
+}
+
+static struct net_packet *
+earliest(struct net *net)
+{
+	struct net_packet *best = NULL;
+
+	for (unsigned int i = 0; i < NET_QUEUE; i++) {
+		struct net_packet *p = &net->queue[i];
+
+		if (p->used &&
+		    (!best || p->at < best->at || (p->at == best->at && p->order < best->order)))
+			best = p;
+	}
+	return best;
+}
+
+/* Both hosts send one packet on the SA their data plane has chosen. */
+static void
+send_traffic(struct net *net)
+{
+	for (int i = 0; i < 2; i++) {
+		struct net_host *h = &net->host[i];
+		struct net_sa *sa = h->active ? find_sa(h, h->active) : NULL;
+
+		if (h->dead)
+			continue;
+		if (!sa || !sa->out) {
+			net->esp_unsent++;
+			continue;
+		}
+		net->esp_sent++;
+		const struct net_packet p = {
+			.esp = true, .to = !i, .spi = sa->spi_out, .at = net->now + draw_delay(net)};
+		push(net, &p);
+	}
+	net->traffic_at = net->now + net->traffic_every;
+}
+
+/* Run the earliest event before `end`; false when there is none. */
+static bool
+step(struct net *net, uint64_t end)
+{
+	struct net_packet *p = earliest(net);
+	uint64_t at = p ? p->at : UINT64_MAX;
+	uint64_t wake[2];
+
+	for (int i = 0; i < 2; i++) {
+		wake[i] = net->host[i].dead ? UINT64_MAX : ike_engine_wakeup(net->host[i].engine);
+		at = ike_min_u64(at, wake[i]);
+	}
+	if (net->traffic)
+		at = ike_min_u64(at, net->traffic_at);
+	if (at >= end)
+		return false;
+	if (at > net->now)
+		net->now = at;
+	if (p && p->at <= net->now)
+		deliver(net, p);
+	else if (net->traffic && net->traffic_at <= net->now)
+		send_traffic(net);
+	else
+		ike_engine_tick(net->host[wake[0] <= net->now ? 0 : 1].engine, net->now);
+	return true;
+}
+
+void
+net_run(struct net *net, uint64_t ns)
+{
+	uint64_t end = net->now + ns, steps = 0;
+
+	while (step(net, end))
+		if (++steps > 20000000)
+			fail_msg("the engines never rest");
+	net->now = end;
+}
+
+bool
+net_up(const struct net *net, int i)
+{
+	return net->host[i].active != 0 && net_ike_sas(net, i) > 0;
+}
+
+bool
+net_run_up(struct net *net, uint64_t limit)
+{
+	uint64_t end = net->now + limit;
+
+	while (net->now < end && !(net_up(net, 0) && net_up(net, 1)))
+		net_run(net, 10 * NET_MS);
+	return net_up(net, 0) && net_up(net, 1);
+}
+
+void
+net_reboot(struct net *net, int i, bool keep_dataplane)
+{
+	struct net_host *h = &net->host[i];
+	struct net_sa kept[NET_SAS];
+	uint32_t active = h->active;
+
+	memcpy(kept, h->sa, sizeof(kept));
+	ike_engine_free(h->engine);
+	h->active = 0;
+	if (keep_dataplane) {
+		memcpy(h->sa, kept, sizeof(kept));
+		h->active = active;
+	}
+	start_engine(h);
+}
+
+void
+net_dataplane_reset(struct net *net, int i)
+{
+	struct net_host *h = &net->host[i];
+
+	for (unsigned int k = 0; k < NET_SAS; k++)
+		h->sa[k].in = h->sa[k].out = false; /* keys stay, to see none come back */
+	h->active = 0;
+	h->incarnation++;
+	h->spis_out = 0;
+	ike_engine_dataplane_reset(h->engine, net->now, 0xffff);
+}
+
+void
+net_event(struct net *net, int i, uint32_t kind)
+{
+	struct net_host *h = &net->host[i];
+	const struct spw_dp_sa_event ev = {
+		.kind = kind, .tunnel = NET_TUNNEL, .spi_in = h->active, .limit = 1};
+
+	if (kind == SPW_SA_EV_HARD) {
+		struct net_sa *sa = find_sa(h, h->active);
+
+		sa->in = sa->out = false;
+		h->active = 0;
+	}
+	ike_engine_sa_event(h->engine, net->now, &ev);
+}
+
+struct spw_ike_status
+net_status(const struct net *net, int i)
+{
+	struct spw_ike_status s = {0};
+
+	ike_engine_status(net->host[i].engine, &s, 1);
+	return s;
+}
+
+unsigned int
+net_sas(const struct net *net, int i)
+{
+	unsigned int n = 0;
+
+	for (unsigned int k = 0; k < NET_SAS; k++)
+		n += net->host[i].sa[k].in;
+	return n;
+}
+
+unsigned int
+net_ike_sas(const struct net *net, int i)
+{
+	unsigned int n = 0;
+
+	for (const struct ike_sa *sa = net->host[i].engine->sas; sa; sa = sa->next)
+		n += sa->state == IKE_SA_ESTABLISHED && !sa->redundant && !sa->pending;
+	return n;
+}
+
+bool
+net_agrees(const struct net *net)
+{
+	for (int i = 0; i < 2; i++) {
+		struct net_sa *out = find_sa((struct net_host *)&net->host[i], net->host[i].active);
+		struct net_sa *in = out ? find_sa((struct net_host *)&net->host[!i], out->spi_out)
+					: NULL;
+
+		if (!in || !in->in || !out->out || in->key_len != out->key_len ||
+		    memcmp(in->key_in, out->key_out, out->key_len) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+net_inject(struct net *net, int to, const uint8_t *bytes, size_t len, uint16_t port)
+{
+	const struct ike_datagram d = {.local = net->host[to].addr,
+				       .remote = net->host[!to].addr,
+				       .local_port = port,
+				       .remote_port = port,
+				       .bytes = bytes,
+				       .len = len};
+
+	push_datagram(net, to, &d, 0);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Two engines in one process: a network with a virtual clock, and a data plane that watches.
+ */
+#ifndef SPW_TESTS_IKE_NET_H
+#define SPW_TESTS_IKE_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ike/engine.h"
+
+#define NET_SAS	   64
+#define NET_QUEUE  2048
+#define NET_TUNNEL 7
+#define NET_MS	   SPW_NS_PER_MS
+#define NET_S	   SPW_NS_PER_S
+
+/* One child SA as a host's data plane knows it. */
+struct net_sa {
+	uint32_t spi_in, spi_out;
+	bool in, out; /* which halves live */
+	bool heard;   /* a packet has arrived on it */
+	uint8_t key_in[SPW_SA_KEY_MAX], key_out[SPW_SA_KEY_MAX];
+	uint32_t key_len;
+	uint32_t flags;
+	struct spw_sa_desc desc; /* without keys */
+};
+
+struct net_host {
+	struct net *net;
+	int index;
+	struct ike_engine *engine;
+	struct spw_addr addr;
+	struct net_sa sa[NET_SAS];
+	uint32_t active;      /* spi_in of the SA it sends on, 0 = none */
+	uint32_t incarnation; /* counts resets of the data plane */
+	uint64_t last_inbound;
+	uint64_t rng;
+	unsigned int spis_out; /* allocated, not installed, not freed */
+	unsigned int installs, switches, ups, downs, keepalives, moves;
+	int refuse_installs; /* this many installs fail with ENOSPC */
+	bool dead;	     /* hears and sends nothing */
+};
+
+struct net_packet {
+	bool used;
+	bool esp;
+	int to;
+	uint64_t at, order;
+	uint32_t spi;
+	struct ike_datagram d;
+	uint8_t *bytes;
+};
+
+/* What a script decides about one IKE datagram. */
+enum net_verdict { NET_PASS, NET_DROP, NET_HOLD };
+struct net;
+typedef enum net_verdict net_script(struct net *net, int from, const struct ike_header *h);
+
+struct net {
+	uint64_t now, order, rng;
+	struct net_host host[2];
+	struct net_packet queue[NET_QUEUE];
+	uint64_t delay_min, delay_max;
+	unsigned int loss_percent, dup_percent; /* of IKE datagrams */
+	net_script *script;
+	int drops;  /* for scripts: how many more to drop */
+	int script_state;
+	bool nat;   /* host 0 is behind a NAT: seen as 203.0.113.9 from a mapped port */
+	uint16_t nat_port;
+	bool traffic; /* both hosts send ESP every millisecond or so */
+	uint64_t traffic_every, traffic_at;
+	uint64_t esp_sent, esp_lost, esp_unsent;
+	uint64_t ike_sent;
+	bool trace;
+	/* every request seen, to check that repeats are the same bytes */
+	struct net_seen {
+		int from;
+		uint64_t spi_i;
+		uint32_t mid;
+		uint8_t exchange, flags;
+		size_t len;
+		uint8_t *bytes;
+	} seen[512];
+	unsigned int n_seen;
+	unsigned int repeats, repeats_changed;
+};
+
+/* A network with two idle engines; caller frees with net_free(). */
+struct net *net_new(uint64_t seed);
+/* Frees and fails the test when anything is left in a data plane. */
+void net_free(struct net *net);
+/* The settings of host `i` for the tunnel between the two: AES-GCM-256, ECP-256, any to any. */
+struct spw_ike_conn net_conn(const struct net *net, int i);
+/* Give both hosts their connections; mode of each. */
+void net_connect(struct net *net, uint32_t mode0, uint32_t mode1);
+void net_set(struct net *net, int i, const struct spw_ike_conn *c);
+/* Let virtual time pass. */
+void net_run(struct net *net, uint64_t ns);
+/* Run until both tunnels are up; false after `limit` ns. */
+bool net_run_up(struct net *net, uint64_t limit);
+/* A process or machine of host i starts anew: engine and data plane empty, no Delete sent. */
+void net_reboot(struct net *net, int i, bool keep_dataplane);
+/* The data plane of host i starts anew. */
+void net_dataplane_reset(struct net *net, int i);
+/* Raise a data plane event about the SA host i sends on. */
+void net_event(struct net *net, int i, uint32_t kind);
+struct spw_ike_status net_status(const struct net *net, int i);
+bool net_up(const struct net *net, int i);
+/* Live SAs (inbound half) in a data plane. */
+unsigned int net_sas(const struct net *net, int i);
+/* What host i sends on is received by the other. */
+bool net_agrees(const struct net *net);
+/* Established, not retired, IKE SAs. */
+unsigned int net_ike_sas(const struct net *net, int i);
+/* Put a datagram on the wire towards host `to`. */
+void net_inject(struct net *net, int to, const uint8_t *bytes, size_t len, uint16_t port);
+uint64_t net_random(uint64_t *state);
+
+#endif
