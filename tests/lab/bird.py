@@ -12,6 +12,7 @@ from net import LabError, now_ns, run, send, wait_until
 
 COMMON = """\
 log "{dir}/bird.log" all;
+debug protocols {{ states, events }};
 router id {router_id};
 protocol device {{ scan time 5; }}
 protocol bfd {{

@@ -43,6 +43,7 @@ def prepare(gateway):
     print("daemons up: spillway-dataplane, spillway-iked, spillway-controld, FRR", flush=True)
     print(gateway.load_demo().stdout.strip(), flush=True)
     gateway.wait_ready()
+    gateway.lab.wait_expressroute()
     print(gateway.shell("show", "failover").stdout.strip() + "\n", flush=True)
 
 

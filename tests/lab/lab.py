@@ -21,6 +21,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 
 from bird import EDGE, VNET, Bird
 from frr import CRASH_LOGS, Frr
@@ -44,6 +45,7 @@ ADDRESSES = {
 SITE_PREFIX = "10.1.0.0/16"
 VNET_PREFIX = "10.100.0.0/16"
 GATEWAY_AS, EDGE_AS, VNET_AS = 65010, 12076, 65515
+FORGET_S = 1.5      # longer than BFD's 3 x 300 ms
 GATEWAY_PORTS = ("p-lan", "p-er", "p-wan")
 
 # (namespace, device, namespace, device): the two ends of each wire.
@@ -268,9 +270,17 @@ class Lab:
         return stamp
 
     def thaw_edge(self):
+        """The edge lives again; it speaks with the VNet once nobody remembers its old sessions.
+
+        Without that pause the VNet's BFD, brought up by the last packets of a session that the edge
+        is about to forget, goes down three seconds later and takes the route away once more.
+        """
         stamp = self.note("thaw edge")
         self._circuit_port_state("forwarding")
         self.edge.thaw()
+        self.edge.disable("vnet")
+        time.sleep(FORGET_S)
+        self.edge.enable("vnet")
         return stamp
 
     def _circuit_port_state(self, state):

@@ -27,6 +27,7 @@ PLACES = ("dataplane", "ike", "ike/iked", "control", "control/cli")
 DEMO_CONFIG = os.path.join(ROOT, "conf", "examples", "demo", "gateway.set")
 VNET_NAME = "prod"
 EXPRESSROUTE = "expressroute"
+SETTLED_S = 1.5
 IKED_USER = "spillway-iked"
 
 
@@ -241,8 +242,18 @@ class Gateway:
                 timeout, wanted, json.dumps(self.failover()))) from late
 
     def wait_ready(self, timeout=40):
-        """Wait for ExpressRoute active and the tunnel ready behind it."""
-        def ready():
-            return self.active() == EXPRESSROUTE and self.tunnel_ready()
-        wait_until(ready, timeout, "vnet %s active on expressroute and its tunnel ready" %
+        """Wait for ExpressRoute active and the tunnel ready behind it, for SETTLED_S in a row.
+
+        Sessions that come up from both sides at once may collide and come up anew.
+        """
+        since = None
+
+        def settled():
+            nonlocal since
+            if self.active() != EXPRESSROUTE or not self.tunnel_ready():
+                since = None
+                return False
+            since = since or time.monotonic()
+            return time.monotonic() - since >= SETTLED_S
+        wait_until(settled, timeout, "vnet %s active on expressroute and its tunnel ready" %
                    VNET_NAME, 0.2)
