@@ -38,7 +38,7 @@ dp_csum_update(uint16_t csum, uint16_t old, uint16_t new)
 	uint32_t sum = (uint16_t)~csum + (uint32_t)(uint16_t)~old + new;
 
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~((sum & 0xffff) + (sum >> 16));
+	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <rte_ethdev.h>
 
+#include "dataplane/bell.h"
 #include "dataplane/fib.h"
 #include "dataplane/group.h"
 #include "dataplane/neigh.h"
@@ -25,12 +26,6 @@
 #define DP_EVENT_RING	 1024
 #define DP_PORT_NONE	 UINT16_MAX
 #define DP_ROUNDS	 3 /* inner, outer, and the outer of an ICMP error made on the way */
-
-/* Wakes a sleeping thread: the sleeper sets `asleep`, looks once more, then waits on `fd`. */
-struct dp_bell {
-	int fd; /* eventfd */
-	_Atomic int asleep;
-};
 
 enum dp_worker_event_kind { DP_EVENT_NEIGH_MISS, DP_EVENT_SWITCHED };
 /* What a worker tells the API thread. */
@@ -84,7 +79,10 @@ struct dp_worker_priv {
 	struct rte_ring *events;    /* struct dp_worker_event to the API thread */
 	struct dp_bell *punt_bell;
 	struct dp_bell *api_bell;
-	bool ring_punt; /* something was put into to_punt since the bell was rung */
+	const _Atomic int *stop;
+	bool busy_polling; /* never sleep, whatever the ports are */
+	bool adaptive;	   /* always sleep when idle; neither: by the kind of ports */
+	bool ring_punt;	   /* something was put into to_punt since the bell was rung */
 	bool ring_api;
 	struct dp_rate punt_rate;     /* everything for the kernel */
 	struct dp_rate stranger_rate; /* the part that any host on the Internet can cause */

@@ -21,10 +21,12 @@
 #define DP_GROUPS_MAX  1048576
 #define DP_NO_IFACE    0 /* interface ids start at 1 */
 
+struct dp_bell;
 struct dp_fib;
 struct dp_group;
 struct dp_neighs;
 struct dp_path_bits;
+struct dp_path_mask;
 struct rte_rcu_qsbr;
 
 /* Which sub-interface a pair of tags belongs to: sorted by key = outer << 16 | inner. */
@@ -48,6 +50,13 @@ struct dp_port {
 	_Atomic uint8_t link_driver;
 	_Atomic uint8_t link_kernel;
 	_Atomic(struct dp_vlan_map *) vlans;
+	/* Not for workers. */
+	struct dp_path_bits *bits;
+	struct dp_path_mask *mask;  /* paths that lead over the port; guarded by the bits' lock */
+	struct dp_bell *bell;	    /* of the API thread */
+	_Atomic uint8_t link_event; /* the driver's word changed and the API thread shall tell */
+	bool lsc;		    /* the driver interrupts; otherwise it is asked now and then */
+	bool physical;		    /* a NIC, not a virtual device */
 };
 
 struct dp_iface {

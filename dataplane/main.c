@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * spillway-dataplane: start, run, stop.
+ *
+ * start() is the order of start-up, stop() its reverse; both take whatever part exists. Nothing is
+ * forwarded before controld has configured it, and no cipher is used before its self-test has
+ * passed. Core dumps are off, because memory holds keys. Signals are blocked before the first
+ * thread exists and read by the API thread alone.
+ *
+ * Threads: this one (main lcore) becomes the API thread; workers are lcores 0..n-1; the punt
+ * thread; the EAL's interrupt thread.
+ */
+#include <errno.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_rcu_qsbr.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "dataplane/api.h"
+#include "dataplane/crypto/crypto.h"
+#include "dataplane/eal.h"
+
+#define POOL_CACHE 256
+
+struct app {
+	struct dp_options opt;
+	struct dp_control *c; /* large: in pages of its own */
+	struct dp_api *api;
+	bool eal_started;
+	unsigned int launched; /* workers */
+};
+
+static int
+process_harden(struct spw_err *err)
+{
+	const struct rlimit none = {0, 0};
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return spw_fail(err, -errno, "cannot protect the process: %s", strerror(errno));
+	signal(SIGPIPE, SIG_IGN);
+	if (spw_secret_init() != 0)
+		return spw_fail(err, -EIO, "libsodium does not start");
+	return 0;
+}
+
+static int
+run_dir_make(const struct dp_options *o, struct spw_err *err)
+{
+	if (mkdir(o->run_dir, 0750) == 0 || errno == EEXIST)
+		return 0;
+	return spw_fail(err, -errno, "cannot make %s: %s; name another with --run-dir", o->run_dir,
+			strerror(errno));
+}
+
+static void *
+pages_new(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int
+control_new(struct app *a, struct spw_err *err)
+{
+	struct dp_control *c = pages_new(sizeof(*c));
+
+	if (!c)
+		return spw_fail(err, -ENOMEM, "no memory for the tables");
+	a->c = c;
+	c->opt = &a->opt;
+	c->n_workers = a->opt.n_workers;
+	c->started_ns = spw_clock_ns();
+	randombytes_buf(&c->incarnation, sizeof(c->incarnation));
+	c->group_refs = pages_new(DP_GROUPS_MAX * sizeof(c->group_refs[0]));
+	c->switch_told = pages_new(DP_GROUPS_MAX * sizeof(c->switch_told[0]));
+	if (!c->group_refs || !c->switch_told || dp_bell_init(&c->bell) < 0)
+		return spw_fail(err, -ENOMEM, "no memory for the tables");
+	return 0;
+}
+
+static int
+qsbr_new(struct dp_control *c, struct spw_err *err)
+{
+	size_t size = rte_rcu_qsbr_get_memsize(c->n_workers);
+
+	c->qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE,
+				(size + RTE_CACHE_LINE_SIZE - 1) & ~(RTE_CACHE_LINE_SIZE - 1ul));
+	if (!c->qsbr || rte_rcu_qsbr_init(c->qsbr, c->n_workers) != 0)
+		return spw_fail(err, -ENOMEM, "no memory for the workers' register");
+	return 0;
+}
+
+static int
+pool_new(struct dp_control *c, struct spw_err *err)
+{
+	const struct dp_options *o = c->opt;
+
+	c->pool = rte_pktmbuf_pool_create("packets", o->mbufs, POOL_CACHE, sizeof(struct dp_pkt),
+					  (uint16_t)(RTE_PKTMBUF_HEADROOM + o->mbuf_size),
+					  SOCKET_ID_ANY);
+	if (c->pool)
+		return 0;
+	return spw_fail(err, -ENOMEM,
+			"no memory for %u packet buffers (%s); give more with --memory or lower "
+			"--mbufs",
+			o->mbufs, rte_strerror(rte_errno));
+}
+
+static int
+tables_new(struct dp_control *c, struct spw_err *err)
+{
+	struct dp_tables *t = dp_tables_new();
+
+	if (!t)
+		return spw_fail(err, -ENOMEM, "no memory for the tables");
+	c->tables = t;
+	t->qsbr = c->qsbr;
+	t->neighs = dp_neighs_new();
+	t->bits = malloc(sizeof(*t->bits));
+	if (!t->neighs || !t->bits)
+		return spw_fail(err, -ENOMEM, "no memory for the tables");
+	dp_path_bits_init(t->bits);
+	return dp_fib_new(&t->fib, c->opt->max_routes, c->qsbr, err);
+}
+
+static int
+sad_new(struct dp_control *c, struct spw_err *err)
+{
+	const struct dp_sad_config config = {.qsbr = c->qsbr,
+					     .n_workers = c->n_workers,
+					     .max_sas = c->opt->max_sas,
+					     .max_tunnels = 16384,
+					     .isa = DP_CRYPTO_AUTO};
+
+	return dp_sad_init(&c->sad, &config, err);
+}
+
+static int
+workers_new(struct dp_control *c, struct spw_err *err)
+{
+	int rc = dp_punt_new(&c->punt, c->worker, c->n_workers, c->pool, err);
+
+	for (unsigned int i = 0; rc == 0 && i < c->n_workers; i++) {
+		const struct dp_worker_config config = {.index = i,
+							.lcore = i,
+							.polling = c->opt->polling,
+							.tables = c->tables,
+							.sad = c->sad,
+							.pool = c->pool,
+							.punt_bell = dp_punt_bell(c->punt),
+							.api_bell = &c->bell,
+							.stop = &c->stop};
+
+		rc = dp_worker_new(&c->worker[i], &config, err);
+	}
+	return rc;
+}
+
+static int
+threads_start(struct app *a, struct spw_err *err)
+{
+	int rc = dp_punt_start(a->c->punt, err);
+
+	for (unsigned int i = 0; rc == 0 && i < a->c->n_workers; i++) {
+		rc = rte_eal_remote_launch(dp_worker_main, a->c->worker[i], i);
+		if (rc != 0)
+			return spw_fail(err, rc, "worker %u does not start", i);
+		a->launched++;
+	}
+	return rc;
+}
+
+/* The order of start-up. What was done when it fails is undone by stop(). */
+static int
+start(struct app *a, struct spw_err *err)
+{
+	int rc = process_harden(err);
+
+	if (rc == 0)
+		rc = dp_crypto_self_test(err);
+	if (rc == 0)
+		rc = run_dir_make(&a->opt, err);
+	if (rc == 0)
+		rc = control_new(a, err);
+	if (rc == 0)
+		rc = dp_eal_start(&a->opt, err);
+	if (rc != 0)
+		return rc;
+	a->eal_started = true;
+	rc = qsbr_new(a->c, err);
+	if (rc == 0)
+		rc = pool_new(a->c, err);
+	if (rc == 0)
+		rc = tables_new(a->c, err);
+	if (rc == 0)
+		rc = sad_new(a->c, err);
+	if (rc == 0)
+		rc = workers_new(a->c, err);
+	if (rc == 0)
+		rc = threads_start(a, err);
+	if (rc == 0)
+		rc = dp_api_new(&a->api, a->c, err);
+	return rc;
+}
+
+static void
+threads_stop(struct app *a)
+{
+	atomic_store(&a->c->stop, 1);
+	for (unsigned int i = 0; i < a->launched; i++)
+		rte_eal_wait_lcore(i);
+	if (a->c->punt)
+		dp_punt_stop(a->c->punt);
+}
+
+static void
+tables_free(struct dp_control *c)
+{
+	if (!c->tables)
+		return;
+	dp_fib_free(c->tables->fib);
+	dp_neighs_free(c->tables->neighs);
+	if (c->tables->bits)
+		dp_path_bits_fini(c->tables->bits);
+	free(c->tables->bits);
+	dp_tables_free(c->tables);
+}
+
+static void
+stop(struct app *a)
+{
+	struct dp_control *c = a->c;
+
+	dp_api_free(a->api);
+	if (!c)
+		return;
+	threads_stop(a);
+	dp_control_free_objects(c);
+	dp_punt_free(c->punt);
+	for (unsigned int i = 0; i < c->n_workers; i++)
+		dp_worker_free(c->worker[i]);
+	if (c->sad)
+		dp_sad_free(c->sad);
+	tables_free(c);
+	rte_mempool_free(c->pool);
+	free(c->qsbr);
+	if (a->eal_started)
+		dp_eal_stop(&a->opt);
+	close(c->bell.fd);
+	munmap(c->group_refs, DP_GROUPS_MAX * sizeof(c->group_refs[0]));
+	munmap(c->switch_told, DP_GROUPS_MAX * sizeof(c->switch_told[0]));
+	munmap(c, sizeof(*c));
+}
+
+int
+main(int argc, char **argv)
+{
+	struct app a = {0};
+	struct spw_err err = {0};
+
+	spw_log_init("spillway-dataplane", SPW_LOG_INFO);
+	int rc = dp_options_parse(&a.opt, argc, argv, &err);
+
+	if (rc == 1)
+		return EXIT_SUCCESS;
+	if (rc == 0) {
+		spw_log_init("spillway-dataplane", a.opt.log_level);
+		rc = start(&a, &err);
+	}
+	if (rc == 0) {
+		spw_log(SPW_LOG_INFO, "main", "ready", "version=%s workers=%u cipher=\"%s\"",
+			SPILLWAY_VERSION, a.c->n_workers, dp_sad_isa(a.c->sad));
+		spw_notify("READY=1");
+		dp_api_run(a.api);
+		spw_notify("STOPPING=1");
+	} else {
+		spw_log(SPW_LOG_ERROR, "main", "cannot-start", "cause=\"%s\"", err.text);
+	}
+	stop(&a);
+	spw_log(SPW_LOG_INFO, "main", "stopped", "ok=%d", rc == 0);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tunnels, paths, their state, and groups: TUNNEL_SET, PATH_SET, PATH_STATE, GROUP_SET, removal.
+ *
+ * A path that is set again with the same content keeps its bit; with another content it is a new
+ * path and down until controld says otherwise. A group that changes marks itself, so the first
+ * packet that goes by its new content tells when it left. Tunnels live in the SAD; here is only
+ * what the rest of the data plane must know: that they exist, and the path of their outer packets.
+ *
+ * API thread.
+ */
+#include "dataplane/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int
+tunnel_check(struct dp_control *c, const struct spw_dp_tunnel *t, struct spw_err *err)
+{
+	if (t->id >= DP_TUNNELS_MAX)
+		return spw_fail(err, -EINVAL, "tunnel id %u is beyond the last, %u", t->id,
+				DP_TUNNELS_MAX - 1);
+	if (!memchr(t->name, 0, sizeof(t->name)))
+		return spw_fail(err, -EINVAL, "tunnel %u: the name is not terminated", t->id);
+	if (t->local.family != AF_INET || t->remote.family != AF_INET)
+		return spw_fail(err, -EAFNOSUPPORT,
+				"tunnel '%.15s': outer addresses must both be IPv4", t->name);
+	if (t->mtu < 576 || t->mtu > 65535)
+		return spw_fail(err, -EINVAL, "tunnel '%.15s': MTU %u is not in 576..65535",
+				t->name, t->mtu);
+	if (t->outer_path != SPW_DP_ADDR_NONE &&
+	    (t->outer_path >= SPW_DP_PATHS_MAX || !dp_path_get(c->tables, t->outer_path)))
+		return spw_fail(err, -ENOENT, "tunnel '%.15s': there is no path %u", t->name,
+				t->outer_path);
+	return 0;
+}
+
+static void
+tunnel_outer_put(struct dp_control *c, const struct spw_dp_tunnel *t)
+{
+	uint32_t outer = t->outer_path == SPW_DP_ADDR_NONE ? 0 : t->outer_path + 1;
+
+	atomic_store_explicit(&c->tables->tunnel_outer[t->id], outer, memory_order_release);
+}
+
+/* Bring the SAD back to what it was for the first `n` elements. */
+static void
+tunnels_undo(struct dp_control *c, const struct spw_dp_tunnel *t, uint32_t n)
+{
+	struct spw_err ignored;
+
+	for (uint32_t i = 0; i < n; i++) {
+		int rc = c->tunnel[t[i].id]
+				 ? dp_sad_tunnel_set(c->sad, c->tunnel[t[i].id], &ignored)
+				 : dp_sad_tunnel_del(c->sad, t[i].id, &ignored);
+
+		if (rc != 0)
+			spw_log(SPW_LOG_ERROR, "tunnel", "undo-failed", "tunnel=%u cause=\"%s\"",
+				t[i].id, ignored.text);
+	}
+}
+
+int
+dp_handle_tunnel_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
+{
+	const struct spw_dp_tunnel *t = b->elems;
+	struct spw_dp_tunnel **made = calloc(b->count, sizeof(*made));
+	int rc = made ? 0 : spw_fail(err, -ENOMEM, "no memory for tunnels");
+
+	for (b->bad = 0; rc == 0 && b->bad < b->count; b->bad += rc == 0)
+		rc = tunnel_check(c, &t[b->bad], err);
+	for (uint32_t i = 0; rc == 0 && i < b->count; i++)
+		if (!(made[i] = malloc(sizeof(*made[i]))))
+			rc = spw_fail(err, -ENOMEM, "no memory for tunnels");
+	if (rc == 0) {
+		for (b->bad = 0; rc == 0 && b->bad < b->count; b->bad += rc == 0)
+			rc = dp_sad_tunnel_set(c->sad, &t[b->bad], err);
+		if (rc != 0)
+			tunnels_undo(c, t, b->bad);
+	}
+	for (uint32_t i = 0; made && i < b->count; i++) {
+		if (rc != 0) {
+			free(made[i]);
+			continue;
+		}
+		free(c->tunnel[t[i].id]);
+		*made[i] = t[i];
+		c->tunnel[t[i].id] = made[i];
+		tunnel_outer_put(c, &t[i]);
+	}
+	free(made);
+	return rc;
+}
+
+int
+dp_tunnel_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
+{
+	if (id >= DP_TUNNELS_MAX || !c->tunnel[id])
+		return spw_fail(err, -ENOENT, "there is no tunnel %u", id);
+	if (atomic_load(&c->tables->tunnel_iface[id]) != DP_NO_IFACE)
+		return spw_fail(err, -EBUSY, "tunnel '%.15s' has an interface",
+				c->tunnel[id]->name);
+	for (uint32_t n = 0; n < SPW_DP_PATHS_MAX; n++) {
+		const struct dp_path *p = dp_path_get(c->tables, n);
+
+		if (p && p->conf.kind == SPW_PATH_TUNNEL && p->conf.tunnel == id)
+			return spw_fail(err, -EBUSY, "tunnel '%.15s' is used by path %u",
+					c->tunnel[id]->name, n);
+	}
+	return 0;
+}
+
+void
+dp_tunnel_del(struct dp_control *c, uint32_t id)
+{
+	struct spw_err err;
+
+	if (dp_sad_tunnel_del(c->sad, id, &err) != 0)
+		spw_log(SPW_LOG_ERROR, "tunnel", "delete-failed", "tunnel=%u cause=\"%s\"", id,
+			err.text);
+	atomic_store(&c->tables->tunnel_outer[id], 0);
+	free(c->tunnel[id]);
+	c->tunnel[id] = NULL;
+}
+
+static int
+path_check_iface(struct dp_control *c, const struct spw_dp_path *p, struct spw_err *err)
+{
+	const struct dp_iface *i = p->iface > 0 && p->iface < DP_IFACES_MAX
+					   ? dp_iface_get(c->tables, (uint16_t)p->iface)
+					   : NULL;
+
+	if (!i)
+		return spw_fail(err, -ENOENT, "path %u: there is no interface %u", p->id, p->iface);
+	if (p->kind != SPW_PATH_LOCAL && !i->port)
+		return spw_fail(err, -EINVAL,
+				"path %u: interface '%.15s' is a tunnel; use a path of kind tunnel",
+				p->id, i->conf.name);
+	if (p->kind == SPW_PATH_ADJACENCY && p->next_hop.family != AF_INET)
+		return spw_fail(err, -EAFNOSUPPORT, "path %u: the next hop must be IPv4", p->id);
+	return 0;
+}
+
+static int
+path_check(struct dp_control *c, const struct spw_dp_path *p, struct spw_err *err)
+{
+	if (p->id >= SPW_DP_PATHS_MAX)
+		return spw_fail(err, -EINVAL, "path id %u is beyond the last, %u", p->id,
+				SPW_DP_PATHS_MAX - 1);
+	switch ((enum spw_dp_path_kind)p->kind) {
+	case SPW_PATH_ADJACENCY:
+	case SPW_PATH_CONNECTED:
+	case SPW_PATH_LOCAL: return path_check_iface(c, p, err);
+	case SPW_PATH_TUNNEL:
+		if (p->tunnel < DP_TUNNELS_MAX && c->tunnel[p->tunnel])
+			return 0;
+		return spw_fail(err, -ENOENT, "path %u: there is no tunnel %u", p->id, p->tunnel);
+	case SPW_PATH_DROP: return 0;
+	}
+	return spw_fail(err, -EINVAL, "path %u: unknown kind %u", p->id, p->kind);
+}
+
+static bool
+path_same(const struct spw_dp_path *a, const struct spw_dp_path *b)
+{
+	return a->kind == b->kind && a->iface == b->iface && a->tunnel == b->tunnel &&
+	       spw_addr_equal(&a->next_hop, &b->next_hop);
+}
+
+static struct dp_path *
+path_new(const struct spw_dp_path *conf)
+{
+	struct dp_path *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->conf = *conf;
+	p->next_hop_v4 = conf->kind == SPW_PATH_ADJACENCY ? spw_addr_get_v4(&conf->next_hop) : 0;
+	return p;
+}
+
+static void
+path_commit(struct dp_control *c, struct dp_path *new)
+{
+	struct dp_path *old = atomic_load(&c->tables->path[new->conf.id]);
+
+	if (old && path_same(&old->conf, &new->conf)) {
+		old->conf.generation = new->conf.generation;
+		free(new);
+		return;
+	}
+	if (old)
+		dp_path_bits_reset(c->tables->bits, new->conf.id, false, spw_clock_ns());
+	atomic_store_explicit(&c->tables->path[new->conf.id], new, memory_order_release);
+	dp_retire(c, old);
+}
+
+int
+dp_handle_path_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
+{
+	const struct spw_dp_path *p = b->elems;
+	struct dp_path **made = calloc(b->count, sizeof(*made));
+	int rc = made && dp_retire_reserve(c, b->count) == 0 ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i < b->count; i++)
+		if (!(made[i] = path_new(&p[i])))
+			rc = -ENOMEM;
+	if (rc != 0)
+		spw_fail(err, rc, "no memory for paths");
+	for (b->bad = 0; rc == 0 && b->bad < b->count; b->bad += rc == 0)
+		rc = path_check(c, &p[b->bad], err);
+	for (uint32_t i = 0; made && i < b->count; i++) {
+		if (rc == 0)
+			path_commit(c, made[i]);
+		else
+			free(made[i]);
+	}
+	free(made);
+	if (rc == 0)
+		dp_ports_remask(c);
+	return rc;
+}
+
+int
+dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
+{
+	if (id >= SPW_DP_PATHS_MAX || !dp_path_get(c->tables, id))
+		return spw_fail(err, -ENOENT, "there is no path %u", id);
+	if (c->path_refs[id])
+		return spw_fail(err, -EBUSY, "path %u is used by %u groups", id, c->path_refs[id]);
+	return 0;
+}
+
+void
+dp_path_del(struct dp_control *c, uint32_t id)
+{
+	struct dp_path *old = atomic_load(&c->tables->path[id]);
+
+	if (dp_retire_reserve(c, 1) != 0) {
+		spw_log(SPW_LOG_ERROR, "path", "delete-failed", "path=%u cause=\"no memory\"", id);
+		return;
+	}
+	dp_path_bits_reset(c->tables->bits, id, true, spw_clock_ns());
+	atomic_store_explicit(&c->tables->path[id], NULL, memory_order_release);
+	dp_retire(c, old);
+	dp_ports_remask(c);
+}
+
+int
+dp_handle_path_state(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
+{
+	const struct spw_dp_path_state *s = b->elems;
+	struct dp_path_bits *bits = c->tables->bits;
+
+	for (b->bad = 0; b->bad < b->count; b->bad++) {
+		const struct spw_dp_path_state *e = &s[b->bad];
+
+		if (e->id >= SPW_DP_PATHS_MAX || !dp_path_get(c->tables, e->id))
+			return spw_fail(err, -ENOENT, "state of path %u, which is not there",
+					e->id);
+		if (!dp_path_bits_may_set(bits, e->id, e->up != 0, e->clears))
+			return spw_fail(err, -ESTALE,
+					"path %u was cleared since the decision (it was taken at "
+					"clear %u)",
+					e->id, e->clears);
+	}
+	for (uint32_t i = 0; i < b->count; i++)
+		/* A link that falls between check and commit wins; EV_PATH tells of it. */
+		if (dp_path_bits_set(bits, s[i].id, s[i].up != 0, s[i].clears, spw_clock_ns()) != 0)
+			spw_log(SPW_LOG_INFO, "path", "set-overtaken", "path=%u", s[i].id);
+	return 0;
+}
+
+void
+dp_iface_clear_paths(struct dp_control *c, uint32_t iface)
+{
+	struct dp_path_mask mask = {0};
+
+	for (uint32_t id = 0; id < SPW_DP_PATHS_MAX; id++) {
+		const struct dp_path *p = dp_path_get(c->tables, id);
+
+		if (p && p->conf.iface == iface && p->conf.kind != SPW_PATH_TUNNEL)
+			dp_path_mask_add(&mask, id);
+	}
+	dp_path_bits_clear(c->tables->bits, &mask, spw_clock_ns());
+}
+
+static int
+group_check(struct dp_control *c, const struct spw_dp_group *g, struct spw_err *err)
+{
+	if (g->id < 1 || g->id >= DP_GROUPS_MAX)
+		return spw_fail(err, -EINVAL, "group id %u is not in 1..%u", g->id,
+				DP_GROUPS_MAX - 1);
+	int rc = dp_group_check(g, err);
+
+	for (uint32_t t = 0; rc == 0 && t < g->n_tiers; t++)
+		for (uint32_t p = 0; rc == 0 && p < g->tier[t].n_paths; p++)
+			if (!dp_path_get(c->tables, g->tier[t].path[p]))
+				rc = spw_fail(err, -ENOENT, "group %u: there is no path %u", g->id,
+					      g->tier[t].path[p]);
+	return rc;
+}
+
+static void
+group_refs(struct dp_control *c, const struct spw_dp_group *g, int by)
+{
+	for (uint32_t t = 0; t < g->n_tiers; t++)
+		for (uint32_t p = 0; p < g->tier[t].n_paths; p++)
+			c->path_refs[g->tier[t].path[p]] += (uint32_t)by;
+}
+
+static bool
+tier_same(const struct spw_dp_tier *a, const struct spw_dp_tier *b)
+{
+	if (a->role != b->role || a->n_paths != b->n_paths)
+		return false;
+	for (uint32_t i = 0; i < a->n_paths; i++)
+		if (a->path[i] != b->path[i] || a->weight[i] != b->weight[i])
+			return false;
+	return true;
+}
+
+static bool
+group_same(const struct spw_dp_group *a, const struct spw_dp_group *b)
+{
+	bool same = a->flags == b->flags && a->n_tiers == b->n_tiers;
+
+	for (uint32_t t = 0; same && t < a->n_tiers; t++)
+		same = tier_same(&a->tier[t], &b->tier[t]);
+	return same;
+}
+
+void
+dp_group_mark(struct dp_control *c, uint32_t id)
+{
+	struct dp_group *g = id ? atomic_load(&c->tables->group[id]) : NULL;
+
+	if (!g)
+		return;
+	g->repointed_ns = spw_clock_ns();
+	atomic_fetch_add_explicit(&g->tag, 1, memory_order_relaxed);
+}
+
+static void
+group_commit(struct dp_control *c, struct dp_group *new)
+{
+	uint32_t id = new->conf.id;
+	struct dp_group *old = atomic_load(&c->tables->group[id]);
+
+	if (old && group_same(&old->conf, &new->conf)) {
+		old->conf.generation = new->conf.generation;
+		free(new);
+		return;
+	}
+	group_refs(c, &new->conf, 1);
+	if (old) {
+		group_refs(c, &old->conf, -1);
+		atomic_init(&new->tag, atomic_load(&old->tag) + 1);
+		new->repointed_ns = spw_clock_ns();
+	} else {
+		c->n_groups++;
+	}
+	atomic_store_explicit(&c->tables->group[id], new, memory_order_release);
+	dp_retire(c, old);
+}
+
+int
+dp_handle_group_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
+{
+	const struct spw_dp_group *g = b->elems;
+	struct dp_group **made = calloc(b->count, sizeof(*made));
+	int rc = made && dp_retire_reserve(c, b->count) == 0 ? 0 : -ENOMEM;
+
+	if (rc != 0)
+		spw_fail(err, rc, "no memory for groups");
+	for (b->bad = 0; rc == 0 && b->bad < b->count; b->bad += rc == 0) {
+		rc = group_check(c, &g[b->bad], err);
+		if (rc == 0 && !(made[b->bad] = dp_group_new(&g[b->bad])))
+			rc = spw_fail(err, -ENOMEM, "no memory for groups");
+	}
+	for (uint32_t i = 0; made && i < b->count; i++) {
+		if (rc == 0)
+			group_commit(c, made[i]);
+		else
+			free(made[i]);
+	}
+	free(made);
+	return rc;
+}
+
+int
+dp_group_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
+{
+	if (id < 1 || id >= DP_GROUPS_MAX || !dp_group_get(c->tables, id))
+		return spw_fail(err, -ENOENT, "there is no group %u", id);
+	if (c->group_refs[id])
+		return spw_fail(err, -EBUSY, "group %u is used by %u routes", id,
+				c->group_refs[id]);
+	return 0;
+}
+
+void
+dp_group_del(struct dp_control *c, uint32_t id)
+{
+	struct dp_group *old = atomic_load(&c->tables->group[id]);
+
+	if (dp_retire_reserve(c, 1) != 0) {
+		spw_log(SPW_LOG_ERROR, "group", "delete-failed", "group=%u cause=\"no memory\"",
+			id);
+		return;
+	}
+	atomic_store_explicit(&c->tables->group[id], NULL, memory_order_release);
+	group_refs(c, &old->conf, -1);
+	c->n_groups--;
+	dp_retire(c, old);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: polls its receive queues and the ring of what the kernel sends, and runs each burst
+ * through the pipeline to its end.
+ *
+ * Between two bursts it holds no pointer to a published object and says so (quiescent). With
+ * adaptive polling it sleeps 50 to 100 us once nothing has come for a while, offline for the
+ * quiescence count, so writers never wait for a sleeper; busy polling never sleeps. Which of
+ * the two is decided by the ports, unless the command line says. Bells are rung here, after
+ * the burst, because a stage makes no system calls.
+ *
+ * All memory of a worker is its own; counters are read by the API thread.
+ */
+#include "dataplane/worker_loop.h"
+
+#include <errno.h>
+#include <rte_errno.h>
+#include <rte_rcu_qsbr.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "dataplane/crypto/crypto.h"
+#include "dataplane/sad.h"
+
+#define IDLE_LOOPS     64 /* without a packet, before the first sleep */
+#define SLEEP_SHORT_NS 50000
+#define SLEEP_LONG_NS  100000
+#define SHORT_SLEEPS   20
+#define PUNT_PER_S     200000
+#define STRANGER_PER_S 10000
+#define ICMP_PER_S     200
+#define ASK_PER_S      500
+#define TIMER_SLACK_NS 1000
+
+static void *
+pages_new(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void
+pages_free(void *p, size_t size)
+{
+	if (p)
+		munmap(p, size);
+}
+
+#define IFACE_BYTES (DP_IFACES_MAX * sizeof(struct dp_iface_counters))
+#define PATH_BYTES  (SPW_DP_PATHS_MAX * sizeof(struct dp_path_counters))
+#define SEEN_BYTES  (DP_GROUPS_MAX * sizeof(uint16_t))
+
+static struct rte_ring *
+ring_new(const char *what, unsigned int index, unsigned int size, unsigned int elem)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s-%u", what, index);
+	return rte_ring_create_elem(name, elem, size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static void
+rates_init(struct dp_worker_priv *p)
+{
+	p->hz = rte_get_tsc_hz();
+	p->punt_rate = dp_rate_make(p->hz, PUNT_PER_S, PUNT_PER_S / 10);
+	p->stranger_rate = dp_rate_make(p->hz, STRANGER_PER_S, STRANGER_PER_S / 10);
+	for (unsigned int i = 0; i < RTE_DIM(p->icmp_rate); i++)
+		p->icmp_rate[i] = dp_rate_make(p->hz, ICMP_PER_S, ICMP_PER_S / 2);
+	p->ask_rate = dp_rate_make(p->hz, ASK_PER_S, ASK_PER_S / 5);
+}
+
+static struct dp_worker_priv *
+priv_new(const struct dp_worker_config *cfg)
+{
+	struct dp_worker_priv *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->path = pages_new(PATH_BYTES);
+	p->seen_tier = pages_new(SEEN_BYTES);
+	p->to_punt = ring_new("to-punt", cfg->index, DP_PUNT_RING, sizeof(void *));
+	p->from_punt = ring_new("from-punt", cfg->index, DP_TWIN_RING, sizeof(void *));
+	p->events = ring_new("events", cfg->index, DP_EVENT_RING, sizeof(struct dp_worker_event));
+	p->punt_bell = cfg->punt_bell;
+	p->api_bell = cfg->api_bell;
+	p->stop = cfg->stop;
+	p->busy_polling = cfg->polling == DP_POLL_BUSY;
+	p->adaptive = cfg->polling == DP_POLL_ADAPTIVE;
+	rates_init(p);
+	return p;
+}
+
+int
+dp_worker_new(struct dp_worker **out, const struct dp_worker_config *cfg, struct spw_err *err)
+{
+	struct dp_worker *w = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*w));
+	struct dp_crypto *crypto = NULL;
+	int rc;
+
+	if (!w)
+		return spw_fail(err, -ENOMEM, "no memory for worker %u", cfg->index);
+	memset(w, 0, sizeof(*w));
+	w->index = cfg->index;
+	w->lcore = cfg->lcore;
+	w->tables = cfg->tables;
+	w->sad = cfg->sad;
+	w->pool = cfg->pool;
+	w->iface = pages_new(IFACE_BYTES);
+	w->priv = priv_new(cfg);
+	rc = dp_crypto_new(&crypto, DP_CRYPTO_AUTO, err);
+	w->crypto = crypto;
+	struct dp_worker_priv *p = w->priv;
+
+	if (rc == 0 && (!w->iface || !p || !p->path || !p->seen_tier || !p->to_punt ||
+			!p->from_punt || !p->events))
+		rc = spw_fail(err, -ENOMEM, "no memory for worker %u; give more with --memory",
+			      cfg->index);
+	if (rc == 0)
+		*out = w;
+	else
+		dp_worker_free(w);
+	return rc;
+}
+
+static void
+ring_drain(struct rte_ring *r)
+{
+	void *m;
+
+	while (r && rte_ring_sc_dequeue(r, &m) == 0)
+		rte_pktmbuf_free(m);
+}
+
+static void
+priv_free(struct dp_worker_priv *p)
+{
+	ring_drain(p->to_punt);
+	ring_drain(p->from_punt);
+	rte_ring_free(p->to_punt);
+	rte_ring_free(p->from_punt);
+	rte_ring_free(p->events);
+	pages_free(p->path, PATH_BYTES);
+	pages_free(p->seen_tier, SEEN_BYTES);
+	free(atomic_load_explicit(&p->rxqs, memory_order_relaxed));
+	free(p);
+}
+
+void
+dp_worker_free(struct dp_worker *w)
+{
+	if (!w)
+		return;
+	if (w->priv)
+		priv_free(w->priv);
+	dp_crypto_free(w->crypto);
+	pages_free(w->iface, IFACE_BYTES);
+	free(w);
+}
+
+static uint32_t
+poll_ports(struct dp_worker *w, const struct dp_rxq_list *list, struct dp_burst *b)
+{
+	uint32_t total = 0;
+
+	for (uint32_t i = 0; list && i < list->n; i++) {
+		b->n = rte_eth_rx_burst(list->q[i].dpdk_id, list->q[i].queue, b->pkt, DP_BURST);
+		if (b->n == 0)
+			continue;
+		total += b->n;
+		dp_pipeline_rx(w, b);
+	}
+	return total;
+}
+
+static uint32_t
+poll_twins(struct dp_worker *w, struct dp_burst *b)
+{
+	b->n = (uint16_t)rte_ring_sc_dequeue_burst(dp_priv(w)->from_punt, (void **)b->pkt, DP_BURST,
+						   NULL);
+	if (b->n == 0)
+		return 0;
+	uint32_t n = b->n;
+
+	dp_pipeline_twin(w, b);
+	return n;
+}
+
+static void
+poll_pending(struct dp_worker *w, struct dp_burst *b)
+{
+	b->n = 0;
+	dp_pending_check(w, b);
+	if (b->n)
+		dp_pipeline_resume(w, b);
+}
+
+static void
+bells_ring(struct dp_worker_priv *p)
+{
+	if (p->ring_punt)
+		dp_bell_ring(p->punt_bell);
+	if (p->ring_api)
+		dp_bell_ring(p->api_bell);
+	p->ring_punt = p->ring_api = false;
+}
+
+/* Nothing came: stay, or sleep a little. */
+static void
+rest(struct dp_worker *w, const struct dp_rxq_list *list, uint32_t idle)
+{
+	struct dp_worker_priv *p = dp_priv(w);
+	bool physical = list && list->physical;
+
+	if (p->busy_polling || (physical && !p->adaptive) || idle < IDLE_LOOPS) {
+		rte_pause();
+		return;
+	}
+	struct timespec t = {.tv_nsec = idle < IDLE_LOOPS + SHORT_SLEEPS ? SLEEP_SHORT_NS
+									 : SLEEP_LONG_NS};
+
+	rte_rcu_qsbr_thread_offline(w->tables->qsbr, w->index);
+	nanosleep(&t, NULL);
+	rte_rcu_qsbr_thread_online(w->tables->qsbr, w->index);
+}
+
+static void
+run(struct dp_worker *w)
+{
+	struct dp_worker_priv *p = dp_priv(w);
+	struct dp_burst b;
+	uint32_t idle = 0;
+	uint64_t last = rte_rdtsc();
+
+	while (!atomic_load_explicit(p->stop, memory_order_relaxed)) {
+		const struct dp_rxq_list *list =
+			atomic_load_explicit(&p->rxqs, memory_order_acquire);
+
+		w->now_tsc = rte_rdtsc();
+		uint32_t n = poll_ports(w, list, &b) + poll_twins(w, &b);
+
+		poll_pending(w, &b);
+		bells_ring(p);
+		uint64_t now = rte_rdtsc();
+
+		w->count.total_cycles += now - last;
+		if (n) {
+			w->count.busy_cycles += now - last;
+			w->count.busy_packets += n;
+			idle = 0;
+		} else {
+			rest(w, list, ++idle);
+		}
+		last = now;
+		rte_rcu_qsbr_quiescent(w->tables->qsbr, w->index);
+	}
+}
+
+int
+dp_worker_main(void *worker)
+{
+	struct dp_worker *w = worker;
+
+	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+	rte_rcu_qsbr_thread_register(w->tables->qsbr, w->index);
+	rte_rcu_qsbr_thread_online(w->tables->qsbr, w->index);
+	run(w);
+	dp_pending_flush(w);
+	rte_rcu_qsbr_thread_offline(w->tables->qsbr, w->index);
+	rte_rcu_qsbr_thread_unregister(w->tables->qsbr, w->index);
+	return 0;
+}
