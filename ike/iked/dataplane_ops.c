@@ -71,7 +71,7 @@ iked_op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 		iked_sas_del(&d->dp.sas, sa->spi_in);
 		return rc;
 	}
-	spw_log(SPW_LOG_INFO, AREA, "installed",
+	spw_log(SPW_LOG_DEBUG, AREA, "installed",
 		"tunnel=%" PRIu32 " spi-in=%08" PRIx32 " spi-out=%08" PRIx32 " cipher=%s udp=%d "
 		"outbound=%d",
 		sa->tunnel, sa->spi_in, sa->spi_out,
@@ -87,7 +87,7 @@ iked_op_sa_switch(void *ctx, uint32_t spi_in)
 	int rc = call(ctx, SPW_DP_SA_SWITCH, &ref, sizeof(ref), spi_in);
 
 	if (rc == 0)
-		spw_log(SPW_LOG_INFO, AREA, "outbound", "spi-in=%08" PRIx32, spi_in);
+		spw_log(SPW_LOG_DEBUG, AREA, "outbound", "spi-in=%08" PRIx32, spi_in);
 	return rc;
 }
 
@@ -104,7 +104,7 @@ iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 		rc = 0;
 	if (rc == 0 && (parts & SPW_SA_PART_IN))
 		iked_sas_del(&d->dp.sas, spi_in);
-	spw_log(rc == 0 ? SPW_LOG_INFO : SPW_LOG_WARNING, AREA,
+	spw_log(rc == 0 ? SPW_LOG_DEBUG : SPW_LOG_WARNING, AREA,
 		rc == 0 ? "deleted" : "delete-failed", "spi-in=%08" PRIx32 " parts=%s%s%s", spi_in,
 		(parts & all) == all	 ? "both"
 		: parts & SPW_SA_PART_IN ? "in"
@@ -125,7 +125,7 @@ iked_op_sa_move(void *ctx, uint32_t spi_in, const struct spw_addr *remote, uint1
 	int rc = call(ctx, SPW_DP_SA_MOVE, &move, sizeof(move), spi_in);
 
 	if (rc == 0)
-		spw_log(SPW_LOG_INFO, AREA, "moved", "spi-in=%08" PRIx32 " remote=%s:%u", spi_in,
+		spw_log(SPW_LOG_DEBUG, AREA, "moved", "spi-in=%08" PRIx32 " remote=%s:%u", spi_in,
 			spw_addr_format(remote, text), remote_port);
 	return rc;
 }
@@ -163,6 +163,8 @@ iked_orphans_reap(struct iked *d, uint64_t now_ns)
 {
 	const struct iked_sa *sa;
 
+	if (iked_sas_orphans(&d->dp.sas) > 0)
+		last_in_refresh(d);
 	while ((sa = iked_sas_due(&d->dp.sas, now_ns)) != NULL) {
 		uint32_t spi_in = sa->spi_in;
 

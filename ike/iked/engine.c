@@ -85,14 +85,11 @@ iked_engine_start(struct iked *d, struct spw_err *err)
 void
 iked_tunnel_tell(struct iked *d, const struct spw_ike_tunnel_event *ev)
 {
-	char reason[2 * SPW_IKE_STATE_TEXT], name[2 * SPW_NAME_LEN];
+	char name[2 * SPW_NAME_LEN];
 
-	spw_log(SPW_LOG_INFO, AREA, ev->up ? "tunnel-up" : "tunnel-down",
-		"name=%s tunnel=%" PRIu32 " cause=\"%s\"",
+	spw_log(SPW_LOG_INFO, AREA, ev->up ? "tunnel-up" : "tunnel-down", "conn=%s cause=\"%s\"",
 		spw_text_escape(name, sizeof(name), ev->name, strnlen(ev->name, SPW_NAME_LEN)),
-		ev->tunnel,
-		spw_text_escape(reason, sizeof(reason), ev->reason,
-				strnlen(ev->reason, sizeof(ev->reason))));
+		ev->reason);
 	iked_server_push(d, ev);
 }
 
@@ -110,7 +107,7 @@ news_handle(struct iked *d, const struct spw_ike_tunnel_event *ev)
 	if (ev->up)
 		iked_sas_replaced(&d->dp.sas, ev->tunnel,
 				  spw_clock_ns() + IKED_ORPHAN_S * SPW_NS_PER_S);
-	iked_tunnel_tell(d, ev);
+	iked_server_push(d, ev); /* the engine has logged it */
 }
 
 static void

@@ -86,7 +86,7 @@ int iked_options_parse(struct iked_options *o, int argc, char **argv, struct spw
 int iked_engine_start(struct iked *d, struct spw_err *err);
 /* Handle what the engine told and arm its next wake-up; after every entry into the engine. */
 void iked_engine_settle(struct iked *d);
-/* Log and push one event about a tunnel. */
+/* Log and push one event about a tunnel that only SAs of an earlier instance carry. */
 void iked_tunnel_tell(struct iked *d, const struct spw_ike_tunnel_event *ev);
 
 /* dataplane.c */

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
+
 /* Index of the first SA whose SPI is not below spi_in. */
 static size_t
 lower_bound(const struct iked_sas *s, uint32_t spi_in)
@@ -131,12 +133,20 @@ iked_sas_replaced(struct iked_sas *s, uint32_t tunnel, uint64_t delete_at_ns)
 			s->sa[i].delete_at_ns = delete_at_ns;
 }
 
+static bool
+orphan_is_due(const struct iked_sa *sa, uint64_t now_ns)
+{
+	if (!sa->orphan || sa->delete_at_ns == 0 || now_ns < sa->delete_at_ns)
+		return false;
+	return now_ns >= sa->last_in_ns + IKED_ORPHAN_QUIET_S * SPW_NS_PER_S ||
+	       now_ns >= sa->delete_at_ns + IKED_ORPHAN_MAX_S * SPW_NS_PER_S;
+}
+
 const struct iked_sa *
 iked_sas_due(const struct iked_sas *s, uint64_t now_ns)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (s->sa[i].orphan && s->sa[i].delete_at_ns != 0 &&
-		    s->sa[i].delete_at_ns <= now_ns)
+		if (orphan_is_due(&s->sa[i], now_ns))
 			return &s->sa[i];
 	return NULL;
 }

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define IKED_ORPHAN_QUIET_S 3
+#define IKED_ORPHAN_MAX_S   60
+
 struct iked_sa {
 	uint32_t spi_in;
 	uint32_t tunnel;
@@ -38,7 +41,10 @@ size_t iked_sas_orphans(const struct iked_sas *s);
 /* A child SA of ours is up: the orphans of the tunnel end at delete_at_ns (the first call counts).
  */
 void iked_sas_replaced(struct iked_sas *s, uint32_t tunnel, uint64_t delete_at_ns);
-/* An orphan whose time has come, NULL when none. */
+/*
+ * An orphan whose time has come, NULL when none: past delete_at_ns, and nothing came in on it for
+ * IKED_ORPHAN_QUIET_S; past IKED_ORPHAN_MAX_S more it goes though its peer still sends on it.
+ */
 const struct iked_sa *iked_sas_due(const struct iked_sas *s, uint64_t now_ns);
 
 #endif

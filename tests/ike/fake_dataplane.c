@@ -125,7 +125,7 @@ dump(struct fake_dataplane *f, int fd, const struct spw_msg_hdr *req)
 						   .spi_in = f->sa[i].desc.spi_in,
 						   .spi_out = f->sa[i].desc.spi_out,
 						   .outbound = f->sa[i].outbound,
-						   .last_in_ns = spw_clock_ns()};
+						   .last_in_ns = f->last_in_ns};
 	reply(f, fd, req, 0, rows, sizeof(rows[0]), (uint16_t)f->n_sas);
 }
 

@@ -37,6 +37,7 @@ struct fake_dataplane {
 	unsigned int n_spis;
 	uint8_t key_seen[FAKE_KEYS][SPW_SA_KEY_MAX]; /* outbound keys, over all incarnations */
 	unsigned int n_keys;
+	uint64_t last_in_ns;	 /* what GET_SAS says of every SA */
 	uid_t peer_uid;		 /* of the newest client */
 	unsigned int violations; /* breaches of the contract */
 	char violation[160];	 /* the first of them */

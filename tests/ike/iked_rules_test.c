@@ -55,15 +55,38 @@ an_orphan_stays_until_its_successor_is_up_and_then_its_time_out(void **state)
 	assert_int_equal(iked_sas_carrying(&s, 1), 1);
 	assert_int_equal(iked_sas_orphans(&s), 2);
 	assert_null(iked_sas_due(&s, UINT64_MAX - 1)); /* nothing replaces it yet */
-	iked_sas_replaced(&s, 1, 1000);
+	iked_sas_replaced(&s, 1, 10 * SPW_NS_PER_S);
 	assert_int_equal(iked_sas_carrying(&s, 1), 0);
 	assert_int_equal(iked_sas_carrying(&s, 2), 1);
-	iked_sas_replaced(&s, 1, 5000); /* the first successor counts */
-	assert_null(iked_sas_due(&s, 999));
-	assert_int_equal(iked_sas_due(&s, 1000)->spi_in, 300);
+	iked_sas_replaced(&s, 1, 50 * SPW_NS_PER_S); /* the first successor counts */
+	assert_null(iked_sas_due(&s, 10 * SPW_NS_PER_S - 1));
+	assert_int_equal(iked_sas_due(&s, 10 * SPW_NS_PER_S)->spi_in, 300);
 	iked_sas_del(&s, 300);
-	assert_null(iked_sas_due(&s, 1000)); /* neither our own nor the other tunnel's */
+	assert_null(
+		iked_sas_due(&s, 10 * SPW_NS_PER_S)); /* neither our own nor the other tunnel's */
 	iked_sas_clear(&s);
+}
+
+static void
+an_orphan_on_which_the_peer_still_sends_waits_but_not_for_ever(void **state)
+{
+	const uint64_t s = SPW_NS_PER_S, at = 100 * SPW_NS_PER_S;
+	static const struct {
+		uint64_t now_s, last_in_s;
+		bool due;
+	} t[] = {
+		{99, 0, false},	   {100, 0, true},    {100, 97, true},	{100, 98, false},
+		{130, 129, false}, {159, 159, false}, {160, 160, true},
+	};
+	struct iked_sas sas = {0};
+
+	assert_int_equal(iked_sas_add(&sas, 300, 1, true), 0);
+	iked_sas_replaced(&sas, 1, at);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		iked_sas_find(&sas, 300)->last_in_ns = t[i].last_in_s * s;
+		assert_int_equal(iked_sas_due(&sas, t[i].now_s * s) != NULL, t[i].due);
+	}
+	iked_sas_clear(&sas);
 }
 
 static void
@@ -253,6 +276,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sas_are_found_after_random_adds_and_dels),
 		cmocka_unit_test(an_orphan_stays_until_its_successor_is_up_and_then_its_time_out),
+		cmocka_unit_test(an_orphan_on_which_the_peer_still_sends_waits_but_not_for_ever),
 		cmocka_unit_test(last_inbound_counts_only_our_own_sas),
 		cmocka_unit_test(keepalive_is_due_each_period_behind_a_nat_only),
 		cmocka_unit_test(datagrams_on_4500_are_told_apart),

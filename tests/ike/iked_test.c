@@ -434,6 +434,21 @@ the_same_settings_again_touch_nothing(void **state)
 	assert_int_equal(before.spi_in, after.spi_in);
 }
 
+/*
+ * The stand-ins carry no packet, so b's says that the first one came: the proof on which a
+ * responder sends on its new SA.
+ */
+static void
+first_packet_from_a(void)
+{
+	struct spw_dp_sa_event ev = {.kind = SPW_SA_EV_FIRST_IN, .tunnel = TUNNEL};
+	struct spw_sa_desc sa;
+
+	assert_true(fake_outbound(&a.dp, TUNNEL, &sa));
+	ev.spi_in = sa.spi_out;
+	fake_event(&b.dp, &ev);
+}
+
 static bool
 moved_from(uint32_t spi_in)
 {
@@ -455,11 +470,7 @@ a_soft_limit_rekeys_the_child(void **state)
 
 	fake_event(&a.dp, &ev);
 	assert_true(EVENTUALLY(moved_from(sa.spi_in)));
-	/* The stand-in carries no packet, so it says that the first one came. */
-	assert_true(fake_outbound(&a.dp, TUNNEL, &sa));
-	ev = (struct spw_dp_sa_event){
-		.kind = SPW_SA_EV_FIRST_IN, .tunnel = TUNNEL, .spi_in = sa.spi_out};
-	fake_event(&b.dp, &ev);
+	first_packet_from_a();
 	assert_true(EVENTUALLY(sides_agree()));
 }
 
@@ -480,6 +491,7 @@ a_killed_daemon_leaves_its_sas_and_replaces_them_later(void **state)
 	assert_int_equal(ev.up, 1);
 	assert_true(EVENTUALLY(moved_from(orphan.spi_in)));
 	up_ns = spw_clock_ns();
+	first_packet_from_a();
 	assert_true(EVENTUALLY(sides_agree()));
 	while (fake_has(&a.dp, orphan.spi_in)) {
 		assert_true(spw_clock_ns() - up_ns < 20 * SPW_NS_PER_S);
@@ -506,11 +518,7 @@ a_new_incarnation_gets_new_children(void **state)
 	assert_true(EVENTUALLY(fake_outbound(&a.dp, TUNNEL, &new)));
 	assert_int_not_equal(old.spi_in, new.spi_in);
 	assert_memory_not_equal(old.key_out, new.key_out, new.key_len);
-	/* The responder sends on it when the initiator's first packet has come. */
-	struct spw_dp_sa_event ev = {
-		.kind = SPW_SA_EV_FIRST_IN, .tunnel = TUNNEL, .spi_in = new.spi_out};
-
-	fake_event(&b.dp, &ev);
+	first_packet_from_a();
 	assert_true(EVENTUALLY(sides_agree()));
 }
 
