@@ -69,7 +69,7 @@ static struct ike_child *
 due_delete(struct ike_sa *sa)
 {
 	for (struct ike_child *c = sa->children; c; c = c->next)
-		if (c->delete_at <= sa->e->now &&
+		if (c->delete_at <= sa->e->now && ike_child_proven(c) &&
 		    (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED))
 			return c;
 	return NULL;
@@ -79,7 +79,8 @@ static struct ike_child *
 due_rekey(struct ike_sa *sa)
 {
 	for (struct ike_child *c = sa->children; c; c = c->next)
-		if (c->rekey_at <= sa->e->now && c->state == IKE_CHILD_LIVE && !c->redundant)
+		if (c->rekey_at <= sa->e->now && c->state == IKE_CHILD_LIVE && !c->redundant &&
+		    ike_child_proven(c))
 			return c;
 	return NULL;
 }
@@ -109,7 +110,9 @@ probe_at(const struct ike_sa *sa)
 {
 	if (sa->pending || sa->redundant || sa->conn->set.dpd_delay_s == 0)
 		return UINT64_MAX;
-	return ike_after(last_heard(sa), sa->conn->set.dpd_delay_s * SPW_NS_PER_S);
+	/* the initiator first, or both ends would probe in the same instant for ever */
+	return ike_after(last_heard(sa), sa->conn->set.dpd_delay_s * SPW_NS_PER_S +
+						 (sa->initiator ? 0 : SPW_NS_PER_S));
 }
 
 /* Begin the most urgent exchange an established IKE SA wants. */
@@ -121,6 +124,8 @@ start_next(struct ike_sa *sa)
 	struct ike_child *c;
 	int rc = 0;
 
+	if (sa->quiet_until > now)
+		return;
 	if (sa->close_at <= now)
 		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
 	else if ((c = due_delete(sa)))
@@ -229,6 +234,18 @@ loser_goes(uint64_t now, bool mine, uint64_t a_ns, uint64_t b_ns)
 	return ike_after(now, mine || apart >= IKE_RIVAL_NS ? IKE_OVERLAP_NS : IKE_REDUNDANT_NS);
 }
 
+/*
+ * Dials of both sides are rivals. Of two dials of one side the newer stays, however soon it came:
+ * that side has lost the other (it was killed and started again), or replaces it.
+ */
+static bool
+sa_stays(const struct ike_sa *a, const struct ike_sa *b)
+{
+	if (a->initiator == b->initiator)
+		return a->made_ns > b->made_ns;
+	return ike_rival_stays(a->made_ns, &a->low, b->made_ns, &b->low);
+}
+
 /* Two established IKE SAs for one connection: one goes (IKE-146). */
 static void
 settle_sas(struct ike_conn *conn)
@@ -245,7 +262,7 @@ settle_sas(struct ike_conn *conn)
 			win = sa;
 			continue;
 		}
-		lose = ike_rival_stays(sa->made_ns, &sa->low, win->made_ns, &win->low) ? win : sa;
+		lose = sa_stays(sa, win) ? win : sa;
 		if (has_child(lose) && !has_child(lose == win ? sa : win))
 			continue; /* the traffic has nowhere to go yet */
 		win = lose == win ? sa : win;
@@ -368,6 +385,8 @@ wish_at(const struct ike_sa *sa)
 	uint64_t t = ike_min_u64(sa->close_at, UINT64_MAX);
 
 	for (const struct ike_child *c = sa->children; c; c = c->next) {
+		if (!ike_child_proven(c))
+			continue;
 		if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED)
 			t = ike_min_u64(t, c->delete_at);
 		if (c->state == IKE_CHILD_LIVE && !c->redundant && !sa->redundant && !sa->pending)
@@ -386,6 +405,7 @@ uint64_t
 ike_sa_wakeup(const struct ike_sa *sa)
 {
 	uint64_t t = ike_state_allows(sa->state, IKE_EV_EXPIRE) ? sa->expire_at : UINT64_MAX;
+	uint64_t wish;
 
 	if (sa->req.task != IKE_TASK_NONE)
 		t = ike_min_u64(t, sa->req.next_ns);
@@ -396,7 +416,10 @@ ike_sa_wakeup(const struct ike_sa *sa)
 	for (const struct ike_child *c = sa->children; c; c = c->next)
 		t = ike_min_u64(t, ike_min_u64(c->gone_at, ike_min_u64(c->switch_at, c->hard_at)));
 	t = ike_min_u64(t, ike_min_u64(sa->keepalive_at, sa->hard_at));
-	return sa->req.task == IKE_TASK_NONE ? ike_min_u64(t, wish_at(sa)) : t;
+	if (sa->req.task != IKE_TASK_NONE)
+		return t;
+	wish = wish_at(sa);
+	return ike_min_u64(t, wish > sa->quiet_until ? wish : sa->quiet_until);
 }
 
 uint64_t
