@@ -242,7 +242,7 @@ make_answer(struct ike_sa *sa, struct ike_child_plan *plan, const struct answer 
 	if (*made)
 		ike_child_free(*made);
 	c->ops->spi_free(c->ctx, sa->conn->set.tunnel, plan->spi_in);
-	return IKE_FAULT_NO_ROOM;
+	return rc == -ENOSPC ? IKE_FAULT_NO_ROOM : IKE_FAULT_INTERNAL;
 }
 
 enum ike_fault

@@ -53,8 +53,10 @@ rekeyable(struct ike_sa *sa, const struct ike_child *old)
 {
 	if (sa->pending || sa->req.task == IKE_TASK_IKE_REKEY) /* IKE-109 */
 		return IKE_FAULT_BUSY;
-	if (!old)
-		return IKE_FAULT_CHILD_UNKNOWN;
+	if (!old) /* it may be the one that an answer under way to us has made */
+		return sa->req.task == IKE_TASK_CHILD || sa->req.task == IKE_TASK_CHILD_REKEY
+			       ? IKE_FAULT_BUSY
+			       : IKE_FAULT_CHILD_UNKNOWN;
 	if (old->sa != sa || old->redundant) /* an IKE rekey or a race is not decided yet */
 		return IKE_FAULT_BUSY;
 	if (old->state == IKE_CHILD_LIVE)

@@ -65,6 +65,12 @@ ike_child_activate(struct ike_child *c)
 	set_active(c);
 }
 
+bool
+ike_child_proven(const struct ike_child *c)
+{
+	return c->mine || c->absent || c->switch_at == UINT64_MAX;
+}
+
 /* How much a child is worth as the one to send on; 0 = not at all. */
 static int
 worth(const struct ike_child *c)

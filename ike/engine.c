@@ -52,6 +52,11 @@ ike_engine_free(struct ike_engine *e)
 static void
 unknown_spi(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h)
 {
+	uint64_t spi = (h->flags & IKE_FLAG_INITIATOR) ? h->spi_r : h->spi_i;
+
+	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		if (sa->req.ike_spi == spi)
+			return; /* ours: the answer that makes it is still under way */
 	if (!(h->flags & IKE_FLAG_RESPONSE) && h->exchange != IKE_X_SA_INIT)
 		ike_reply_plain(e, d, h, IKE_N_INVALID_IKE_SPI, NULL, 0);
 }
@@ -234,11 +239,12 @@ ike_engine_rekey(struct ike_engine *e, uint64_t now_ns, const char *name, uint32
 	e->now = now_ns;
 	sa = ike_conn_sa(conn);
 	child = ike_child_best(conn, NULL);
-	if (!sa || sa->req.task != IKE_TASK_NONE)
+	if (!sa || sa->req.task != IKE_TASK_NONE || sa->quiet_until > now_ns)
 		return -EAGAIN;
 	if (what == SPW_IKE_RESET_IKE)
 		sa->rekey_at = now_ns;
-	else if (child && child->sa == sa && child->state == IKE_CHILD_LIVE && !child->redundant)
+	else if (child && child->sa == sa && child->state == IKE_CHILD_LIVE && !child->redundant &&
+		 ike_child_proven(child))
 		child->rekey_at = now_ns;
 	else
 		return -EAGAIN;

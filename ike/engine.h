@@ -172,6 +172,7 @@ struct ike_sa {
 	struct ike_child *children;
 	uint64_t made_ns, since_ns, heard_ns, hint_ns, busy_since;
 	uint64_t rekey_at, hard_at, close_at, expire_at, keepalive_at;
+	uint64_t quiet_until; /* no requests of ours: the peer may not have our answer yet */
 	bool probe_wanted;
 };
 
@@ -336,6 +337,11 @@ int ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool out
 	__attribute__((warn_unused_result));
 /* Send on this child from now on. */
 void ike_child_activate(struct ike_child *c);
+/*
+ * The peer is known to have it. One made by answering the peer is not, until a packet comes in on
+ * it or its hold is over: our answer may be lost, so nothing may be asked about it before.
+ */
+bool ike_child_proven(const struct ike_child *c);
 /* The child that should carry a connection's traffic, but not `except`. NULL = none. */
 struct ike_child *ike_child_best(struct ike_conn *conn, const struct ike_child *except);
 /* Nothing is to be sent on it any more: another takes over, OUT is deleted. */

@@ -172,6 +172,7 @@ ike_rekey_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 		fault = make_answer(sa, m, &choice, b, &n);
 	if (fault != IKE_OK)
 		return fault;
+	n->quiet_until = ike_after(sa->e->now, IKE_HOLD_NS);
 	if (r->task != IKE_TASK_IKE_REKEY) {
 		take_over(sa, n);
 		return IKE_OK;

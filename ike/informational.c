@@ -55,6 +55,22 @@ ike_probe_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	return IKE_OK;
 }
 
+/* The successor of a child is deleted before the child: that one goes on. */
+static void
+heir_lost(struct ike_child *heir)
+{
+	for (struct ike_sa *sa = heir->sa->e->sas; sa; sa = sa->next) {
+		for (struct ike_child *c = sa->children; c; c = c->next) {
+			if (c->heir != heir->spi_in || c->state != IKE_CHILD_REPLACED)
+				continue;
+			ike_child_step(c, IKE_CHILD_EV_HEIR_LOST);
+			c->heir = 0;
+			c->delete_at = UINT64_MAX;
+			c->rekey_at = ike_after(sa->e->now, IKE_REKEY_RETRY_NS);
+		}
+	}
+}
+
 /* The peer deletes one child. Its SPI of ours goes into the answer unless our Delete is out. */
 static bool
 delete_heard(struct ike_child *c)
@@ -66,6 +82,7 @@ delete_heard(struct ike_child *c)
 		ike_child_state_name(c->state));
 	if (!ike_child_step(c, IKE_CHILD_EV_DELETE_HEARD))
 		return false;
+	heir_lost(c);
 	if (crossing)
 		ike_child_stop_out(c);
 	else
@@ -128,6 +145,9 @@ ike_delete_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	spw_log(SPW_LOG_INFO, "ike", "deleted", "conn=%s spi_i=%016llx by=peer state=%s",
 		sa->conn ? sa->conn->set.name : "-", (unsigned long long)sa->spi_i,
 		ike_state_name(sa->state));
+	for (struct ike_sa *o = sa->e->sas; o; o = o->next)
+		if (o->conn == sa->conn) /* the peer has the successor, or would keep this one */
+			o->quiet_until = 0;
 	if (sa->req.rival && sa->req.task == IKE_TASK_IKE_REKEY)
 		ike_rekey_adopt(sa); /* IKE-113: children live on with the survivor */
 	if (sa->state == IKE_SA_ESTABLISHED && sa->children && !sa->redundant) {

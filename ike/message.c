@@ -358,6 +358,7 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	if (rc == -EPERM)
 		return;
 	sa->heard_ns = sa->e->now;
+	sa->quiet_until = 0;
 	if (h->flags & IKE_FLAG_RESPONSE) {
 		handle_response(sa, &m, rc);
 	} else if (again) {

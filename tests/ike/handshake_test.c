@@ -186,8 +186,9 @@ selectors_are_narrowed_or_refused(void **state)
 	assert_true(net_run_up(net, 30 * NET_S));
 	for (int i = 0; i < NET_SAS; i++)
 		if (net->host[0].sa[i].in)
-			assert_int_equal(spw_addr_get_v4(&net->host[0].sa[i].desc.sel_remote[0].low),
-					 0x0a010000);
+			assert_int_equal(
+				spw_addr_get_v4(&net->host[0].sa[i].desc.sel_remote[0].low),
+				0x0a010000);
 	c = net_conn(net, 0);
 	c.mode = INITIATE;
 	c.sel_remote[0].low = c.sel_remote[0].high = spw_addr_v4(0x0b000001);
@@ -204,9 +205,8 @@ static void
 flood(struct net *net, unsigned int n)
 {
 	uint8_t buf[512];
-	const struct spw_ike_proposal p = {.encr = SPW_ENCR_AES256_GCM,
-					   .prf = SPW_PRF_HMAC_SHA256,
-					   .group = SPW_GROUP_ECP256};
+	const struct spw_ike_proposal p = {
+		.encr = SPW_ENCR_AES256_GCM, .prf = SPW_PRF_HMAC_SHA256, .group = SPW_GROUP_ECP256};
 	struct ike_dh *dh;
 	uint8_t nonce[32] = {1};
 
@@ -559,7 +559,7 @@ initiate_only_refuses_to_be_dialled(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_dials_and_the_tunnel_is_up),
@@ -586,5 +586,7 @@ main(void)
 		cmocka_unit_test(initiate_only_refuses_to_be_dialled),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

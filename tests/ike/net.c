@@ -57,16 +57,20 @@ draw_delay(struct net *net)
 static void
 watch_repeat(struct net *net, int from, const struct ike_header *h, const struct ike_datagram *d)
 {
+	if (h->exchange == IKE_X_SA_INIT || h->next != IKE_P_SK)
+		return;
 	for (unsigned int i = 0; i < net->n_seen; i++) {
 		struct net_seen *s = &net->seen[i];
 
 		if (s->from != from || s->spi_i != h->spi_i || s->mid != h->mid ||
-		    s->flags != h->flags || s->exchange != h->exchange ||
-		    h->exchange == IKE_X_SA_INIT)
+		    s->flags != h->flags || s->exchange != h->exchange)
 			continue;
 		net->repeats++;
 		if (s->len != d->len || memcmp(s->bytes, d->bytes, d->len) != 0)
 			net->repeats_changed++;
+		if (net->trace && net->repeats_changed)
+			fprintf(stderr, "REPEAT %d x=%u mid=%u spi_i=%04x\n", from, h->exchange,
+				h->mid, (unsigned int)(h->spi_i & 0xffff));
 		return;
 	}
 	if (net->n_seen == 512)
@@ -132,7 +136,8 @@ op_send(void *ctx, const struct ike_datagram *d)
 		fprintf(stderr, "%10.3f %d sends x=%u mid=%u %s spi_i=%04x len=%zu%s\n",
 			(double)(net->now % (100000 * NET_S)) / 1e9, h->index, hdr.exchange,
 			hdr.mid, hdr.flags & IKE_FLAG_RESPONSE ? "rsp" : "req",
-			(unsigned int)(hdr.spi_i & 0xffff), d->len, v == NET_DROP ? " DROPPED" : "");
+			(unsigned int)(hdr.spi_i & 0xffff), d->len,
+			v == NET_DROP ? " DROPPED" : "");
 	if (v == NET_DROP || net_random(&net->rng) % 100 < net->loss_percent)
 		return;
 	push_datagram(net, !h->index, &r, v == NET_HOLD ? 3 * NET_S : draw_delay(net));
@@ -189,7 +194,7 @@ op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 
 	if (h->refuse_installs > 0) {
 		h->refuse_installs--;
-		return -ENOSPC;
+		return -EIO;
 	}
 	for (unsigned int i = 0; i < NET_SAS; i++) {
 		/* a key that was ever used here must not come back, whatever became of its SA */
@@ -480,8 +485,10 @@ send_traffic(struct net *net)
 			continue;
 		}
 		net->esp_sent++;
-		const struct net_packet p = {
-			.esp = true, .to = !i, .spi = sa->spi_out, .at = net->now + draw_delay(net)};
+		const struct net_packet p = {.esp = true,
+					     .to = !i,
+					     .spi = sa->spi_out,
+					     .at = net->now + draw_delay(net)};
 		push(net, &p);
 	}
 	net->traffic_at = net->now + net->traffic_every;
@@ -621,8 +628,8 @@ net_agrees(const struct net *net)
 {
 	for (int i = 0; i < 2; i++) {
 		struct net_sa *out = find_sa((struct net_host *)&net->host[i], net->host[i].active);
-		struct net_sa *in = out ? find_sa((struct net_host *)&net->host[!i], out->spi_out)
-					: NULL;
+		struct net_sa *in =
+			out ? find_sa((struct net_host *)&net->host[!i], out->spi_out) : NULL;
 
 		if (!in || !in->in || !out->out || in->key_len != out->key_len ||
 		    memcmp(in->key_in, out->key_out, out->key_len) != 0)

@@ -39,7 +39,7 @@ struct net_host {
 	uint64_t rng;
 	unsigned int spis_out; /* allocated, not installed, not freed */
 	unsigned int installs, switches, ups, downs, keepalives, moves;
-	int refuse_installs; /* this many installs fail with ENOSPC */
+	int refuse_installs; /* this many installs fail with EIO */
 	bool dead;	     /* hears and sends nothing */
 };
 
@@ -65,9 +65,9 @@ struct net {
 	uint64_t delay_min, delay_max;
 	unsigned int loss_percent, dup_percent; /* of IKE datagrams */
 	net_script *script;
-	int drops;  /* for scripts: how many more to drop */
+	int drops; /* for scripts: how many more to drop */
 	int script_state;
-	bool nat;   /* host 0 is behind a NAT: seen as 203.0.113.9 from a mapped port */
+	bool nat; /* host 0 is behind a NAT: seen as 203.0.113.9 from a mapped port */
 	uint16_t nat_port;
 	bool traffic; /* both hosts send ESP every millisecond or so */
 	uint64_t traffic_every, traffic_at;
