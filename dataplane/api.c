@@ -230,7 +230,7 @@ static int
 request_check(const struct client *k, const struct spw_dp_msg_info *info,
 	      const struct spw_msg_hdr *hdr, struct spw_err *err)
 {
-	bool empty = !info || info->request_size == sizeof(struct spw_msg_none);
+	bool empty = !info || info->request_size <= sizeof(struct spw_msg_none);
 
 	if (!info || info->who == SPW_ROLE_NONE)
 		return spw_fail(err, -ENOSYS, "there is no request %u", hdr->number);

@@ -1,0 +1,489 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Packets in, packets out: the real spillway-dataplane on af_packet ports, scapy at the other
+ends, driven over dataplane.sock. Test names state the rule. Run as root."""
+import os
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import bed  # noqa: E402
+import dpclient as dp  # noqa: E402
+from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, Raw, UDP  # noqa: E402
+
+LAN_IF, ER_IF, WAN_IF, VLAN_IF = 1, 2, 3, 4
+P_ER, P_LAN, P_WAN, P_ER2, P_VLAN = 1, 2, 3, 4, 5
+G_VNET, G_LAN, G_WAN, G_VLAN = 1, 2, 3, 4
+HOST, GW, ER_HOP, VNET = '10.1.0.2', '10.1.0.1', '172.16.0.2', '10.2.3.4'
+
+
+def ip_ok(frame):
+    """Header checksum of a received packet is right."""
+    raw = bytes(frame[IP])[:frame[IP].ihl * 4]
+    total = sum(int.from_bytes(raw[i:i + 2], 'big') for i in range(0, len(raw), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total == 0xFFFF
+
+
+class Bed(unittest.TestCase):
+    options = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dataplane = bed.Dataplane(*cls.options)
+        cls.addClassCleanup(cls.finish)
+        cls.control = cls.dataplane.client(
+            subscribe=dp.SUB_NEIGH | dp.SUB_PATH | dp.SUB_LINK, name='controld')
+        names = ['lan', 'er', 'wan']
+        cls.macs = {}
+        for i, n in enumerate(names):
+            reply = cls.control.call('PORT_SET', dp.Port(
+                id=i, generation=1, name=n.encode(),
+                devargs=bed.devargs(i, f'p-{n}').encode(), mtu=1500))[0]
+            cls.macs[n] = ':'.join(f'{b:02x}' for b in reply.mac)
+        cls.twins()
+        cls.objects()
+        cls.lan, cls.er, cls.wan = (bed.Wire(f'h-{n}') for n in names)
+
+    @classmethod
+    def twins(cls):
+        call = cls.control.call
+        fd = bed.twin('t-lan')
+        call('IFACE_SET', dp.Iface(id=LAN_IF, generation=1, name=b'lan', kind=dp.KIND_PORT,
+                                   role=dp.LAN, port=0, mtu=1500, up=1, has_twin=1), fds=[fd])
+        os.close(fd)
+        call('IFACE_SET',
+             dp.Iface(id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT,
+                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1),
+             dp.Iface(id=WAN_IF, generation=1, name=b'wan', kind=dp.KIND_PORT,
+                      role=dp.INTERNET, port=2, mtu=1500, up=1),
+             dp.Iface(id=VLAN_IF, generation=1, name=b'er.100', kind=dp.KIND_VLAN,
+                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1, vlan_outer=100,
+                      vlan_inner=20))
+        bed.run('ip', 'link', 'set', 't-lan', 'address', cls.macs['lan'])
+        bed.run('ip', 'addr', 'add', f'{GW}/24', 'dev', 't-lan')
+        bed.run('ip', 'link', 'set', 't-lan', 'up')
+
+    @classmethod
+    def objects(cls):
+        call = cls.control.call
+        call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix(f'{GW}/24')),
+             dp.Address(ER_IF, 1, dp.prefix('172.16.0.1/30')),
+             dp.Address(WAN_IF, 1, dp.prefix('198.51.100.1/24')))
+        call('PATH_SET',
+             dp.Path(id=P_ER, generation=1, kind=dp.ADJACENCY, iface=ER_IF,
+                     next_hop=dp.addr(ER_HOP)),
+             dp.Path(id=P_LAN, generation=1, kind=dp.CONNECTED, iface=LAN_IF),
+             dp.Path(id=P_WAN, generation=1, kind=dp.ADJACENCY, iface=WAN_IF,
+                     next_hop=dp.addr('198.51.100.254')),
+             dp.Path(id=P_VLAN, generation=1, kind=dp.ADJACENCY, iface=VLAN_IF,
+                     next_hop=dp.addr('172.16.1.2')))
+        call('PATH_STATE', *(dp.PathState(p, 1, 0) for p in (P_ER, P_LAN, P_WAN, P_VLAN)))
+        call('GROUP_SET',
+             dp.group(G_VNET, [dp.tier(1, [P_ER]), dp.tier(3, [P_WAN])], dp.PROTECTED),
+             dp.group(G_LAN, [dp.tier(0, [P_LAN])]), dp.group(G_WAN, [dp.tier(0, [P_WAN])]),
+             dp.group(G_VLAN, [dp.tier(1, [P_VLAN])]))
+        call('ROUTE_SET', dp.Route(dp.prefix('10.2.0.0/16'), G_VNET, 1),
+             dp.Route(dp.prefix('10.1.0.0/24'), G_LAN, 1),
+             dp.Route(dp.prefix('10.3.0.0/16'), G_VLAN, 1))
+        for iface, a, m in ((ER_IF, ER_HOP, bed.mac_of('h-er')), (LAN_IF, HOST,
+                            bed.mac_of('h-lan')), (WAN_IF, '198.51.100.254',
+                            bed.mac_of('h-wan')), (VLAN_IF, '172.16.1.2', bed.mac_of('h-er'))):
+            call('NEIGH_SET', dp.Neigh(iface, 1, dp.addr(a), dp.mac(m), 1))
+
+    @classmethod
+    def finish(cls):
+        for k in [cls.control] + [getattr(cls, n) for n in ('lan', 'er', 'wan')
+                                  if hasattr(cls, n)]:
+            k.close()
+        log = cls.dataplane.text()
+        status, left = cls.dataplane.stop()
+        if status != 0 or left:
+            raise AssertionError(f'exit status {status}, left behind {left}, log:\n{log}')
+
+    def setUp(self):
+        for w in (self.lan, self.er, self.wan):
+            w.flush()
+        self.control.events.clear()
+        self.before = self.control.drops()
+
+    def tearDown(self):
+        self.assertTrue(bed.settle(self.control), 'rx + from_twin + created must be '
+                        'tx + drops + mirrored')
+
+    def from_lan(self, *layers, dst=None):
+        p = Ether(src=self.lan.mac, dst=dst or self.macs['lan'])
+        for layer in layers:
+            p = p / layer
+        return p
+
+    def dropped(self, reason):
+        for _ in range(40):
+            n = self.control.drops().get(reason, 0) - self.before.get(reason, 0)
+            if n:
+                return n
+            time.sleep(0.025)
+        return 0
+
+
+class Forwarding(Bed):
+    def test_transit_is_forwarded_with_ttl_less_one_and_right_checksum(self):
+        self.lan.send(self.from_lan(IP(src=HOST, dst=VNET, ttl=64, tos=0x48),
+                                    UDP(sport=1000, dport=2000), Raw(b'x' * 100)))
+        f = self.er.receive(lambda f: IP in f)
+        self.assertIsNotNone(f)
+        self.assertEqual((f[IP].ttl, f[IP].tos, f[IP].dst), (63, 0x48, VNET))
+        self.assertEqual((f.dst, f.src), (self.er.mac, self.macs['er']))
+        self.assertTrue(ip_ok(f))
+        self.assertEqual(bytes(f[UDP].payload), b'x' * 100)
+
+    def test_every_ttl_keeps_the_checksum_right(self):
+        self.lan.send(*(self.from_lan(IP(src=HOST, dst=VNET, ttl=t, id=t * 257), UDP())
+                        for t in range(2, 256)))
+        got = self.er.collect(254, lambda f: IP in f)
+        self.assertEqual(sorted(f[IP].ttl for f in got), list(range(1, 255)))
+        self.assertTrue(all(ip_ok(f) for f in got))
+
+    def test_used_up_ttl_is_answered_from_the_receiving_interface(self):
+        self.lan.send(self.from_lan(IP(src=HOST, dst=VNET, ttl=1), UDP(sport=7, dport=9)))
+        f = self.lan.receive(lambda f: ICMP in f)
+        self.assertIsNotNone(f)
+        self.assertEqual((f[ICMP].type, f[ICMP].code), (11, 0))
+        self.assertEqual((f[IP].src, f[IP].dst), (GW, HOST))
+        self.assertTrue(ip_ok(f))
+        self.assertEqual(f[ICMP].payload.dst, VNET)
+        self.assertEqual(self.dropped('ttl'), 1)
+
+    def test_too_big_with_df_is_answered_and_without_df_is_fragmented(self):
+        self.control.call('IFACE_SET', dp.Iface(
+            id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT, role=dp.EXPRESSROUTE, port=1,
+            mtu=1000, up=1))
+        try:
+            big = Raw(b'y' * 1200)
+            self.lan.send(self.from_lan(IP(src=HOST, dst=VNET, flags='DF'), UDP(), big))
+            f = self.lan.receive(lambda f: ICMP in f)
+            self.assertIsNotNone(f)
+            self.assertEqual((f[ICMP].type, f[ICMP].code, f[ICMP].nexthopmtu), (3, 4, 1000))
+            self.lan.send(self.from_lan(IP(src=HOST, dst=VNET, id=77), UDP(), big))
+            got = self.er.collect(2, lambda f: IP in f)
+            self.assertEqual(len(got), 2)
+            self.assertTrue(all(f[IP].len <= 1000 and ip_ok(f) for f in got))
+        finally:
+            self.control.call('IFACE_SET', dp.Iface(
+                id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT, role=dp.EXPRESSROUTE,
+                port=1, mtu=1500, up=1))
+
+    def test_sub_interface_tags_are_written_and_taken_off(self):
+        self.lan.send(self.from_lan(IP(src=HOST, dst='10.3.0.9'), UDP()))
+        f = self.er.receive(lambda f: IP in f)
+        self.assertIsNotNone(f)
+        self.assertEqual([t.vlan for t in (f[Dot1Q], f[Dot1Q:2])], [100, 20])
+        self.er.send(Ether(src=self.er.mac, dst=self.macs['er']) / Dot1Q(vlan=100) /
+                     Dot1Q(vlan=20) / IP(src='10.3.0.9', dst=HOST) / UDP() / Raw(b'back'))
+        f = self.lan.receive(lambda f: IP in f)
+        self.assertIsNotNone(f)
+        self.assertNotIn(Dot1Q, f)
+        self.assertEqual(f[IP].src, '10.3.0.9')
+        self.er.send(Ether(src=self.er.mac, dst=self.macs['er']) / Dot1Q(vlan=101) /
+                     IP(src='10.3.0.9', dst=HOST) / UDP())
+        self.assertEqual(self.dropped('vlan-unknown'), 1)
+
+    def test_no_route_is_a_counted_drop(self):
+        self.lan.send(self.from_lan(IP(src=HOST, dst='203.0.113.99'), UDP()))
+        self.assertEqual(self.dropped('no-route'), 1)
+
+    def test_an_unresolved_neighbour_is_asked_for_and_packets_wait(self):
+        self.lan.send(*(self.from_lan(IP(src=VNET, dst='10.1.0.77', id=i), UDP())
+                        for i in range(6)))
+        ev = self.control.wait_event(lambda n, e: n == 130)
+        self.assertIsNotNone(ev)
+        self.assertEqual((ev.iface, str(ev.addr)), (LAN_IF, '10.1.0.77'))
+        self.assertEqual(self.dropped('neighbour-queue'), 2)
+        self.control.call('NEIGH_SET', dp.Neigh(LAN_IF, 1, dp.addr('10.1.0.77'),
+                                                dp.mac('02:00:00:00:00:77'), 1))
+        got = self.lan.collect(4, lambda f: IP in f)
+        self.assertEqual([f[IP].id for f in got], [0, 1, 2, 3])
+        self.assertTrue(all(f.dst == '02:00:00:00:00:77' for f in got))
+
+    def test_a_neighbour_that_never_answers_costs_its_packets_after_a_second(self):
+        self.lan.send(self.from_lan(IP(src=VNET, dst='10.1.0.78'), UDP()))
+        time.sleep(1.3)
+        self.assertEqual(self.dropped('no-neighbour'), 1)
+        self.assertTrue(self.lan.quiet(lambda f: IP in f))
+
+
+class Refusals(Bed):
+    def test_broken_packets_fall_under_their_reason(self):
+        cases = [
+            ('ip-header', self.from_lan(IP(src=HOST, dst=VNET, chksum=1), UDP())),
+            ('martian', self.from_lan(IP(src='127.0.0.1', dst=VNET), UDP())),
+            ('martian', self.from_lan(IP(src=HOST, dst='240.0.0.1'), UDP())),
+            ('not-for-us', self.from_lan(IP(src=HOST, dst=VNET), UDP(),
+                                         dst='02:12:34:56:78:9a')),
+            ('ethertype', Ether(src=self.lan.mac, dst=self.macs['lan'], type=0x88b5) /
+             Raw(b'z' * 50)),
+            ('runt', self.from_lan(IP(src=HOST, dst=VNET, len=900), UDP())),
+            ('ip-options', self.from_lan(IP(src=HOST, dst=VNET,
+                                            options=[b'\x83\x07\x04\x0a\x01\x01\x01\x00']),
+                                         UDP())),
+        ]
+        for reason, frame in cases:
+            with self.subTest(reason=reason):
+                self.before = self.control.drops()
+                self.lan.send(frame)
+                self.assertEqual(self.dropped(reason), 1)
+        self.assertTrue(self.er.quiet(lambda f: IP in f))
+
+    def test_nothing_from_the_internet_is_forwarded_in_the_clear(self):
+        frame = Ether(src=self.wan.mac, dst=self.macs['wan'])
+        self.wan.send(frame / IP(src='203.0.113.5', dst=HOST) / UDP(),
+                      frame / IP(src=VNET, dst=HOST) / UDP(),
+                      frame / IP(src=VNET, dst='198.51.100.1') / UDP(),
+                      frame / IP(src='203.0.113.5', dst=VNET) / UDP())
+        self.assertTrue(self.lan.quiet(lambda f: IP in f))
+        self.assertEqual(self.dropped('clear-inbound'), 4)
+
+    def test_udp_4500_is_sorted_by_its_first_bytes(self):
+        def natt(payload, **ip):
+            return (Ether(src=self.wan.mac, dst=self.macs['wan']) /
+                    IP(src='203.0.113.5', dst='198.51.100.1', **ip) /
+                    UDP(sport=4500, dport=4500) / Raw(payload))
+        for reason, frame in (('natt-keepalive', natt(b'\xff')),
+                              ('natt-short', natt(b'\x00\x00')),
+                              ('esp-spi', natt(b'\x01\x02\x03\x04' * 16)),
+                              ('iface-down', natt(b'\x00\x00\x00\x00' * 8))):  # no twin: kernel
+            with self.subTest(reason=reason):
+                self.before = self.control.drops()
+                self.wan.send(frame)
+                self.assertEqual(self.dropped(reason), 1)
+
+
+class Kernel(Bed):
+    def test_arp_goes_up_and_the_kernel_answers(self):
+        self.lan.send(Ether(src=self.lan.mac, dst='ff:ff:ff:ff:ff:ff') /
+                      ARP(op=1, hwsrc=self.lan.mac, psrc=HOST, pdst=GW))
+        f = self.lan.receive(lambda f: ARP in f and f[ARP].op == 2)
+        self.assertIsNotNone(f)
+        self.assertEqual((f[ARP].hwsrc, f[ARP].psrc), (self.macs['lan'], GW))
+
+    def test_ping_to_us_is_answered_by_the_kernel_through_the_twin(self):
+        bed.run('ip', 'neigh', 'replace', HOST, 'lladdr', self.lan.mac, 'dev', 't-lan')
+        self.lan.send(self.from_lan(IP(src=HOST, dst=GW), ICMP(id=5, seq=9), Raw(b'ping' * 20)))
+        f = self.lan.receive(lambda f: ICMP in f and f[ICMP].type == 0)
+        self.assertIsNotNone(f)
+        self.assertEqual((f[ICMP].id, f[ICMP].seq, f[IP].src), (5, 9, GW))
+        stats = {r.id: r for r in self.control.call('GET_IFACES')}[LAN_IF]
+        self.assertGreater(stats.mirrored, 0)
+        self.assertGreater(stats.from_twin, 0)
+
+    def test_the_hosts_own_packets_to_a_protected_prefix_take_the_group(self):
+        bed.run('ip', 'route', 'replace', '10.2.0.0/16', 'via', HOST, 'dev', 't-lan')
+        bed.run('ip', 'neigh', 'replace', HOST, 'lladdr', self.lan.mac, 'dev', 't-lan')
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.sendto(b'own', (VNET, 9))
+        s.close()
+        f = self.er.receive(lambda f: UDP in f)
+        self.assertIsNotNone(f)
+        self.assertEqual((f[IP].src, f[IP].ttl), (GW, 64))
+        self.assertTrue(self.lan.quiet(lambda f: UDP in f))
+
+
+class Paths(Bed):
+    def ready(self, path, up=True):
+        clears = {p.id: p.clears for p in self.control.call('GET_PATHS')}[path]
+        self.control.call('PATH_STATE', dp.PathState(path, int(up), clears))
+
+    def tearDown(self):
+        self.control.call('LINK_STATE', dp.Link(1, 1, 0))
+        self.ready(P_ER)
+        super().tearDown()
+
+    def packet(self, n=0):
+        return self.from_lan(IP(src=HOST, dst=VNET, id=n), UDP(sport=1, dport=2))
+
+    def test_a_cleared_path_hands_over_to_the_next_tier_and_tells_when(self):
+        self.lan.send(self.packet())
+        self.assertIsNotNone(self.er.receive(lambda f: IP in f))
+        t0 = time.monotonic_ns()
+        self.control.call('LINK_STATE', dp.Link(1, 0, 0))
+        ev = self.control.wait_event(lambda n, e: n == 131 and e.kind == 1 and e.path == P_ER)
+        self.assertIsNotNone(ev)
+        clears = ev.clears
+        self.lan.send(self.packet(1))
+        f = self.wan.receive(lambda f: IP in f)
+        self.assertIsNotNone(f)
+        self.assertTrue(self.er.quiet(lambda f: IP in f))
+        ev = self.control.wait_event(lambda n, e: n == 131 and e.kind == 2)
+        self.assertIsNotNone(ev)
+        self.assertEqual((ev.path, ev.group), (P_WAN, G_VNET))
+        self.assertTrue(t0 <= ev.change_ns <= ev.at_ns <= time.monotonic_ns())
+        with self.assertRaises(dp.Refused) as r:
+            self.control.call('PATH_STATE', dp.PathState(P_ER, 1, clears - 1))
+        self.assertEqual(r.exception.status, 116)  # ESTALE
+        self.control.call('LINK_STATE', dp.Link(1, 1, 0))
+        self.lan.send(self.packet(2))
+        self.assertIsNotNone(self.wan.receive(lambda f: IP in f), 'a clear is a latch')
+        self.control.call('PATH_STATE', dp.PathState(P_ER, 1, clears))
+        self.lan.send(self.packet(3))
+        self.assertIsNotNone(self.er.receive(lambda f: IP in f))
+        ev = self.control.wait_event(lambda n, e: n == 131 and e.kind == 2)
+        self.assertEqual((ev.path, ev.group), (P_ER, G_VNET))
+
+    def test_no_path_up_drops_and_never_sends_elsewhere(self):
+        self.ready(P_WAN, False)
+        self.ready(P_ER, False)
+        try:
+            self.lan.send(self.packet())
+            self.assertEqual(self.dropped('all-paths-down'), 1)
+            self.assertTrue(self.wan.quiet(lambda f: IP in f, 0.1))
+        finally:
+            self.ready(P_WAN)
+
+    def test_a_withdrawn_more_specific_route_tells_the_switch(self):
+        self.control.call('ROUTE_SET', dp.Route(dp.prefix('10.2.3.0/24'), G_WAN, 1))
+        self.lan.send(self.packet())
+        self.assertIsNotNone(self.wan.receive(lambda f: IP in f))
+        self.control.events.clear()
+        self.control.call('ROUTE_DEL', dp.Route(dp.prefix('10.2.3.0/24')))
+        self.lan.send(self.packet())
+        self.assertIsNotNone(self.er.receive(lambda f: IP in f))
+        ev = self.control.wait_event(lambda n, e: n == 131 and e.kind == 2 and e.path == P_ER)
+        self.assertIsNotNone(ev)
+        self.assertEqual(ev.group, G_VNET)
+
+    def test_get_fib_says_what_a_worker_would_do(self):
+        a = self.control.call('GET_FIB', dp.FibQuery(dp.addr(VNET)),
+                              dp.FibQuery(dp.addr('203.0.113.1')))
+        self.assertEqual((a[0].group, a[0].path, a[0].prefix.len), (G_VNET, P_ER, 16))
+        self.assertEqual((a[1].group, a[1].path), (0, dp.NONE))
+
+
+class Server(Bed):
+    def refused(self, status, name, *elems, client=None, **kw):
+        with self.assertRaises(dp.Refused) as r:
+            (client or self.control).call(name, *elems, **kw)
+        self.assertEqual(r.exception.status, status, r.exception.text)
+        self.assertNotIn('\n', r.exception.text)
+        return r.exception
+
+    def test_an_unknown_device_gives_one_sentence_and_changes_nothing(self):
+        for devargs, word in (('net_af_packet9,iface=nosuch0', 'nosuch0'),
+                              ('0000:ff:1f.7', '0000:ff:1f.7'),
+                              ('net_nonsense0', 'net_nonsense0'), ('', 'device')):
+            with self.subTest(devargs=devargs):
+                with self.assertRaises(dp.Refused) as r:
+                    self.control.call('PORT_SET', dp.Port(
+                        id=9, generation=1, name=b'bad', devargs=devargs.encode(), mtu=1500))
+                self.assertIn(word, r.exception.text)
+        self.lan.send(self.from_lan(IP(src=HOST, dst=VNET), UDP()))
+        self.assertIsNotNone(self.er.receive(lambda f: IP in f))
+        self.refused(2, 'LINK_STATE', dp.Link(9, 1, 0))
+
+    def test_the_same_port_again_is_fine_and_another_device_is_not(self):
+        same = bed.devargs(0, 'p-lan').encode()
+        r = self.control.call('PORT_SET', dp.Port(id=0, generation=1, name=b'lan', devargs=same,
+                                                  mtu=1500))
+        self.assertEqual(':'.join(f'{b:02x}' for b in r[0].mac), self.macs['lan'])
+        self.refused(16, 'PORT_SET', dp.Port(id=0, generation=1, name=b'lan',
+                                             devargs=b'net_null0', mtu=1500))
+        self.refused(17, 'PORT_SET', dp.Port(id=8, generation=1, name=b'lan', devargs=same,
+                                             mtu=1500))
+
+    def test_a_batch_with_one_bad_element_changes_nothing(self):
+        e = self.refused(2, 'ROUTE_SET', dp.Route(dp.prefix('10.9.0.0/16'), G_LAN, 1),
+                         dp.Route(dp.prefix('10.8.0.0/16'), 999, 1))
+        self.assertEqual(e.index, 1)
+        a = self.control.call('GET_FIB', dp.FibQuery(dp.addr('10.9.0.1')))
+        self.assertEqual(a[0].group, 0)
+        self.refused(2, 'PATH_SET', dp.Path(id=50, kind=dp.DROP), dp.Path(id=51, iface=77,
+                                                                         kind=dp.CONNECTED))
+        self.assertNotIn(50, [p.id for p in self.control.call('GET_PATHS')])
+
+    def test_objects_in_use_stay(self):
+        for cls, oid in (('port', 0), ('iface', LAN_IF), ('path', P_ER), ('group', G_VNET)):
+            with self.subTest(cls=cls):
+                self.refused(16, 'OBJECT_DEL', dp.Object(dp.CLASS[cls], oid))
+
+    def test_a_sweep_removes_what_is_older(self):
+        self.control.call('PATH_SET', dp.Path(id=60, generation=7, kind=dp.DROP))
+        self.control.call('GROUP_SET', dp.group(60, [dp.tier(0, [60])], generation=7))
+        self.control.call('ROUTE_SET', *(dp.Route(dp.prefix(f'10.60.{i}.0/24'), 60, i % 2)
+                                         for i in range(200)))
+        self.control.call('ROUTE_SET', dp.Route(dp.prefix('0.0.0.0/0'), 60, 0))
+        before = self.control.call('GET_STATUS')[0].routes
+        self.control.call('SWEEP', dp.Sweep(dp.CLASS['route'], 1))
+        self.assertEqual(self.control.call('GET_STATUS')[0].routes, before - 101)
+        self.refused(16, 'SWEEP', dp.Sweep(dp.CLASS['group'], 8))
+        self.control.call('ROUTE_DEL', *(dp.Route(dp.prefix(f'10.60.{i}.0/24'))
+                                         for i in range(200)))
+        self.control.call('OBJECT_DEL', dp.Object(dp.CLASS['group'], 60))
+        self.control.call('OBJECT_DEL', dp.Object(dp.CLASS['path'], 60))
+
+    def test_roles_are_kept(self):
+        reader = self.dataplane.client(role=dp.READER)
+        self.assertGreater(len(reader.call('GET_DROPS')), 30)
+        self.refused(1, 'ROUTE_SET', dp.Route(dp.prefix('10.9.0.0/16'), G_LAN, 1), client=reader)
+        iked = self.dataplane.client(role=dp.IKED)
+        self.refused(1, 'ROUTE_SET', dp.Route(dp.prefix('10.9.0.0/16'), G_LAN, 1), client=iked)
+        self.refused(1, 'SPI_ALLOC', dp.Spi(1, 0))
+        mute = self.dataplane.client(greet=False)
+        self.refused(1, 'GET_STATUS', client=mute)
+        self.refused(71, 'PATH_STATE', dp.Object(1, 1))
+        for k in (reader, iked, mute):
+            k.close()
+
+    def test_the_role_belongs_to_the_named_user(self):
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.chmod(self.dataplane.dir, 0o755)
+                os.chmod(self.dataplane.socket, 0o666)
+                os.setuid(65534)
+                try:
+                    self.dataplane.client(role=dp.CONTROLD)
+                except dp.Refused as e:
+                    status = 0 if e.status == 1 else 2
+                self.dataplane.client(role=dp.READER).close()
+            except Exception:
+                status = 3
+            os._exit(status)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+    def test_a_clients_death_changes_nothing(self):
+        other = self.dataplane.client(name='dies')
+        other.call('ROUTE_SET', dp.Route(dp.prefix('10.70.0.0/16'), G_VNET, 1))
+        other.close()
+        self.lan.send(self.from_lan(IP(src=HOST, dst='10.70.1.1'), UDP()))
+        self.assertIsNotNone(self.er.receive(lambda f: IP in f))
+
+    def test_a_subscriber_that_does_not_read_is_disconnected(self):
+        lazy = self.dataplane.client(subscribe=dp.SUB_PATH, name='lazy')
+        for _ in range(6000):
+            self.control.call('LINK_STATE', dp.Link(2, 0, 0), dp.Link(2, 1, 0))
+        with self.assertRaises(ConnectionResetError):
+            while lazy.receive(2)[0] is not None:
+                pass
+        lazy.close()
+        self.assertGreater(len(self.control.events), 0)
+
+
+class TwoWorkers(Forwarding):
+    options = ('--workers', '2')
+
+
+def main():
+    if os.geteuid() != 0:
+        print('needs root')
+        return 77
+    bed.enter_namespace()
+    for n in ('lan', 'er', 'wan'):
+        bed.veth(f'p-{n}', f'h-{n}')
+    return unittest.main(verbosity=2)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
