@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to control/: from kernel routes and preference to paths, groups and leaves. */
+#ifndef SPW_CONTROL_FIB_H
+#define SPW_CONTROL_FIB_H
+
+#include "control/runtime_priv.h"
+
+/* Mark for the next ctl_fib_update(). */
+void ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+void ctl_fib_dirty_vnet(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
+void ctl_fib_dirty_all(struct ctl_runtime *rt);
+/* A kernel route of this entry came, changed or went. */
+void ctl_fib_route_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* ExpressRoute next hops of this entry are about to go: keep them for the hold-off of its vnet. */
+void ctl_fib_hold(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* Make the covering leaves those of the configured vnets. */
+void ctl_fib_covers(struct ctl_runtime *rt);
+/*
+ * Evaluate what is dirty, tell the data plane, note the switches. Order on the wire: what takes
+ * packets away from a dead path first, then groups and leaves, and a path that was lost is set
+ * up only when the groups say that it waits.
+ */
+void ctl_fib_update(struct ctl_runtime *rt);
+/* The data plane cleared a path's bit by itself. */
+void ctl_fib_path_cleared(struct ctl_runtime *rt, uint32_t path, uint32_t clears, uint64_t at_ns);
+/* For a sync: forget what the data plane knows, take over its bits, tell it all. */
+void ctl_fib_forget(struct ctl_runtime *rt);
+void ctl_fib_adopt_paths(struct ctl_runtime *rt);
+/* Delete groups and paths that nothing uses any more. */
+void ctl_fib_collect(struct ctl_runtime *rt);
+void ctl_fib_free(struct ctl_runtime *rt);
+
+/* paths.c */
+struct ctl_path *ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind,
+			      struct ctl_iface *iface, struct ctl_tun *tun,
+			      const struct spw_addr *next_hop);
+struct ctl_path *ctl_path_by_id(struct ctl_runtime *rt, uint32_t id);
+/* Recompute which paths are alive; vnets that are touched become dirty. */
+void ctl_paths_check(struct ctl_runtime *rt);
+void ctl_paths_send_new(struct ctl_runtime *rt);
+/* Send bits that fell, or bits that rise; `restored`: those that had been lost. */
+void ctl_paths_send_down(struct ctl_runtime *rt);
+void ctl_paths_send_up(struct ctl_runtime *rt, bool restored);
+void ctl_path_free(struct ctl_runtime *rt, struct ctl_path *path);
+bool ctl_link_is_up(const struct ctl_iface *iface);
+
+/* groups.c */
+/* The group of a recipe, with a reference less: NULL for the drop group (no level, no vnet). */
+struct ctl_group *ctl_group_get(struct ctl_runtime *rt, const struct ctl_recipe *recipe);
+struct ctl_group *ctl_group_by_id(struct ctl_runtime *rt, uint32_t id);
+/* Recompute the content of the groups of dirty vnets and what carries the others. */
+void ctl_groups_evaluate(struct ctl_runtime *rt);
+void ctl_groups_send(struct ctl_runtime *rt);
+void ctl_groups_forget(struct ctl_runtime *rt);
+void ctl_groups_collect(struct ctl_runtime *rt);
+void ctl_groups_each(struct ctl_runtime *rt, void (*visit)(void *ctx, struct ctl_group *g),
+		     void *ctx);
+void ctl_groups_free(struct ctl_runtime *rt);
+
+/*
+ * Tell the vnet whose address space holds the prefix, or NULL: the first in the configuration's
+ * order of which one prefix contains it.
+ */
+struct ctl_vnet_state *ctl_vnet_of(struct ctl_runtime *rt, const struct spw_prefix *prefix);
+/* ctl_preference_waits() for this vnet; the nearest end of a wait is kept in restore_at_ns. */
+bool ctl_vnet_waits(struct ctl_vnet_state *vnet, uint64_t restored_ns, uint64_t now_ns);
+/* True when the prefix covers some vnet prefix. */
+bool ctl_prefix_covers_vnet(const struct ctl_vnet_state *vnet, const struct spw_prefix *prefix);
+/* The ExpressRoute next hops of an entry, held ones too, as a level; false when none. */
+bool ctl_entry_level(struct ctl_runtime *rt, const struct ctl_rib_entry *entry,
+		     struct ctl_level *level);
+
+#endif

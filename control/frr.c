@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * FRR: its configuration is rendered, written to a file of the run directory (0600, it may hold
+ * passwords) and applied by frr-reload, which works out the difference; its sessions are read
+ * with vtysh. Both are child processes on the event loop, never waited for.
+ *
+ * FRR that does not run, or runs anew with an empty configuration, is brought up to date when it
+ * is there: a failed apply is tried again every two seconds (one log line), and each reading of the
+ * neighbours checks that all configured ones are there. Routes do not come from here: the
+ * kernel's table is the truth, this is for causes and shows. One thread.
+ */
+#include "control/frr.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/failover.h"
+#include "control/process.h"
+#include "control/secret_file.h"
+
+#define QUESTIONS     8
+#define POLL_TICKS    5
+#define APPLY_RETRY_S 2
+
+struct ctl_frr {
+	struct ctl_process *reload, *query;
+	struct event *retry;
+	bool apply_again, told, applied;
+	unsigned int ticks;
+	unsigned int n_questions;
+	struct spw_addr question[QUESTIONS];
+	json_t *neighbours, *bfd;
+	char version[24];
+	char file[CTL_PATH + 32];
+};
+
+const json_t *
+ctl_frr_neighbours(const struct ctl_runtime *rt)
+{
+	return rt->frr->neighbours;
+}
+
+const json_t *
+ctl_frr_bfd_peers(const struct ctl_runtime *rt)
+{
+	return rt->frr->bfd;
+}
+
+const char *
+ctl_frr_version(const struct ctl_runtime *rt)
+{
+	return rt->frr->version;
+}
+
+static int
+write_private(const char *path, const char *text)
+{
+	char tmp[CTL_PATH + 40];
+	size_t len = strlen(text);
+	int fd, rc = 0;
+
+	snprintf(tmp, sizeof(tmp), "%s.new", path);
+	unlink(tmp);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != (ssize_t)len)
+		rc = -EIO;
+	close(fd);
+	if (rc == 0 && rename(tmp, path) != 0)
+		rc = -errno;
+	return rc;
+}
+
+static void
+read_secrets(const struct ctl_bgp *bgp, struct ctl_frr_secret *out)
+{
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++) {
+		const char *path = bgp->neighbor[i].password_file;
+		struct spw_secret s = {0};
+		struct spw_err err = {0};
+
+		memset(&out[i], 0, sizeof(out[i]));
+		if (!path[0])
+			continue;
+		if (ctl_secret_read_file(&s, path, CTL_SECRET_ANY, &err) != 0)
+			spw_log(SPW_LOG_ERROR, "frr", "password-unreadable", "error=\"%s\"",
+				err.text);
+		else if (s.len < sizeof(out[i].text) && !memchr(s.bytes, '\n', s.len))
+			memcpy(out[i].text, s.bytes, s.len);
+		spw_secret_free(&s);
+	}
+}
+
+static int
+render_to_file(struct ctl_runtime *rt)
+{
+	static struct ctl_frr_secret secrets[CTL_LIST];
+	char *text;
+	int rc;
+
+	read_secrets(&rt->config.bgp, secrets);
+	text = ctl_frr_render(&rt->config, secrets, ctl_failover_is_drained(rt));
+	spw_wipe(secrets, sizeof(secrets));
+	if (!text)
+		return -ENOMEM;
+	rc = write_private(rt->frr->file, text);
+	spw_wipe(text, strlen(text));
+	free(text);
+	return rc;
+}
+
+static void
+retry_apply(struct ctl_runtime *rt)
+{
+	struct timeval tv = {.tv_sec = APPLY_RETRY_S};
+
+	event_add(rt->frr->retry, &tv);
+}
+
+/* The last line of a program's output, without what might be a password. */
+static void
+last_line(const char *out, size_t len, char *text, size_t size)
+{
+	while (len > 0 && (out[len - 1] == '\n' || out[len - 1] == ' '))
+		len--;
+	size_t start = len;
+
+	while (start > 0 && out[start - 1] != '\n')
+		start--;
+	spw_text_escape(text, size, out + start, len - start);
+	if (strcasestr(text, "password"))
+		snprintf(text, size, "(a line with a password is not shown)");
+}
+
+static void
+on_reloaded(void *ctx, int status, const char *out, size_t len)
+{
+	struct ctl_runtime *rt = ctx;
+	struct ctl_frr *frr = rt->frr;
+	char why[160];
+
+	frr->reload = NULL;
+	if (frr->apply_again) {
+		frr->apply_again = false;
+		ctl_frr_apply(rt);
+		return;
+	}
+	frr->applied = status == 0;
+	if (status == 0) {
+		spw_log(SPW_LOG_INFO, "frr", "applied", "file=%s", frr->file);
+		frr->told = false;
+		return;
+	}
+	last_line(out, len, why, sizeof(why));
+	if (!frr->told)
+		spw_log(SPW_LOG_ERROR, "frr", "apply-failed",
+			"status=%d error=\"%s\" mend=\"start FRR's daemons; tried again every %d "
+			"s\"",
+			status, why, APPLY_RETRY_S);
+	frr->told = true;
+	retry_apply(rt);
+}
+
+void
+ctl_frr_apply(struct ctl_runtime *rt)
+{
+	struct ctl_frr *frr = rt->frr;
+	const char *argv[16] = {"/usr/bin/python3", "/usr/lib/frr/frr-reload.py",
+				"--reload",	    "--stdout",
+				"--log-level",	    "error",
+				"--rundir",	    rt->run_dir,
+				"--bindir",	    "/usr/bin"};
+	unsigned int n = 10;
+	int rc;
+
+	if (frr->reload) {
+		frr->apply_again = true;
+		return;
+	}
+	if (rt->frr_dir[0]) {
+		argv[n++] = "--vty_socket";
+		argv[n++] = rt->frr_dir;
+	}
+	argv[n++] = frr->file;
+	rc = render_to_file(rt);
+	if (rc == 0)
+		rc = ctl_process_run(&frr->reload, rt->base, argv, true, 60, on_reloaded, rt);
+	if (rc != 0) {
+		spw_log(SPW_LOG_ERROR, "frr", "apply-failed", "file=%s error=\"%s\"", frr->file,
+			strerror(-rc));
+		retry_apply(rt);
+	}
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	ctl_frr_apply(arg);
+}
+
+static json_t *
+take_json(const char **at, const char *end)
+{
+	json_error_t e;
+	json_t *j;
+
+	while (*at < end && **at != '{' && **at != '[')
+		(*at)++;
+	if (*at == end)
+		return NULL;
+	j = json_loadb(*at, (size_t)(end - *at), JSON_DISABLE_EOF_CHECK, &e);
+	if (j)
+		*at += e.position;
+	else
+		*at = end;
+	return j;
+}
+
+static void
+answer_question(struct ctl_runtime *rt, const struct spw_addr *next_hop)
+{
+	char text[SPW_ADDR_TEXT];
+	const json_t *n, *peer;
+	const char *cause;
+	double detect = -1;
+	size_t i;
+
+	spw_addr_format(next_hop, text);
+	n = json_object_get(rt->frr->neighbours, text);
+	cause = ctl_frr_cause(n);
+	json_array_foreach(rt->frr->bfd, i, peer)
+	{
+		const char *addr = json_string_value(json_object_get(peer, "peer"));
+
+		if (addr && strcmp(addr, text) == 0 && strcmp(cause, "bfd-timeout") == 0)
+			detect = ctl_frr_bfd_detect_ms(peer);
+	}
+	ctl_failover_explain(rt, next_hop, cause, detect);
+}
+
+/* FRR started anew with an empty configuration: a neighbour is missing. */
+static bool
+lacks_neighbour(const struct ctl_runtime *rt)
+{
+	char text[SPW_ADDR_TEXT];
+
+	for (unsigned int i = 0; i < rt->config.bgp.n_neighbors; i++)
+		if (!json_object_get(rt->frr->neighbours,
+				     spw_addr_format(&rt->config.bgp.neighbor[i].address, text)))
+			return true;
+	return false;
+}
+
+static void
+on_answered(void *ctx, int status, const char *out, size_t len)
+{
+	struct ctl_runtime *rt = ctx;
+	struct ctl_frr *frr = rt->frr;
+	const char *at = out, *version = strstr(out, "FRRouting ");
+
+	frr->query = NULL;
+	json_decref(frr->neighbours);
+	json_decref(frr->bfd);
+	frr->version[0] = '\0';
+	if (status == 0 && version)
+		sscanf(version, "FRRouting %23s", frr->version);
+	frr->neighbours = status == 0 ? take_json(&at, out + len) : NULL;
+	frr->bfd = frr->neighbours ? take_json(&at, out + len) : NULL;
+	if (frr->neighbours)
+		for (unsigned int i = 0; i < frr->n_questions; i++)
+			answer_question(rt, &frr->question[i]);
+	frr->n_questions = 0;
+	if (frr->neighbours && frr->applied && !frr->reload && lacks_neighbour(rt)) {
+		spw_log(SPW_LOG_WARNING, "frr", "restarted",
+			"action=\"apply the configuration again\"");
+		ctl_frr_apply(rt);
+	}
+}
+
+static void
+ask(struct ctl_runtime *rt)
+{
+	struct ctl_frr *frr = rt->frr;
+	const char *argv[16] = {"/usr/bin/vtysh"};
+	unsigned int n = 1;
+
+	frr->ticks = 0;
+	if (frr->query)
+		return;
+	if (rt->frr_dir[0]) {
+		argv[n++] = "--vty_socket";
+		argv[n++] = rt->frr_dir;
+	}
+	argv[n++] = "-c";
+	argv[n++] = "show version";
+	argv[n++] = "-c";
+	argv[n++] = "show bgp neighbors json";
+	argv[n++] = "-c";
+	argv[n++] = "show bfd peers json";
+	ctl_process_run(&frr->query, rt->base, argv, false, 5, on_answered, rt);
+}
+
+void
+ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop)
+{
+	struct ctl_frr *frr = rt->frr;
+
+	for (unsigned int i = 0; i < frr->n_questions; i++)
+		if (spw_addr_equal(&frr->question[i], next_hop))
+			return;
+	if (frr->n_questions < QUESTIONS)
+		frr->question[frr->n_questions++] = *next_hop;
+	/* A running query was asked before the loss: its answer does not count. */
+	if (frr->query) {
+		ctl_process_kill(frr->query);
+		frr->query = NULL;
+	}
+	ask(rt);
+}
+
+void
+ctl_frr_tick(struct ctl_runtime *rt)
+{
+	if (rt->config.bgp.local_as && ++rt->frr->ticks >= POLL_TICKS)
+		ask(rt);
+}
+
+int
+ctl_frr_new(struct ctl_runtime *rt)
+{
+	struct ctl_frr *frr = calloc(1, sizeof(*frr));
+
+	if (!frr)
+		return -ENOMEM;
+	rt->frr = frr;
+	snprintf(frr->file, sizeof(frr->file), "%s/frr.conf", rt->run_dir);
+	frr->retry = evtimer_new(rt->base, on_retry, rt);
+	return frr->retry ? 0 : -ENOMEM;
+}
+
+void
+ctl_frr_free(struct ctl_runtime *rt)
+{
+	struct ctl_frr *frr = rt->frr;
+
+	if (!frr)
+		return;
+	ctl_process_kill(frr->reload);
+	ctl_process_kill(frr->query);
+	if (frr->retry)
+		event_free(frr->retry);
+	json_decref(frr->neighbours);
+	json_decref(frr->bfd);
+	free(frr);
+	rt->frr = NULL;
+}

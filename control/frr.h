@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to control/: FRR, rendered, applied and asked. */
+#ifndef SPW_CONTROL_FRR_H
+#define SPW_CONTROL_FRR_H
+
+#include "control/runtime_priv.h"
+
+int ctl_frr_new(struct ctl_runtime *rt);
+void ctl_frr_free(struct ctl_runtime *rt);
+/* Render the running configuration and apply it in the background, again until FRR takes it. */
+void ctl_frr_apply(struct ctl_runtime *rt);
+/*
+ * A route over this next hop vanished: ask FRR why (in the background) and tell
+ * ctl_failover_explain(). Several questions are one.
+ */
+void ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop);
+/* Once a second: refresh what FRR says of its sessions, at most every few seconds. */
+void ctl_frr_tick(struct ctl_runtime *rt);
+/* FRR's last words: borrowed, NULL when it did not answer. Neighbours by address. */
+const json_t *ctl_frr_neighbours(const struct ctl_runtime *rt);
+const json_t *ctl_frr_bfd_peers(const struct ctl_runtime *rt);
+/* "8.4.4", empty when not known. */
+const char *ctl_frr_version(const struct ctl_runtime *rt);
+
+/* frr_render.c: pure. */
+struct ctl_frr_secret {
+	char text[82]; /* TCP MD5 password of a neighbour, empty = none */
+};
+/*
+ * Write frr.conf for a configuration. Neighbours on ExpressRoute interfaces learn and announce
+ * by route-maps of their own; drained: nothing is announced.
+ * @secrets  one for each neighbour of config->bgp
+ * Returns text, the caller wipes and frees it; NULL when out of memory.
+ */
+char *ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *secrets,
+		     bool drained);
+/*
+ * Why a next hop was lost, from one entry of "show bgp neighbors json" (NULL: no such neighbour):
+ * "withdrawn", "bgp-down", "bfd-timeout" or "link-down".
+ */
+const char *ctl_frr_cause(const json_t *neighbour);
+/* Detection time of BFD in ms, multiplier x agreed interval, from a peer of "show bfd peers json";
+ * negative when it cannot be told. */
+double ctl_frr_bfd_detect_ms(const json_t *peer);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From a configured tunnel to the message that describes it to iked. Pure.
+ *
+ * An identity that is not configured is the address (RFC 7296 3.5), which is what an Azure gateway
+ * sends and expects. No selectors mean any-to-any in IPv4, as Azure's route-based gateways
+ * propose. Configured lifetimes are hard limits; the soft one, where rekeying starts, is at 90 %.
+ */
+#include <string.h>
+
+#include "control/iked.h"
+
+#define SOFT_PERCENT 90
+
+static struct spw_sa_limit
+limit(uint64_t hard)
+{
+	/* Divided first: limits in bytes may be near the end of the range. */
+	return (struct spw_sa_limit){
+		.soft = hard / 100 * SOFT_PERCENT + hard % 100 * SOFT_PERCENT / 100, .hard = hard};
+}
+
+static void
+identity(const struct spw_ike_id *conf, const struct spw_addr *addr, struct spw_ike_id *out)
+{
+	*out = *conf;
+	if (conf->type != 0)
+		return;
+	out->type = addr->family == AF_INET6 ? SPW_ID_IPV6 : SPW_ID_IPV4;
+	out->len = (uint8_t)spw_addr_len(addr->family);
+	memcpy(out->data, addr->bytes, out->len);
+}
+
+static void
+selector(const struct spw_prefix *prefix, struct spw_selector *out)
+{
+	struct spw_prefix p = spw_prefix_masked(prefix);
+	size_t bits = spw_addr_len(p.addr.family) * 8;
+
+	*out = (struct spw_selector){.low = p.addr, .high = p.addr, .port_high = 65535};
+	for (size_t b = p.len; b < bits; b++)
+		out->high.bytes[b / 8] |= (uint8_t)(0x80 >> (b % 8));
+}
+
+static uint32_t
+selectors(const struct spw_prefix *list, unsigned int n, struct spw_selector *out)
+{
+	static const struct spw_prefix any = {.addr.family = AF_INET};
+
+	if (n == 0) {
+		selector(&any, &out[0]);
+		return 1;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		selector(&list[i], &out[i]);
+	return n;
+}
+
+void
+ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t generation,
+		      struct spw_ike_conn *out)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->name, c->name, sizeof(out->name));
+	out->tunnel = tunnel;
+	out->generation = generation;
+	out->local = c->local;
+	out->remote = c->remote;
+	identity(&c->local_id, &c->local, &out->local_id);
+	identity(&c->remote_id, &c->remote, &out->remote_id);
+	out->mode = c->mode;
+	out->n_ike = c->n_ike;
+	out->n_esp = c->n_esp;
+	memcpy(out->ike, c->ike, sizeof(out->ike));
+	memcpy(out->esp, c->esp, sizeof(out->esp));
+	out->ike_rekey_s = c->ike_lifetime_s;
+	out->dpd_delay_s = c->dpd_delay_s;
+	out->dpd_timeout_s = c->dpd_timeout_s;
+	out->nat_keepalive_s = c->nat_keepalive_s;
+	out->replay_window = c->replay_window;
+	out->force_encap = c->force_encap;
+	out->child_seconds = limit(c->child_lifetime_s);
+	out->child_bytes = limit(c->child_lifetime_bytes);
+	out->child_packets = limit(c->child_lifetime_packets);
+	out->jitter_percent = c->jitter_percent;
+	out->n_local = selectors(c->local_selector, c->n_local_selectors, out->sel_local);
+	out->n_remote = selectors(c->remote_selector, c->n_remote_selectors, out->sel_remote);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Following the kernel by rtnetlink and asking it for things.
+ *
+ * Two sockets. The first is subscribed to the multicast groups, non-blocking, with a large receive
+ * buffer; it is read until it is empty, and the owner acts once for the whole batch. When the
+ * kernel says ENOBUFS something was lost, and everything is read anew. The second socket carries
+ * dumps and requests and waits for each answer; it never sees a multicast message. Events that
+ * arrive during a dump are applied after it; all of them are upserts or deletes by key, so the end
+ * is right whatever the order was.
+ *
+ * One thread, the event loop. The request socket waits at most two seconds for the kernel.
+ */
+#include "control/netlink.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#define BUFFER	       65536
+#define RECEIVE_BUFFER (32 * 1024 * 1024)
+
+struct ctl_netlink {
+	struct mnl_socket *events, *requests;
+	struct event *readable;
+	const struct ctl_netlink_handler *handler;
+	void *ctx;
+	uint32_t seq;
+	uint64_t batch_ns;
+	bool resync_wanted, in_resync;
+	char buf[BUFFER] __attribute__((aligned(8)));
+	char request_buf[BUFFER] __attribute__((aligned(8)));
+};
+
+uint64_t
+ctl_netlink_batch_ns(const struct ctl_netlink *nl)
+{
+	return nl->batch_ns;
+}
+
+static int
+dispatch(const struct nlmsghdr *n, void *data)
+{
+	struct ctl_netlink *nl = data;
+	union {
+		struct ctl_nl_link link;
+		struct ctl_nl_addr addr;
+		struct ctl_nl_neigh neigh;
+		struct ctl_nl_route route;
+	} u;
+
+	switch (n->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		if (ctl_netlink_parse_link(n, &u.link))
+			nl->handler->link(nl->ctx, &u.link, n->nlmsg_type == RTM_DELLINK);
+		break;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		if (ctl_netlink_parse_addr(n, &u.addr))
+			nl->handler->addr(nl->ctx, &u.addr, n->nlmsg_type == RTM_DELADDR);
+		break;
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		if (ctl_netlink_parse_neigh(n, &u.neigh))
+			nl->handler->neigh(nl->ctx, &u.neigh, n->nlmsg_type == RTM_DELNEIGH);
+		break;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		if (ctl_netlink_parse_route(n, &u.route))
+			nl->handler->route(nl->ctx, &u.route, n->nlmsg_type == RTM_DELROUTE);
+		break;
+	default: break;
+	}
+	return MNL_CB_OK;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct ctl_netlink *nl = arg;
+
+	nl->batch_ns = spw_clock_ns();
+	for (;;) {
+		ssize_t n = mnl_socket_recvfrom(nl->events, nl->buf, sizeof(nl->buf));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == ENOBUFS) {
+			spw_log(SPW_LOG_WARNING, "netlink", "overrun", "action=resync");
+			nl->resync_wanted = true;
+			continue;
+		}
+		if (n <= 0)
+			break;
+		mnl_cb_run(nl->buf, (size_t)n, 0, 0, dispatch, nl);
+	}
+	nl->handler->batch_end(nl->ctx);
+	if (nl->resync_wanted)
+		ctl_netlink_resync(nl);
+}
+
+/*
+ * One datagram of answers to request `seq`. Returns 1 while more is to come, 0 at the end, or
+ * -errno; *interrupted is set when the table changed under a dump.
+ */
+static int
+answer_read(struct ctl_netlink *nl, ssize_t len, mnl_cb_t cb, bool *interrupted)
+{
+	int left = (int)len;
+
+	for (const struct nlmsghdr *n = (void *)nl->request_buf; mnl_nlmsg_ok(n, left);
+	     n = mnl_nlmsg_next(n, &left)) {
+		if (n->nlmsg_seq != nl->seq)
+			continue;
+		if (n->nlmsg_flags & NLM_F_DUMP_INTR)
+			*interrupted = true;
+		if (n->nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (n->nlmsg_type == NLMSG_ERROR)
+			return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(n))->error;
+		if (cb)
+			cb(n, nl);
+	}
+	return 1;
+}
+
+/* Send a request and hand every answer to cb. 0, or -errno; -EINTR: a dump was disturbed. */
+static int
+transact(struct ctl_netlink *nl, struct nlmsghdr *n, mnl_cb_t cb)
+{
+	bool interrupted = false;
+	int rc;
+
+	n->nlmsg_seq = ++nl->seq;
+	if (mnl_socket_sendto(nl->requests, n, n->nlmsg_len) < 0)
+		return -errno;
+	do {
+		ssize_t len =
+			mnl_socket_recvfrom(nl->requests, nl->request_buf, sizeof(nl->request_buf));
+
+		if (len < 0)
+			return -errno;
+		rc = answer_read(nl, len, cb, &interrupted);
+	} while (rc > 0);
+	return rc == 0 && interrupted ? -EINTR : rc;
+}
+
+static void
+dump(struct ctl_netlink *nl, uint16_t type, uint8_t family)
+{
+	char buf[MNL_NLMSG_HDRLEN + 64] __attribute__((aligned(8)));
+	struct nlmsghdr *n = mnl_nlmsg_put_header(buf);
+
+	n->nlmsg_type = type;
+	n->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	/* Every header starts with the family and has at least the size of rtmsg. */
+	if (type == RTM_GETLINK)
+		mnl_nlmsg_put_extra_header(n, sizeof(struct ifinfomsg));
+	else
+		*(uint8_t *)mnl_nlmsg_put_extra_header(n, sizeof(struct rtmsg)) = family;
+	int rc = transact(nl, n, dispatch);
+
+	if (rc == -EINTR)
+		nl->resync_wanted = true; /* the table changed under the dump */
+	else if (rc != 0)
+		spw_log(SPW_LOG_ERROR, "netlink", "dump-failed", "type=%u error=\"%s\"", type,
+			strerror(-rc));
+}
+
+void
+ctl_netlink_resync(struct ctl_netlink *nl)
+{
+	nl->resync_wanted = false;
+	nl->in_resync = true;
+	nl->batch_ns = spw_clock_ns();
+	nl->handler->resync_begin(nl->ctx);
+	dump(nl, RTM_GETLINK, AF_UNSPEC);
+	dump(nl, RTM_GETADDR, AF_UNSPEC);
+	dump(nl, RTM_GETNEIGH, AF_INET);
+	dump(nl, RTM_GETROUTE, AF_INET);
+	nl->handler->resync_end(nl->ctx);
+	nl->in_resync = false;
+	nl->handler->batch_end(nl->ctx);
+	if (nl->resync_wanted)
+		event_active(nl->readable, EV_READ, 0);
+}
+
+void
+ctl_netlink_resync_later(struct ctl_netlink *nl)
+{
+	/* What a resync itself finds needs no second one. */
+	if (nl->in_resync || nl->resync_wanted)
+		return;
+	nl->resync_wanted = true;
+	event_active(nl->readable, EV_READ, 0);
+}
+
+static int
+subscribe(struct ctl_netlink *nl)
+{
+	static const int groups[] = {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
+				     RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE};
+	int size = RECEIVE_BUFFER, fd = mnl_socket_get_fd(nl->events);
+
+	for (unsigned int i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (mnl_socket_setsockopt(nl->events, NETLINK_ADD_MEMBERSHIP,
+					  (void *)(uintptr_t)&groups[i], sizeof(int)) < 0)
+			return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	return 0;
+}
+
+static int
+sockets_open(struct ctl_netlink *nl)
+{
+	struct timeval wait = {.tv_sec = 2};
+	int one = 1;
+
+	nl->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	nl->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!nl->events || !nl->requests ||
+	    mnl_socket_bind(nl->events, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_bind(nl->requests, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	setsockopt(mnl_socket_get_fd(nl->requests), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	mnl_socket_setsockopt(nl->requests, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
+	return subscribe(nl);
+}
+
+int
+ctl_netlink_new(struct ctl_netlink **out, struct event_base *base,
+		const struct ctl_netlink_handler *handler, void *ctx, struct spw_err *err)
+{
+	struct ctl_netlink *nl = calloc(1, sizeof(*nl));
+	int rc;
+
+	if (!nl)
+		return spw_fail(err, -ENOMEM, "out of memory");
+	nl->handler = handler;
+	nl->ctx = ctx;
+	rc = sockets_open(nl);
+	if (rc != 0) {
+		ctl_netlink_free(nl);
+		return spw_fail(err, rc, "cannot open rtnetlink: %s", strerror(-rc));
+	}
+	nl->readable = event_new(base, mnl_socket_get_fd(nl->events), EV_READ | EV_PERSIST,
+				 on_readable, nl);
+	if (!nl->readable || event_add(nl->readable, NULL) != 0) {
+		ctl_netlink_free(nl);
+		return spw_fail(err, -ENOMEM, "out of memory");
+	}
+	*out = nl;
+	return 0;
+}
+
+void
+ctl_netlink_free(struct ctl_netlink *nl)
+{
+	if (!nl)
+		return;
+	if (nl->readable)
+		event_free(nl->readable);
+	if (nl->events)
+		mnl_socket_close(nl->events);
+	if (nl->requests)
+		mnl_socket_close(nl->requests);
+	free(nl);
+}
+
+/* Start a request of `type` in buf with an extra header of `size` bytes, returned. */
+static void *
+request(char *buf, uint16_t type, uint16_t flags, size_t size)
+{
+	struct nlmsghdr *n = mnl_nlmsg_put_header(buf);
+
+	n->nlmsg_type = type;
+	n->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	return mnl_nlmsg_put_extra_header(n, size);
+}
+
+static void
+put_addr(char *buf, uint16_t type, const struct spw_addr *a)
+{
+	mnl_attr_put((struct nlmsghdr *)(void *)buf, type, spw_addr_len(a->family), a->bytes);
+}
+
+int
+ctl_netlink_link_set(struct ctl_netlink *nl, uint32_t index, const uint8_t *mac, uint32_t mtu,
+		     bool up)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct ifinfomsg *ifi = request(buf, RTM_NEWLINK, 0, sizeof(*ifi));
+	struct nlmsghdr *n = (struct nlmsghdr *)(void *)buf;
+
+	ifi->ifi_index = (int)index;
+	ifi->ifi_flags = up ? IFF_UP : 0;
+	ifi->ifi_change = IFF_UP;
+	if (mac)
+		mnl_attr_put(n, IFLA_ADDRESS, 6, mac);
+	if (mtu)
+		mnl_attr_put_u32(n, IFLA_MTU, mtu);
+	return transact(nl, n, NULL);
+}
+
+int
+ctl_netlink_link_del(struct ctl_netlink *nl, uint32_t index)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct ifinfomsg *ifi = request(buf, RTM_DELLINK, 0, sizeof(*ifi));
+
+	ifi->ifi_index = (int)index;
+	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+}
+
+int
+ctl_netlink_addr_set(struct ctl_netlink *nl, uint32_t index, const struct spw_prefix *prefix,
+		     bool add)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct ifaddrmsg *ifa = request(buf, add ? RTM_NEWADDR : RTM_DELADDR,
+					add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*ifa));
+
+	ifa->ifa_family = prefix->addr.family;
+	ifa->ifa_prefixlen = prefix->len;
+	ifa->ifa_index = index;
+	/* IPv6: no duplicate address detection, the data plane answers for the address. */
+	if (prefix->addr.family == AF_INET6)
+		ifa->ifa_flags = IFA_F_NODAD;
+	put_addr(buf, IFA_LOCAL, &prefix->addr);
+	put_addr(buf, IFA_ADDRESS, &prefix->addr);
+	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+}
+
+int
+ctl_netlink_route_set(struct ctl_netlink *nl, const struct spw_prefix *prefix,
+		      const struct spw_addr *gateway, uint32_t metric, bool add)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct spw_prefix masked = spw_prefix_masked(prefix);
+	struct rtmsg *rtm = request(buf, add ? RTM_NEWROUTE : RTM_DELROUTE,
+				    add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*rtm));
+
+	rtm->rtm_family = prefix->addr.family;
+	rtm->rtm_dst_len = prefix->len;
+	rtm->rtm_table = RT_TABLE_MAIN;
+	rtm->rtm_protocol = CTL_RTPROT_US;
+	rtm->rtm_scope = add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE;
+	rtm->rtm_type = add ? RTN_UNICAST : RTN_UNSPEC;
+	put_addr(buf, RTA_DST, &masked.addr);
+	if (add)
+		put_addr(buf, RTA_GATEWAY, gateway);
+	mnl_attr_put_u32((struct nlmsghdr *)(void *)buf, RTA_PRIORITY, metric);
+	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+}
+
+int
+ctl_netlink_neigh_manage(struct ctl_netlink *nl, uint32_t index, const struct spw_addr *addr,
+			 bool keep)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct ndmsg *ndm = request(buf, keep ? RTM_NEWNEIGH : RTM_DELNEIGH,
+				    keep ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*ndm));
+
+	ndm->ndm_family = addr->family;
+	ndm->ndm_ifindex = (int)index;
+	ndm->ndm_state = NUD_NONE;
+	put_addr(buf, NDA_DST, addr);
+	if (keep)
+		mnl_attr_put_u32((struct nlmsghdr *)(void *)buf, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
+	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to control/: what the parts of the runtime share. One thread, the event loop, owns it
+ * all.
+ */
+#ifndef SPW_CONTROL_RUNTIME_PRIV_H
+#define SPW_CONTROL_RUNTIME_PRIV_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/ids.h"
+#include "control/netlink.h"
+#include "control/preference.h"
+#include "control/rib.h"
+#include "control/runtime.h"
+
+#define CTL_CAUSE	 24
+#define CTL_KERNEL_ADDRS 32
+
+struct event;
+struct ctl_dataplane;
+struct ctl_failover;
+struct ctl_frr;
+struct ctl_iked;
+struct ctl_show;
+
+/* A DPDK port; belongs to the interface of the same name. */
+struct ctl_port {
+	struct ctl_port *next;
+	uint32_t id;
+	char name[CTL_NAME];
+	char devargs[SPW_DP_DEVARGS];
+	char kernel_name[IFNAMSIZ]; /* iface=X of the vdev; empty: the data plane knows its link */
+	uint32_t mtu;
+	uint8_t mac[6];
+	bool in_dataplane; /* PORT_SET was accepted by the present incarnation */
+	bool link_known, link_up;
+	bool keep; /* mark of the configuration's reconciliation */
+};
+
+/* An interface with its kernel twin: of a port, a sub-interface, or a tunnel with addresses. */
+struct ctl_iface {
+	struct ctl_iface *next;
+	uint32_t id;
+	char name[CTL_NAME];
+	char description[CTL_TEXT];
+	enum spw_dp_iface_kind kind;
+	enum spw_dp_iface_role role;
+	struct ctl_port *port;	/* port, sub-interface */
+	struct ctl_tun *tunnel; /* tunnel */
+	uint16_t vlan_outer, vlan_inner, mss_clamp;
+	bool enabled;
+	uint32_t mtu;
+	unsigned int n_wanted; /* addresses of the configuration */
+	struct spw_prefix wanted[CTL_ADDRS];
+	unsigned int n_addresses; /* addresses the kernel has on the twin */
+	struct spw_prefix address[CTL_KERNEL_ADDRS];
+	unsigned int n_before; /* the same before a resync */
+	struct spw_prefix before[CTL_KERNEL_ADDRS];
+	uint32_t ifindex; /* of the twin, 0 = none yet */
+	int keeper_fd;	  /* detached queue that keeps the twin's carrier, -1 = none */
+	bool twin_up;	  /* as the kernel says: administratively up and with carrier */
+	bool in_dataplane;
+	bool keep;
+};
+
+struct ctl_tun {
+	struct ctl_tun *next;
+	uint32_t id;
+	struct ctl_tunnel conf;
+	struct ctl_iface *iface; /* NULL: no twin */
+	struct ctl_path *path;
+	bool up;		 /* carries both ways */
+	bool has_sa;		 /* an outbound SA stands in the data plane */
+	bool said_up, said_down; /* last word of the iked that runs now */
+	char reason[SPW_IKE_STATE_TEXT];
+	bool keep;
+};
+
+struct ctl_neighbour {
+	struct ctl_iface *iface;
+	struct spw_addr addr;
+	uint8_t mac[6];
+	bool reachable, failed;
+	uint64_t wanted_ns; /* when the kernel was last asked to keep it, 0 = never */
+	bool stale;	    /* mark of a resync */
+};
+
+/* One way to go: one bit in the data plane. */
+struct ctl_path {
+	struct ctl_path *next;
+	uint32_t id;
+	enum spw_dp_path_kind kind;
+	struct ctl_iface *iface;
+	struct ctl_tun *tunnel;
+	struct spw_addr next_hop;
+	bool in_dataplane;
+	bool bit;   /* as the data plane has it */
+	bool alive; /* as it should be */
+	bool lost;  /* was alive before */
+	uint32_t clears;
+	uint64_t restored_ns; /* when it came back after a loss, 0 = never lost */
+	uint64_t lost_ns;
+	unsigned int refs; /* groups that name it */
+	char key[CTL_ID_KEY];
+};
+
+/* Candidates of one destination: what a group is made of; equal ones share the group. */
+struct ctl_level {
+	unsigned int n;
+	bool waiting;
+	uint32_t path[CTL_PREF_HOPS];
+	uint8_t weight[CTL_PREF_HOPS];
+};
+struct ctl_recipe {
+	struct ctl_vnet_state *vnet; /* NULL: outside every vnet, one level of equal paths */
+	unsigned int n_levels;
+	struct ctl_level level[CTL_PREF_LEVELS];
+};
+
+struct ctl_group {
+	uint32_t id;
+	struct ctl_recipe recipe;
+	struct spw_dp_group content; /* as it should be */
+	struct ctl_pref_choice choice;
+	bool in_dataplane; /* content was accepted */
+	unsigned int refs; /* leaves */
+	char key[CTL_ID_KEY];
+};
+
+struct ctl_vnet_state {
+	struct ctl_vnet_state *next;
+	struct ctl_vnet conf;
+	enum ctl_operator request;
+	uint64_t operator_until_ns;   /* 0 = until resumed */
+	uint64_t wait_over_ns;	      /* waits that began before have ended */
+	struct ctl_rib_entry *leaves; /* its leaves, linked by vnet_next */
+	bool dirty;
+	bool keep;
+	/* Outcome of the last evaluation, for the vnet as a whole. */
+	bool evaluated;
+	enum ctl_pref_kind kind;
+	uint32_t path;
+	enum ctl_pref_reason reason;
+	uint64_t since_ns;
+	unsigned int on_expressroute, on_tunnel, on_nothing; /* leaves */
+	uint64_t restore_at_ns;				     /* nearest end of a wait, 0 = none */
+	uint64_t hold_at_ns; /* end of the newest hold-off, 0 = none */
+};
+
+/* Why something is about to change, and when the first local sign of it was read. */
+struct ctl_trigger {
+	const char *cause;
+	uint64_t event_ns;
+};
+
+struct ctl_runtime {
+	struct event_base *base;
+	struct ctl_runtime_options options;
+	char run_dir[CTL_PATH], state_dir[CTL_PATH], frr_dir[CTL_PATH], iked_user[32];
+	char dataplane_path[CTL_PATH + 32], ike_path[CTL_PATH + 32];
+	bool configured; /* a first configuration was applied */
+	struct ctl_config config;
+	uint32_t generation;
+	struct ctl_ids *ids;
+	struct ctl_netlink *netlink;
+	struct ctl_dataplane *dataplane;
+	struct ctl_iked *iked;
+	struct ctl_frr *frr;
+	struct ctl_failover *failover;
+	struct ctl_show *show;
+	struct ctl_port *ports;
+	struct ctl_iface *ifaces;
+	struct ctl_tun *tunnels;
+	struct ctl_vnet_state *vnets;
+	struct ctl_rib rib;
+	void *neighbours; /* tree of struct ctl_neighbour */
+	struct ctl_path *path[SPW_DP_PATHS_MAX];
+	struct ctl_path *paths;
+	void *groups;		       /* tree of struct ctl_group by key */
+	struct ctl_rib_entry *dirty;   /* entries to evaluate, linked by dirty_next */
+	struct ctl_rib_entry *changed; /* entries to send, linked by changed_next */
+	struct event *timer;	       /* waits, hold-offs */
+	struct event *tick;	       /* once a second: garbage, readiness */
+	struct ctl_trigger trigger;
+	bool kernel_known; /* the first reading of the kernel is through */
+	bool resyncing;
+	uint64_t started_ns;
+};
+
+/* runtime.c: finding things; NULL when there is none. */
+struct ctl_iface *ctl_iface_by_index(struct ctl_runtime *rt, uint32_t ifindex);
+struct ctl_iface *ctl_iface_by_name(struct ctl_runtime *rt, const char *name);
+struct ctl_iface *ctl_iface_by_id(struct ctl_runtime *rt, uint32_t id);
+struct ctl_port *ctl_port_by_name(struct ctl_runtime *rt, const char *name);
+struct ctl_tun *ctl_tun_by_name(struct ctl_runtime *rt, const char *name);
+struct ctl_tun *ctl_tun_by_id(struct ctl_runtime *rt, uint32_t id);
+struct ctl_vnet_state *ctl_vnet_by_name(struct ctl_runtime *rt, const char *name);
+/* "expressroute" for a next hop over such an interface, else the interface's or tunnel's name. */
+const char *ctl_path_name(const struct ctl_path *path);
+
+/* objects.c: make ports, interfaces, tunnels and vnets follow the configuration. */
+void ctl_objects_reconcile(struct ctl_runtime *rt);
+/* Free what the configuration does not name any more; call when nothing refers to it. */
+void ctl_objects_prune(struct ctl_runtime *rt);
+void ctl_objects_free(struct ctl_runtime *rt);
+/* The name of the kernel device in "iface=X" of a vdev string; false when it has none. Pure. */
+bool ctl_devargs_kernel_name(const char *devargs, char out[IFNAMSIZ]);
+/* Key of a port in the book of numbers: another device is another port. */
+void ctl_port_key(const char *name, const char *devargs, char out[CTL_ID_KEY]);
+/* The message that describes a port. */
+void ctl_port_message(const struct ctl_interface *conf, uint32_t id, uint32_t generation,
+		      struct spw_dp_port *out);
+
+/* follow.c: what the kernel says, into the objects. */
+extern const struct ctl_netlink_handler ctl_follow_handler;
+/* The link of a port changed (netlink or data plane). */
+void ctl_follow_port_link(struct ctl_runtime *rt, struct ctl_port *port, bool up, uint64_t at_ns,
+			  bool tell_dataplane);
+struct ctl_neighbour *ctl_neighbour_find(struct ctl_runtime *rt, struct ctl_iface *iface,
+					 const struct spw_addr *addr);
+/* Make the kernel resolve and keep a neighbour. */
+void ctl_neighbour_want(struct ctl_runtime *rt, struct ctl_iface *iface,
+			const struct spw_addr *addr);
+/* Forget the neighbours of an interface that goes. */
+void ctl_neighbours_forget(struct ctl_runtime *rt, struct ctl_iface *iface);
+
+/* statics.c: configured static routes in the kernel's table. */
+void ctl_statics_apply(struct ctl_runtime *rt);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Shows of tunnels: what iked says of IKE SAs, what the data plane says of child SAs.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/dataplane.h"
+#include "control/iked.h"
+#include "control/show.h"
+
+struct ike_list {
+	unsigned int n;
+	struct spw_ike_status *s;
+};
+
+static void
+status_keep(void *ctx, const struct spw_ike_status *s)
+{
+	struct ike_list *l = ctx;
+	struct spw_ike_status *more = reallocarray(l->s, l->n + 1, sizeof(*more));
+
+	if (!more)
+		return;
+	l->s = more;
+	l->s[l->n++] = *s;
+}
+
+static const struct spw_ike_status *
+status_find(const struct ike_list *l, const char *name)
+{
+	for (unsigned int i = 0; i < l->n; i++)
+		if (strncmp(l->s[i].name, name, SPW_NAME_LEN) == 0)
+			return &l->s[i];
+	return NULL;
+}
+
+static const char *
+state_word(const struct ctl_tun *t, const struct spw_ike_status *s)
+{
+	static const char *const word[] = {[SPW_IKE_IDLE] = "idle",
+					   [SPW_IKE_CONNECTING] = "connecting",
+					   [SPW_IKE_ESTABLISHED] = "established",
+					   [SPW_IKE_REKEYING] = "rekeying",
+					   [SPW_IKE_CLOSING] = "closing"};
+
+	if (!t->conf.enabled)
+		return "disabled";
+	return s && s->state <= SPW_IKE_CLOSING ? word[s->state] : "unknown";
+}
+
+static json_t *
+cipher_json(const struct spw_ike_proposal *p)
+{
+	if (p->encr == SPW_ENCR_NONE || p->encr >= SPW_ENCR_COUNT || p->integ >= SPW_INTEG_COUNT ||
+	    p->prf >= SPW_PRF_COUNT || p->group >= SPW_GROUP_COUNT)
+		return json_null();
+	const char *encr = spw_encr_info(p->encr)->show_name,
+		   *prf = spw_prf_info(p->prf)->show_name,
+		   *group = spw_group_info(p->group)->show_name;
+
+	if (p->integ == SPW_INTEG_NONE)
+		return json_sprintf("%s/%s/%s", encr, prf, group);
+	return json_sprintf("%s/%s/%s/%s", encr, spw_integ_info(p->integ)->show_name, prf, group);
+}
+
+static json_t *
+since_json(uint64_t then, uint64_t now)
+{
+	return then && then <= now ? ctl_json_seconds(now - then) : json_null();
+}
+
+static json_t *
+until_json(uint64_t then, uint64_t now)
+{
+	return then > now ? ctl_json_seconds(then - now) : json_null();
+}
+
+static json_t *
+spi_json(uint64_t spi)
+{
+	return spi ? json_sprintf("%016llx", (unsigned long long)spi) : json_null();
+}
+
+static const char *
+nat_word(const struct spw_ike_status *s)
+{
+	if (s->nat_here && s->nat_there)
+		return "both";
+	return s->nat_here ? "here" : s->nat_there ? "there" : "none";
+}
+
+static void
+ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
+{
+	uint64_t now = spw_clock_ns(), quiet = now - s->heard_ns;
+	bool up = s->state == SPW_IKE_ESTABLISHED || s->state == SPW_IKE_REKEYING;
+	json_t *live = json_pack(
+		"{s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:I,s:o,s:o,s:I,s:I,s:I}", "role",
+		s->initiator ? "initiator" : "responder", "cipher",
+		up ? cipher_json(&s->ike) : json_null(), "up_s",
+		up ? since_json(s->since_ns, now) : json_null(), "rekey_in_s",
+		until_json(s->rekey_at_ns, now), "heard_s", since_json(s->heard_ns, now),
+		"retransmits", (json_int_t)s->retransmits, "attempts", (json_int_t)s->attempts,
+		"next_try_s", until_json(s->next_try_ns, now), "reason",
+		up ? json_null() : ctl_json_text(s->reason), "children", (json_int_t)s->children,
+		"spi_i", spi_json(s->spi_i), "spi_r", spi_json(s->spi_r), "ike_rekeys",
+		(json_int_t)s->ike_rekeys, "child_rekeys", (json_int_t)s->child_rekeys,
+		"child_rekey_failures", (json_int_t)s->child_rekey_failures);
+
+	json_object_update(o, live);
+	json_decref(live);
+	json_object_set_new(o, "nat", up ? json_string(nat_word(s)) : json_null());
+	if (!up || t->conf.dpd_delay_s == 0)
+		json_object_set_new(o, "dpd", json_null());
+	else
+		json_object_set_new(
+			o, "dpd",
+			json_string(s->heard_ns && quiet <= (t->conf.dpd_delay_s + 1) * SPW_NS_PER_S
+					    ? "ok"
+					    : "probing"));
+}
+
+json_t *
+ctl_show_ike(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
+{
+	struct ike_list l = {0};
+	struct spw_err why = {0};
+	int rc = ctl_iked_status(rt, status_keep, &l, &why);
+	json_t *list = json_array(), *reply;
+
+	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
+		const struct spw_ike_status *s = status_find(&l, t->conf.name);
+
+		if (arg && strcmp(arg, t->conf.name) != 0)
+			continue;
+		json_t *o = json_pack("{s:s,s:o,s:o,s:s}", "peer", t->conf.name, "local",
+				      ctl_json_addr(&t->conf.local), "remote",
+				      ctl_json_addr(&t->conf.remote), "state", state_word(t, s));
+
+		if (s)
+			ike_add_live(o, t, s);
+		json_array_append_new(list, o);
+	}
+	free(l.s);
+	if (arg && json_array_size(list) == 0) {
+		json_decref(list);
+		spw_fail(err, -ENOENT, "no tunnel '%.32s'; see 'show ike'", arg);
+		return NULL;
+	}
+	reply = json_pack("{s:o}", "ike", list);
+	if (rc != 0)
+		ctl_json_unreachable(reply, "spillway-iked", &why);
+	return reply;
+}
+
+struct sa_list {
+	struct ctl_runtime *rt;
+	json_t *list;
+	const char *arg;
+};
+
+/* Seconds to the soft limit of time; the other limits have no date. */
+static json_t *
+rekey_json(const struct spw_dp_sa_stats *s, uint64_t now)
+{
+	uint64_t at = s->installed_ns + s->seconds.soft * SPW_NS_PER_S;
+
+	return s->seconds.soft ? until_json(at, now) : json_null();
+}
+
+static json_t *
+sa_json(struct ctl_runtime *rt, const struct spw_dp_sa_stats *s, bool out)
+{
+	const struct ctl_tun *t = ctl_tun_by_id(rt, s->tunnel);
+	uint64_t now = spw_clock_ns();
+	uint32_t encr = s->encr < SPW_ENCR_COUNT ? s->encr : SPW_ENCR_NONE;
+
+	return json_pack("{s:s,s:s,s:o,s:s,s:b,s:I,s:I,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "tunnel",
+			 t ? t->conf.name : "unknown", "dir", out ? "out" : "in", "spi",
+			 json_sprintf("%08x", out ? s->spi_out : s->spi_in), "cipher",
+			 spw_encr_info(encr)->show_name, "nat_t",
+			 (s->flags & SPW_SA_UDP_ENCAP) != 0, "packets",
+			 (json_int_t)(out ? s->out_packets : s->in_packets), "bytes",
+			 (json_int_t)(out ? s->out_bytes : s->in_bytes), "rate_bps",
+			 ctl_show_sa_rate_bps(rt, s->spi_in, out), "replay_window",
+			 out ? json_null() : json_integer(s->replay_window), "late",
+			 out ? json_null() : json_integer((json_int_t)s->late), "replayed",
+			 out ? json_null() : json_integer((json_int_t)s->replayed), "auth_failed",
+			 out ? json_null() : json_integer((json_int_t)s->auth_failed), "rekey_in_s",
+			 rekey_json(s, now), "age_s", since_json(s->installed_ns, now), "active",
+			 out ? s->outbound != 0 : 1);
+}
+
+static void
+sa_visit(void *ctx, const void *elem)
+{
+	const struct spw_dp_sa_stats *s = elem;
+	struct sa_list *l = ctx;
+	const struct ctl_tun *t = ctl_tun_by_id(l->rt, s->tunnel);
+
+	if (l->arg && (!t || strcmp(l->arg, t->conf.name) != 0))
+		return;
+	/* No calls to the data plane from here: its reply is still being read. */
+	json_array_append_new(l->list, sa_json(l->rt, s, false));
+	json_array_append_new(l->list, sa_json(l->rt, s, true));
+}
+
+json_t *
+ctl_show_ipsec_sa(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
+{
+	struct sa_list l = {.rt = rt, .list = json_array(), .arg = arg};
+
+	if (arg && !ctl_tun_by_name(rt, arg)) {
+		spw_fail(err, -ENOENT, "no tunnel '%.32s'; see 'show ike'", arg);
+		json_decref(l.list);
+		return NULL;
+	}
+	if (ctl_dataplane_get(rt, SPW_DP_GET_SAS, NULL, 0, sizeof(struct spw_dp_sa_stats), sa_visit,
+			      &l, err) != 0) {
+		json_decref(l.list);
+		return NULL;
+	}
+	return json_pack("{s:o}", "sas", l.list);
+}
+
+static void
+tunnel_visit(void *ctx, const void *elem)
+{
+	const struct spw_dp_tunnel_stats *s = elem;
+	struct sa_list *l = ctx;
+	const struct ctl_tun *t = ctl_tun_by_id(l->rt, s->id);
+
+	if (!t || (l->arg && strcmp(l->arg, t->conf.name) != 0))
+		return;
+	json_array_append_new(l->list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "tunnel",
+						 t->conf.name, "state", s->up ? "up" : "down",
+						 "transit_in_packets", (json_int_t)s->transit_in,
+						 "transit_out_packets", (json_int_t)s->transit_out,
+						 "own_in_packets", (json_int_t)s->own_in,
+						 "own_out_packets", (json_int_t)s->own_out,
+						 "violations", (json_int_t)s->violations));
+}
+
+struct children {
+	uint32_t tunnel;
+	unsigned int n;
+};
+
+static void
+child_count(void *ctx, const void *elem)
+{
+	struct children *c = ctx;
+
+	c->n += ((const struct spw_dp_sa_stats *)elem)->tunnel == c->tunnel;
+}
+
+json_t *
+ctl_show_ipsec_statistics(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
+{
+	struct sa_list l = {.rt = rt, .list = json_array(), .arg = arg};
+	json_t *o;
+	size_t i;
+
+	if (ctl_dataplane_get(rt, SPW_DP_GET_TUNNELS, NULL, 0, sizeof(struct spw_dp_tunnel_stats),
+			      tunnel_visit, &l, err) != 0) {
+		json_decref(l.list);
+		return NULL;
+	}
+	json_array_foreach(l.list, i, o)
+	{
+		const struct ctl_tun *t =
+			ctl_tun_by_name(rt, json_string_value(json_object_get(o, "tunnel")));
+		struct children c = {.tunnel = t ? t->id : 0};
+
+		ctl_dataplane_get(rt, SPW_DP_GET_SAS, NULL, 0, sizeof(struct spw_dp_sa_stats),
+				  child_count, &c, NULL);
+		json_object_set_new(o, "children", json_integer(c.n));
+	}
+	return json_pack("{s:o}", "tunnels", l.list);
+}
