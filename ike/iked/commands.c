@@ -122,27 +122,12 @@ cmd_conn_set(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	return done(c, m);
 }
 
-/* All rows of the engine, on the heap; *n is 0 and the result NULL when there are none. */
-static struct spw_ike_status *
-rows_get(const struct iked *d, size_t *n)
-{
-	struct spw_ike_status *rows;
-	size_t all = d->engine ? ike_engine_status(d->engine, NULL, 0) : 0;
-
-	*n = 0;
-	rows = all > 0 ? calloc(all, sizeof(*rows)) : NULL;
-	if (!rows)
-		return NULL;
-	*n = ike_engine_status(d->engine, rows, all);
-	return rows;
-}
-
 /* Forget what the engine no longer has. */
 static void
 conns_follow(struct iked *d)
 {
 	size_t n;
-	struct spw_ike_status *rows = rows_get(d, &n);
+	struct spw_ike_status *rows = iked_engine_rows(d, &n);
 
 	iked_conns_keep(&d->conns, rows, n);
 	free(rows);
@@ -248,8 +233,8 @@ cmd_rekey(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	rc = d->engine ? ike_engine_rekey(d->engine, spw_clock_ns(), r->name, r->what) : -ENOENT;
 	if (rc == -ENOENT)
 		return unknown(r->name, err);
-	if (rc != 0)
-		return spw_fail(err, rc,
+	if (rc != 0) /* EBUSY: clients read EAGAIN as their own connection's */
+		return spw_fail(err, -EBUSY,
 				"'%s' is not established or is busy with another exchange; "
 				"try again in a moment",
 				r->name);
@@ -267,7 +252,7 @@ static int
 cmd_get_conns(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 {
 	size_t n, at = 0;
-	struct spw_ike_status *rows = rows_get(c->iked, &n);
+	struct spw_ike_status *rows = iked_engine_rows(c->iked, &n);
 	bool more;
 
 	rows_add_orphans(c->iked, rows, n);

@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -250,6 +250,20 @@ connect_both(struct iked *d, struct spw_dp_hello_reply *out, struct spw_err *err
 	return rc;
 }
 
+/* Dials failed for want of a data plane: the pause before the next one has lost its reason. */
+static void
+dial_those_that_wait(struct iked *d)
+{
+	size_t n;
+	struct spw_ike_status *rows = iked_engine_rows(d, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].state == SPW_IKE_IDLE && rows[i].next_try_ns != 0)
+			(void)ike_engine_reset(d->engine, spw_clock_ns(), rows[i].name,
+					       SPW_IKE_RESET_IKE);
+	free(rows);
+}
+
 /* What stands there was not installed by this process, or not in this incarnation. */
 static int
 meet_anew(struct iked *d, const struct spw_dp_hello_reply *h, struct spw_err *err)
@@ -269,8 +283,10 @@ meet_anew(struct iked *d, const struct spw_dp_hello_reply *h, struct spw_err *er
 	dp->incarnation = h->incarnation;
 	dp->encr_mask = h->encr_mask;
 	dp->seen = true;
-	if (d->engine)
+	if (d->engine) {
 		ike_engine_dataplane_reset(d->engine, spw_clock_ns(), dp->encr_mask);
+		dial_those_that_wait(d);
+	}
 	return 0;
 }
 

@@ -110,6 +110,16 @@ news_handle(struct iked *d, const struct spw_ike_tunnel_event *ev)
 	iked_server_push(d, ev); /* the engine has logged it */
 }
 
+struct spw_ike_status *
+iked_engine_rows(const struct iked *d, size_t *n)
+{
+	size_t all = d->engine ? ike_engine_status(d->engine, NULL, 0) : 0;
+	struct spw_ike_status *rows = all > 0 ? calloc(all, sizeof(*rows)) : NULL;
+
+	*n = rows ? ike_engine_status(d->engine, rows, all) : 0;
+	return rows;
+}
+
 static void
 tick_arm(struct iked *d)
 {

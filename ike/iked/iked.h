@@ -84,6 +84,11 @@ int iked_options_parse(struct iked_options *o, int argc, char **argv, struct spw
 
 /* engine.c: the operations given to the engine, and what follows a call of it. */
 int iked_engine_start(struct iked *d, struct spw_err *err);
+/*
+ * Status of every connection, on the heap (the caller frees). *n is 0 and the result NULL when
+ * there is none, or no memory.
+ */
+struct spw_ike_status *iked_engine_rows(const struct iked *d, size_t *n);
 /* Handle what the engine told and arm its next wake-up; after every entry into the engine. */
 void iked_engine_settle(struct iked *d);
 /* Log and push one event about a tunnel that only SAs of an earlier instance carry. */

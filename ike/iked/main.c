@@ -57,12 +57,9 @@ state_follow(struct iked *d, const struct spw_ike_status *row, uint64_t now)
 static void
 rows_walk(struct iked *d, uint64_t now)
 {
-	size_t n = d->engine ? ike_engine_status(d->engine, NULL, 0) : 0;
-	struct spw_ike_status *rows = n > 0 ? calloc(n, sizeof(*rows)) : NULL;
+	size_t n;
+	struct spw_ike_status *rows = iked_engine_rows(d, &n);
 
-	if (!rows)
-		return;
-	n = ike_engine_status(d->engine, rows, n);
 	for (size_t i = 0; i < n; i++)
 		state_follow(d, &rows[i], now);
 	free(rows);
@@ -113,11 +110,10 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 static bool
 closing_left(const struct iked *d)
 {
-	size_t n = d->engine ? ike_engine_status(d->engine, NULL, 0) : 0;
-	struct spw_ike_status *rows = n > 0 ? calloc(n, sizeof(*rows)) : NULL;
+	size_t n;
+	struct spw_ike_status *rows = iked_engine_rows(d, &n);
 	bool left = false;
 
-	n = rows ? ike_engine_status(d->engine, rows, n) : 0;
 	for (size_t i = 0; i < n; i++)
 		left |= rows[i].state == SPW_IKE_CLOSING;
 	free(rows);

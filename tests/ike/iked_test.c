@@ -523,6 +523,29 @@ a_new_incarnation_gets_new_children(void **state)
 }
 
 static void
+a_dial_without_a_data_plane_is_made_up_when_it_comes(void **state)
+{
+	struct spw_ike_reset reset = {.name = "tun", .what = SPW_IKE_RESET_IKE};
+	struct spw_ike_status row;
+	struct spw_err err = {0};
+	char path[108];
+
+	fake_stop(&a.dp);
+	sleep_ms(100);
+	assert_int_equal(call(&a, SPW_IKE_RESET, &reset, sizeof(reset), NULL, 0, &err), 0);
+	sleep_ms(4000); /* a few attempts, each pause longer */
+	status_get(&a, &row);
+	assert_int_not_equal(row.state, SPW_IKE_ESTABLISHED);
+	path_of(&a, "dataplane.sock", path);
+	fake_start(&a.dp, path);
+	uint64_t back_ns = spw_clock_ns();
+
+	assert_true(EVENTUALLY(fake_count(&a.dp, TUNNEL) > 0));
+	assert_true(spw_clock_ns() - back_ns < 2500 * SPW_NS_PER_MS);
+	assert_true(EVENTUALLY(sides_agree()));
+}
+
+static void
 an_orderly_stop_tells_the_peer(void **state)
 {
 	int status;
@@ -620,6 +643,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_soft_limit_rekeys_the_child),
 		cmocka_unit_test(a_killed_daemon_leaves_its_sas_and_replaces_them_later),
 		cmocka_unit_test(a_new_incarnation_gets_new_children),
+		cmocka_unit_test(a_dial_without_a_data_plane_is_made_up_when_it_comes),
 		cmocka_unit_test(an_orderly_stop_tells_the_peer),
 		cmocka_unit_test(the_contract_of_the_data_plane_was_kept),
 	};
