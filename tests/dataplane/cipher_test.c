@@ -160,7 +160,9 @@ keys_live_in_locked_memory_out_of_core_dumps(void **state)
 	assert_int_equal(dp_keys_get(k, &slot, NULL), 0);
 	assert_int_equal((uintptr_t)slot % 64, 0);
 	flags_of(slot, flags, sizeof(flags));
+#ifndef __SANITIZE_ADDRESS__ /* its runtime makes mlock do nothing */
 	assert_non_null(strstr(flags, " lo"));
+#endif
 	assert_non_null(strstr(flags, " dd"));
 	assert_non_null(strstr(flags, " dc"));
 	dp_keys_put(k, slot);

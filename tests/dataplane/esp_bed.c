@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <rte_eal.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,12 @@ bed_start(void **state)
 	char *args[] = {"esp_test", "--no-huge", "--no-pci",	   "--no-shconf",   "-m", "128",
 			"-l",	    "0",	 "--no-telemetry", "--log-level=4", NULL};
 
+	cpu_set_t cpus; /* the EAL pins us, and threads would inherit that and never race */
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
 	if (rte_eal_init(sizeof(args) / sizeof(args[0]) - 1, args) < 0)
 		return -1;
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 	pool = rte_pktmbuf_pool_create("bed", POOL_SIZE, 0, sizeof(struct dp_pkt),
 				       RTE_PKTMBUF_HEADROOM + BED_BUF, SOCKET_ID_ANY);
 	return pool == NULL ? -1 : 0;

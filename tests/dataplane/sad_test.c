@@ -685,6 +685,75 @@ two_workers_share_an_sa_without_doubles(void **state)
 	bed_close(&b);
 }
 
+/* One of two workers that do nothing but claim numbers, and note which they got. */
+struct claimer {
+	struct dp_worker w;
+	pthread_t thread;
+	struct rte_mbuf *m;
+	uint32_t *seq;
+};
+
+enum { CLAIMS = 300000 };
+
+static void *
+claim_many(void *arg)
+{
+	struct claimer *c = arg;
+	const uint16_t start = c->m->data_off;
+
+	for (int i = 0; i < CLAIMS; i++) {
+		struct dp_burst b = {.n = 1, .pkt = {c->m}};
+
+		dp_stage_esp_seal(&c->w, &b);
+		c->seq[i] = spw_get_be32(rte_pktmbuf_mtod_offset(c->m, uint8_t *, 24));
+		/* The mbuf as it was: what is inside does not matter here. */
+		c->m->data_off = start;
+		c->m->data_len = 64;
+		c->m->pkt_len = 64;
+		dp_pkt(c->m)->next = DP_NEXT_SEAL;
+	}
+	return NULL;
+}
+
+static void
+two_workers_never_claim_the_same_number(void **state)
+{
+	uint8_t *taken = calloc(2 * CLAIMS + 1, 1);
+	struct spw_sa_desc at_a, at_b;
+	struct claimer c[2];
+	struct bed_end a, b;
+
+	bed_open(&a, 1, DP_CRYPTO_AUTO, 2);
+	bed_open(&b, 2, DP_CRYPTO_AUTO, 2);
+	bed_tunnel(&a, &b, 1400);
+	bed_pair(&a, &b, &(struct bed_sa){0}, &at_a, &at_b);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct dp_crypto *crypto;
+
+		assert_int_equal(dp_crypto_new(&crypto, DP_CRYPTO_AUTO, NULL), 0);
+		c[i] = (struct claimer){.w = a.w, .m = bed_packet(64)};
+		c[i].w.index = i;
+		c[i].w.crypto = crypto;
+		c[i].seq = calloc(CLAIMS, sizeof(uint32_t));
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&c[i].thread, NULL, claim_many, &c[i]), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(c[i].thread, NULL);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (int j = 0; j < CLAIMS; j++) {
+			assert_in_range(c[i].seq[j], 1, 2 * CLAIMS);
+			assert_false(taken[c[i].seq[j]]++);
+		}
+		free(c[i].seq);
+		rte_pktmbuf_free(c[i].m);
+		dp_crypto_free(c[i].w.crypto);
+	}
+	free(taken);
+	bed_close(&a);
+	bed_close(&b);
+}
+
 /* A thread that seals while the API thread rekeys, deletes and frees under it. */
 struct churn {
 	struct bed_end *a, *b;
@@ -784,6 +853,7 @@ main(void)
 		cmocka_unit_test(sequence_numbers_end_at_the_last_without_esn),
 		cmocka_unit_test(events_lost_in_a_full_ring_come_with_the_tick),
 		cmocka_unit_test(two_workers_share_an_sa_without_doubles),
+		cmocka_unit_test(two_workers_never_claim_the_same_number),
 		cmocka_unit_test(rekeys_under_traffic_lose_nothing),
 	};
 
