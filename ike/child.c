@@ -86,7 +86,8 @@ new_child(struct ike_sa *sa, const struct ike_child_plan *plan, const struct spw
 	memcpy(c->sel_local, d->sel_local, sizeof(c->sel_local));
 	memcpy(c->sel_remote, d->sel_remote, sizeof(c->sel_remote));
 	c->made_ns = now;
-	c->switch_at = c->delete_at = c->gone_at = UINT64_MAX;
+	c->proven = plan->mine;
+	c->prove_at = c->delete_at = c->gone_at = UINT64_MAX;
 	/* the data plane raises these first; ours is the fall-back */
 	c->rekey_at =
 		d->seconds.soft ? ike_after(now, (d->seconds.soft + 1) * SPW_NS_PER_S) : UINT64_MAX;
@@ -265,6 +266,9 @@ ike_child_answer(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 		fault = make_answer(sa, &plan, &a, made);
 	if (fault == IKE_OK)
 		build_answer(b, &plan, &a, auth);
+	/* until it has our IKE_AUTH answer the peer takes no request at all: asking is safe */
+	if (fault == IKE_OK && auth && plan.outbound)
+		(*made)->proven = true;
 	answer_free(&a);
 	return fault;
 }

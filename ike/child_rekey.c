@@ -181,7 +181,7 @@ rekey_lost(struct ike_sa *sa, struct ike_child *old, struct ike_child *made,
 	   struct ike_child *rival)
 {
 	made->redundant = true;
-	made->switch_at = made->rekey_at = UINT64_MAX;
+	made->rekey_at = UINT64_MAX;
 	made->delete_at = sa->e->now;
 	if (old)
 		replace(old, rival, ike_after(sa->e->now, IKE_REPLACED_NS));

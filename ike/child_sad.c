@@ -22,7 +22,6 @@ set_active(struct ike_child *c)
 		for (struct ike_child *k = sa->conn == conn ? sa->children : NULL; k; k = k->next)
 			k->active = false;
 	c->active = true;
-	c->switch_at = UINT64_MAX;
 }
 
 int
@@ -44,8 +43,8 @@ ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outboun
 		c->mine ? "initiator" : "responder", outbound);
 	if (outbound)
 		set_active(c);
-	else
-		c->switch_at = ike_after(e->now, IKE_HOLD_NS);
+	if (!c->proven)
+		c->prove_at = ike_after(e->now, IKE_HOLD_NS);
 	return 0;
 }
 
@@ -59,16 +58,34 @@ ike_child_activate(struct ike_child *c)
 	if (e->config.ops->sa_switch(e->config.ctx, c->spi_in) != 0) {
 		spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "conn=%s spi=%08x",
 			c->sa->conn ? c->sa->conn->set.name : "-", c->spi_in);
-		c->switch_at = ike_after(e->now, SPW_NS_PER_S);
 		return;
 	}
 	set_active(c);
 }
 
-bool
-ike_child_proven(const struct ike_child *c)
+void
+ike_sa_proven(struct ike_sa *own)
 {
-	return c->mine || c->absent || c->switch_at == UINT64_MAX;
+	for (struct ike_child *c = own->children; c; c = c->next) {
+		c->proven = true;
+		c->prove_at = UINT64_MAX;
+	}
+	for (struct ike_sa *sa = own->e->sas; sa; sa = sa->next)
+		if (sa->conn == own->conn)
+			sa->quiet_until = 0;
+}
+
+void
+ike_sa_unproven(struct ike_sa *own)
+{
+	uint64_t later = ike_after(own->e->now, IKE_HOLD_NS);
+
+	for (struct ike_child *c = own->children; c; c = c->next)
+		if (!c->proven)
+			c->prove_at = later;
+	for (struct ike_sa *sa = own->e->sas; sa; sa = sa->next)
+		if (sa->conn == own->conn && sa->quiet_until > own->e->now)
+			sa->quiet_until = later;
 }
 
 /* How much a child is worth as the one to send on; 0 = not at all. */
@@ -116,7 +133,6 @@ ike_child_stop_out(struct ike_child *c)
 	if (!c->absent && !c->out_gone)
 		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_OUT);
 	c->out_gone = true;
-	c->switch_at = UINT64_MAX;
 }
 
 void
@@ -205,7 +221,9 @@ ike_child_timers(struct ike_child *c)
 	}
 	if (c->hard_at <= now)
 		ike_child_ended(c);
-	if (c->switch_at <= now)
-		ike_child_activate(c);
+	if (c->prove_at <= now) {
+		c->prove_at = UINT64_MAX;
+		c->proven = true;
+	}
 	return true;
 }

@@ -69,7 +69,7 @@ static struct ike_child *
 due_delete(struct ike_sa *sa)
 {
 	for (struct ike_child *c = sa->children; c; c = c->next)
-		if (c->delete_at <= sa->e->now && ike_child_proven(c) &&
+		if (c->delete_at <= sa->e->now && c->proven &&
 		    (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED))
 			return c;
 	return NULL;
@@ -80,7 +80,7 @@ due_rekey(struct ike_sa *sa)
 {
 	for (struct ike_child *c = sa->children; c; c = c->next)
 		if (c->rekey_at <= sa->e->now && c->state == IKE_CHILD_LIVE && !c->redundant &&
-		    ike_child_proven(c))
+		    c->proven)
 			return c;
 	return NULL;
 }
@@ -314,8 +314,8 @@ settle_active(struct ike_conn *conn)
 {
 	struct ike_child *best = ike_child_best(conn, NULL);
 
-	if (best && !best->active && best->switch_at == UINT64_MAX && !best->redundant &&
-	    !best->sa->redundant && !best->sa->pending && best->sa->state == IKE_SA_ESTABLISHED)
+	if (best && !best->active && best->proven && !best->redundant && !best->sa->redundant &&
+	    !best->sa->pending && best->sa->state == IKE_SA_ESTABLISHED)
 		ike_child_activate(best);
 }
 
@@ -385,7 +385,7 @@ wish_at(const struct ike_sa *sa)
 	uint64_t t = ike_min_u64(sa->close_at, UINT64_MAX);
 
 	for (const struct ike_child *c = sa->children; c; c = c->next) {
-		if (!ike_child_proven(c))
+		if (!c->proven)
 			continue;
 		if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED)
 			t = ike_min_u64(t, c->delete_at);
@@ -414,7 +414,7 @@ ike_sa_wakeup(const struct ike_sa *sa)
 	if (sa->state != IKE_SA_ESTABLISHED)
 		return t;
 	for (const struct ike_child *c = sa->children; c; c = c->next)
-		t = ike_min_u64(t, ike_min_u64(c->gone_at, ike_min_u64(c->switch_at, c->hard_at)));
+		t = ike_min_u64(t, ike_min_u64(c->gone_at, ike_min_u64(c->prove_at, c->hard_at)));
 	t = ike_min_u64(t, ike_min_u64(sa->keepalive_at, sa->hard_at));
 	if (sa->req.task != IKE_TASK_NONE)
 		return t;

@@ -126,9 +126,8 @@ ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_s
 		return;
 	switch (ev->kind) {
 	case SPW_SA_EV_FIRST_IN:
-		c->switch_at = UINT64_MAX; /* the peer has it: proven */
-		if (c->state == IKE_CHILD_LIVE && !c->redundant && !c->sa->redundant)
-			ike_child_activate(c);
+		c->proven = true; /* it is sent on when it is the best: settle_active() */
+		c->prove_at = UINT64_MAX;
 		break;
 	case SPW_SA_EV_SOFT:
 		if (c->state == IKE_CHILD_LIVE && c->rekey_at > now_ns)
@@ -147,7 +146,8 @@ child_lost(struct ike_child *c, uint64_t now)
 {
 	c->absent = true;
 	c->active = false;
-	c->switch_at = c->hard_at = UINT64_MAX;
+	c->prove_at = c->hard_at = UINT64_MAX;
+	c->proven = true;
 	if (c->state == IKE_CHILD_LINGER)
 		c->gone_at = now;
 	else if (c->state == IKE_CHILD_LIVE && !c->redundant)
@@ -244,7 +244,7 @@ ike_engine_rekey(struct ike_engine *e, uint64_t now_ns, const char *name, uint32
 	if (what == SPW_IKE_RESET_IKE)
 		sa->rekey_at = now_ns;
 	else if (child && child->sa == sa && child->state == IKE_CHILD_LIVE && !child->redundant &&
-		 ike_child_proven(child))
+		 child->proven)
 		child->rekey_at = now_ns;
 	else
 		return -EAGAIN;

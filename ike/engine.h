@@ -20,8 +20,8 @@
 #define IKE_HALF_OPEN_NS      (30 * SPW_NS_PER_S)
 #define IKE_GONE_NS	      (10 * SPW_NS_PER_S)
 #define IKE_LINGER_NS	      (5 * SPW_NS_PER_S)  /* inbound of a deleted child */
-#define IKE_HOLD_NS	      (20 * SPW_NS_PER_S) /* responder of a rekey waits for proof */
-#define IKE_REPLACED_NS	      (60 * SPW_NS_PER_S) /* then we delete the old child ourselves */
+#define IKE_HOLD_NS	      (60 * SPW_NS_PER_S) /* no proof and no repeat: it has our answer */
+#define IKE_REPLACED_NS	      (90 * SPW_NS_PER_S) /* then we delete the old child ourselves */
 #define IKE_REKEYED_NS	      (30 * SPW_NS_PER_S) /* then we delete the old IKE SA ourselves */
 #define IKE_REDUNDANT_NS      (10 * SPW_NS_PER_S) /* the loser's maker has had its chance */
 #define IKE_OVERLAP_NS	      (1 * SPW_NS_PER_S)  /* both IKE SAs of a double dial stand */
@@ -129,6 +129,11 @@ struct ike_child {
 	bool active;	/* the data plane sends on it */
 	bool redundant; /* lost against another one; goes soon */
 	bool out_gone;	/* the outbound half is deleted */
+	/*
+	 * The peer is known to have it. One made by answering the peer is not at first: our answer
+	 * may be lost, so nothing is sent on it or asked about it before (IKE-075).
+	 */
+	bool proven;
 	enum spw_group group; /* that the peer asked for at the next rekey; NONE = first offered */
 	uint32_t heir;	      /* spi_in of its successor */
 	struct ike_nonce low;
@@ -140,7 +145,7 @@ struct ike_child {
 	uint64_t made_ns;
 	uint64_t rekey_at;
 	uint64_t hard_at;
-	uint64_t switch_at; /* send on it though the peer has shown nothing */
+	uint64_t prove_at;  /* taken as proven though the peer has shown nothing */
 	uint64_t delete_at; /* send its Delete */
 	uint64_t gone_at;   /* end of lingering */
 };
@@ -338,10 +343,11 @@ int ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool out
 /* Send on this child from now on. */
 void ike_child_activate(struct ike_child *c);
 /*
- * The peer is known to have it. One made by answering the peer is not, until a packet comes in on
- * it or its hold is over: our answer may be lost, so nothing may be asked about it before.
+ * The peer's next request on this IKE SA shows that it has our last answer (window 1), and so
+ * what that answer made; a repeated request shows that it has not.
  */
-bool ike_child_proven(const struct ike_child *c);
+void ike_sa_proven(struct ike_sa *sa);
+void ike_sa_unproven(struct ike_sa *sa);
 /* The child that should carry a connection's traffic, but not `except`. NULL = none. */
 struct ike_child *ike_child_best(struct ike_conn *conn, const struct ike_child *except);
 /* Nothing is to be sent on it any more: another takes over, OUT is deleted. */

@@ -145,9 +145,6 @@ ike_delete_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	spw_log(SPW_LOG_INFO, "ike", "deleted", "conn=%s spi_i=%016llx by=peer state=%s",
 		sa->conn ? sa->conn->set.name : "-", (unsigned long long)sa->spi_i,
 		ike_state_name(sa->state));
-	for (struct ike_sa *o = sa->e->sas; o; o = o->next)
-		if (o->conn == sa->conn) /* the peer has the successor, or would keep this one */
-			o->quiet_until = 0;
 	if (sa->req.rival && sa->req.task == IKE_TASK_IKE_REKEY)
 		ike_rekey_adopt(sa); /* IKE-113: children live on with the survivor */
 	if (sa->state == IKE_SA_ESTABLISHED && sa->children && !sa->redundant) {

@@ -362,8 +362,10 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	if (h->flags & IKE_FLAG_RESPONSE) {
 		handle_response(sa, &m, rc);
 	} else if (again) {
+		ike_sa_unproven(sa);
 		send_from(sa->e, d, sa->response.bytes, sa->response.len);
 	} else {
+		ike_sa_proven(sa);
 		follow_peer(sa, d);
 		handle_request(sa, d, &m, rc);
 	}

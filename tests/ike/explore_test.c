@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Random schedules (IKE-121): two engines, random commands, soft and hard limits, loss,
+ * duplication, reordering and resets of the data plane; then quiet. Whatever happened, afterwards
+ * both ends have one IKE SA and one child SA, the same ones, and nothing is left over. Without
+ * Deletes and resets in the schedule no packet of the traffic may be lost either.
+ *
+ * SPW_IKE_SCHEDULES sets how many of each kind (300), SPW_IKE_SEED the first seed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/ike/net.h"
+
+static uint64_t
+setting(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void
+act(struct net *net, uint64_t r, bool gentle)
+{
+	static const uint32_t what[] = {SPW_IKE_RESET_CHILD, SPW_IKE_RESET_IKE};
+	int i = (int)(r >> 8 & 1);
+	struct ike_engine *e = net->host[i].engine;
+
+	switch (r % (gentle ? 6 : 12)) {
+	case 0:
+	case 1: ike_engine_rekey(e, net->now, "azure", what[0]); break;
+	case 2: ike_engine_rekey(e, net->now, "azure", what[1]); break;
+	case 3: net_event(net, i, SPW_SA_EV_SOFT); break;
+	case 4:
+		ike_engine_rekey(e, net->now, "azure", what[r >> 9 & 1]);
+		ike_engine_rekey(net->host[!i].engine, net->now, "azure", what[r >> 10 & 1]);
+		break;
+	case 5: break;
+	case 6: ike_engine_reset(e, net->now, "azure", what[0]); break;
+	case 7: ike_engine_reset(e, net->now, "azure", what[1]); break;
+	case 8: net_dataplane_reset(net, i); break;
+	case 9:
+		if (net->host[i].active)
+			net_event(net, i, SPW_SA_EV_HARD);
+		break;
+	case 10:
+	default: net->loss_percent = (unsigned int)(r >> 16) % 40; break;
+	}
+}
+
+/* After the storm: one of each, the same at both ends. */
+static void
+check_quiet(struct net *net, uint64_t seed)
+{
+	for (int i = 0; i < 2; i++)
+		if (net_ike_sas(net, i) != 1 || net_sas(net, i) != 1 ||
+		    net_status(net, i).children != 1 || net->host[i].spis_out != 0)
+			fail_msg("seed %llu: host %d has %u IKE SAs, %u child SAs, %u stray SPIs",
+				 (unsigned long long)seed, i, net_ike_sas(net, i), net_sas(net, i),
+				 net->host[i].spis_out);
+	if (!net_agrees(net))
+		fail_msg("seed %llu: the ends do not agree", (unsigned long long)seed);
+	if (net->repeats_changed)
+		fail_msg("seed %llu: a repeated message changed", (unsigned long long)seed);
+}
+
+static void
+run_schedule(uint64_t seed, bool gentle)
+{
+	struct net *net = net_new(seed);
+	uint32_t mode1 = seed & 1 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND;
+
+	net_connect(net, SPW_IKE_MODE_BOTH, mode1);
+	assert_true(net_run_up(net, 60 * NET_S));
+	net->traffic = true;
+	net->traffic_every = 40 * NET_MS;
+	net_run(net, (seed & 1 ? 15 : 1) * NET_S);
+	net->esp_lost = net->esp_unsent = 0;
+	net->delay_min = 1 * NET_MS;
+	net->delay_max = (1 + net_random(&net->rng) % 300) * NET_MS;
+	net->dup_percent = net_random(&net->rng) % 20;
+	net->loss_percent = net_random(&net->rng) % 25;
+	for (int n = 0; n < 12; n++) {
+		act(net, net_random(&net->rng), gentle);
+		net_run(net, net_random(&net->rng) % (3 * NET_S));
+	}
+	net->loss_percent = 0;
+	net->dup_percent = 0;
+	net_run(net, 250 * NET_S);
+	check_quiet(net, seed);
+	if (gentle && (net->esp_lost || net->esp_unsent))
+		fail_msg("seed %llu: %llu packets lost, %llu not sent", (unsigned long long)seed,
+			 (unsigned long long)net->esp_lost, (unsigned long long)net->esp_unsent);
+	net_free(net);
+}
+
+static void
+rekeys_in_any_order_lose_nothing(void **state)
+{
+	uint64_t first = setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", 300);
+
+	for (uint64_t i = 0; i < n; i++)
+		run_schedule(first + i, true);
+}
+
+static void
+anything_in_any_order_ends_well(void **state)
+{
+	uint64_t first = setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", 300);
+
+	for (uint64_t i = 0; i < n; i++)
+		run_schedule(1000000 + first + i, false);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rekeys_in_any_order_lose_nothing),
+		cmocka_unit_test(anything_in_any_order_ends_well),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
