@@ -80,7 +80,7 @@ disconnect(struct ctl_runtime *rt, const char *why)
 	if (dp->connected)
 		spw_log(SPW_LOG_ERROR, "dataplane", "lost", "socket=%s cause=\"%s\"",
 			rt->dataplane_path, why);
-	dp->connected = false;
+	dp->connected = rt->in_sync = false;
 	retry_later(dp);
 }
 

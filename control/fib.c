@@ -433,7 +433,7 @@ ctl_fib_update(struct ctl_runtime *rt)
 {
 	ctl_paths_check(rt);
 	evaluate(rt);
-	if (ctl_dataplane_connected(rt)) {
+	if (rt->in_sync && ctl_dataplane_connected(rt)) {
 		ctl_paths_send_new(rt);
 		ctl_paths_send_down(rt);
 		ctl_paths_send_up(rt, false);
@@ -490,7 +490,8 @@ ctl_fib_collect(struct ctl_runtime *rt)
 		next = p->next;
 		if (p->refs > 0)
 			continue;
-		ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
+		if (p->in_dataplane)
+			ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
 		ctl_ids_put(rt->ids, CTL_ID_PATH, p->key);
 		ctl_path_free(rt, p);
 	}

@@ -283,7 +283,6 @@ on_resync_begin(void *ctx)
 {
 	struct ctl_runtime *rt = ctx;
 
-	rt->resyncing = true;
 	ctl_rib_each(&rt->rib, mark_stale, NULL);
 	twalk_r(rt->neighbours, neighbour_mark, NULL);
 	for (struct ctl_iface *i = rt->ifaces; i; i = i->next) {
@@ -356,7 +355,6 @@ on_resync_end(void *ctx)
 	sweep_neighbours(rt);
 	for (struct ctl_iface *i = rt->ifaces; i; i = i->next)
 		sweep_addresses(rt, i);
-	rt->resyncing = false;
 }
 
 static void

@@ -210,7 +210,8 @@ take_json(const char **at, const char *end)
 	json_error_t e;
 	json_t *j;
 
-	while (*at < end && **at != '{' && **at != '[')
+	/* A document starts a line; "show version" before it has braces within lines. */
+	while (*at < end && ((**at != '{' && **at != '[') || (*at)[-1] != '\n'))
 		(*at)++;
 	if (*at == end)
 		return NULL;
@@ -262,7 +263,7 @@ on_answered(void *ctx, int status, const char *out, size_t len)
 {
 	struct ctl_runtime *rt = ctx;
 	struct ctl_frr *frr = rt->frr;
-	const char *at = out, *version = strstr(out, "FRRouting ");
+	const char *at = out + (len > 0), *version = strstr(out, "FRRouting ");
 
 	frr->query = NULL;
 	json_decref(frr->neighbours);

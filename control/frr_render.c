@@ -140,8 +140,6 @@ ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *sec
 	if (!f)
 		return NULL;
 	fputs("frr defaults traditional\n", f);
-	if (config->host_name[0])
-		fprintf(f, "hostname %s\n", config->host_name);
 	fputs("no zebra nexthop kernel enable\n!\n", f);
 	if (config->bgp.local_as) {
 		render_bgp(f, config, secrets, drained);

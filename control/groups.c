@@ -206,7 +206,7 @@ send_one(void *ctx, struct ctl_group *g)
 				    &err);
 
 	if (rc == 0)
-		g->in_dataplane = true;
+		g->in_dataplane = g->told = true;
 	else if (rc != -ENOTCONN)
 		spw_log(SPW_LOG_ERROR, "fib", "group-refused", "group=\"%s\" error=\"%s\"", g->key,
 			err.text);
@@ -221,7 +221,7 @@ ctl_groups_send(struct ctl_runtime *rt)
 static void
 forget_one(void *ctx, struct ctl_group *g)
 {
-	g->in_dataplane = false;
+	g->in_dataplane = g->told = false;
 }
 
 void
@@ -250,7 +250,8 @@ ctl_groups_collect(struct ctl_runtime *rt)
 		if (!w.found)
 			return;
 		o.id = w.found->id;
-		ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
+		if (w.found->told)
+			ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
 		ctl_ids_put(rt->ids, CTL_ID_GROUP, w.found->key);
 		tdelete(w.found, &rt->groups, compare);
 		free(w.found);

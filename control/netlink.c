@@ -122,8 +122,11 @@ answer_read(struct ctl_netlink *nl, ssize_t len, mnl_cb_t cb, bool *interrupted)
 			continue;
 		if (n->nlmsg_flags & NLM_F_DUMP_INTR)
 			*interrupted = true;
+		/* A dump tells its failure in the last message. */
 		if (n->nlmsg_type == NLMSG_DONE)
-			return 0;
+			return mnl_nlmsg_get_payload_len(n) >= sizeof(int)
+				       ? *(const int *)mnl_nlmsg_get_payload(n)
+				       : 0;
 		if (n->nlmsg_type == NLMSG_ERROR)
 			return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(n))->error;
 		if (cb)
@@ -154,18 +157,15 @@ transact(struct ctl_netlink *nl, struct nlmsghdr *n, mnl_cb_t cb)
 }
 
 static void
-dump(struct ctl_netlink *nl, uint16_t type, uint8_t family)
+dump(struct ctl_netlink *nl, uint16_t type, uint8_t family, size_t header)
 {
 	char buf[MNL_NLMSG_HDRLEN + 64] __attribute__((aligned(8)));
 	struct nlmsghdr *n = mnl_nlmsg_put_header(buf);
 
 	n->nlmsg_type = type;
 	n->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	/* Every header starts with the family and has at least the size of rtmsg. */
-	if (type == RTM_GETLINK)
-		mnl_nlmsg_put_extra_header(n, sizeof(struct ifinfomsg));
-	else
-		*(uint8_t *)mnl_nlmsg_put_extra_header(n, sizeof(struct rtmsg)) = family;
+	/* The kernel checks the header's size strictly; each starts with the family. */
+	*(uint8_t *)mnl_nlmsg_put_extra_header(n, header) = family;
 	int rc = transact(nl, n, dispatch);
 
 	if (rc == -EINTR)
@@ -182,10 +182,10 @@ ctl_netlink_resync(struct ctl_netlink *nl)
 	nl->in_resync = true;
 	nl->batch_ns = spw_clock_ns();
 	nl->handler->resync_begin(nl->ctx);
-	dump(nl, RTM_GETLINK, AF_UNSPEC);
-	dump(nl, RTM_GETADDR, AF_UNSPEC);
-	dump(nl, RTM_GETNEIGH, AF_INET);
-	dump(nl, RTM_GETROUTE, AF_INET);
+	dump(nl, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg));
+	dump(nl, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg));
+	dump(nl, RTM_GETNEIGH, AF_INET, sizeof(struct ndmsg));
+	dump(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg));
 	nl->handler->resync_end(nl->ctx);
 	nl->in_resync = false;
 	nl->handler->batch_end(nl->ctx);

@@ -174,6 +174,8 @@ ctl_runtime_apply(struct ctl_runtime *rt, struct ctl_plan *plan)
 	twins_make(rt);
 	ctl_fib_covers(rt);
 	ctl_fib_dirty_all(rt);
+	/* Nothing is told about objects that the data plane does not have yet. */
+	rt->in_sync = false;
 	/* From here on events count; the first reading finds what was there before us. */
 	rt->configured = true;
 	ctl_netlink_resync(rt->netlink);

@@ -126,6 +126,7 @@ struct ctl_group {
 	struct spw_dp_group content; /* as it should be */
 	struct ctl_pref_choice choice;
 	bool in_dataplane; /* content was accepted */
+	bool told;	   /* some content was: it can be deleted */
 	unsigned int refs; /* leaves */
 	char key[CTL_ID_KEY];
 };
@@ -186,7 +187,7 @@ struct ctl_runtime {
 	struct event *tick;	       /* once a second: garbage, readiness */
 	struct ctl_trigger trigger;
 	bool kernel_known; /* the first reading of the kernel is through */
-	bool resyncing;
+	bool in_sync; /* the data plane has all objects that paths, groups and leaves refer to */
 	uint64_t started_ns;
 };
 

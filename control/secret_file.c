@@ -122,8 +122,9 @@ ctl_secret_read_file(struct spw_secret *secret, const char *path, enum ctl_secre
 
 	if (fd < 0)
 		return spw_fail(err, -errno, "%s: %s", path,
-				errno == ELOOP ? "a symbolic link: name the file itself"
-					       : strerror(errno));
+				errno == ELOOP	  ? "a symbolic link: name the file itself"
+				: errno == ENOENT ? "no such file: write the secret there, mode 600"
+						  : strerror(errno));
 	rc = file_check(fd, path, err);
 	if (rc == 0) {
 		ssize_t n = read_all(fd, buf, sizeof(buf));

@@ -217,9 +217,9 @@ worker_json(void *ctx, const void *elem)
 
 	json_array_append_new(
 		l->list,
-		json_pack("{s:I,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "worker", (json_int_t)w->id,
-			  "core", (json_int_t)w->core, "load_percent",
-			  ctl_show_worker_load(l->rt, w->id), "cycles_per_packet",
+		json_pack("{s:I,s:o,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "worker", (json_int_t)w->id,
+			  "core", w->core == UINT32_MAX ? json_null() : json_integer(w->core),
+			  "load_percent", ctl_show_worker_load(l->rt, w->id), "cycles_per_packet",
 			  (json_int_t)(w->packets ? w->busy_cycles / w->packets : 0), "rx_packets",
 			  (json_int_t)w->rx, "tx_packets", (json_int_t)w->tx, "dropped_packets",
 			  (json_int_t)w->drops, "mirrored_packets", (json_int_t)w->mirrored,

@@ -94,8 +94,6 @@ ctl_sync_iface(struct ctl_runtime *rt, struct ctl_iface *i)
 			err.text);
 		return;
 	}
-	if (i->port && i->port->link_known)
-		ctl_twin_carrier(i, i->port->link_up);
 	iface_message(rt, i, &m);
 	if (!i->in_dataplane)
 		fd = ctl_twin_queue(i);
@@ -103,6 +101,9 @@ ctl_sync_iface(struct ctl_runtime *rt, struct ctl_iface *i)
 	if (fd >= 0)
 		close(fd);
 	i->in_dataplane = rc == 0;
+	/* Only a twin with an attached queue can be given a carrier. */
+	if (rc == 0 && i->port && i->port->link_known)
+		ctl_twin_carrier(i, i->port->link_up);
 	if (rc != 0 && rc != -ENOTCONN)
 		spw_log(SPW_LOG_ERROR, "interface", "refused", "interface=%s error=\"%s\"", i->name,
 			err.text);
@@ -275,6 +276,7 @@ ctl_sync_all(struct ctl_runtime *rt)
 	ctl_fib_forget(rt);
 	ctl_paths_send_new(rt);
 	ctl_fib_adopt_paths(rt);
+	rt->in_sync = ctl_dataplane_connected(rt);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		ctl_fib_dirty_vnet(rt, v);
 	ctl_sync_tunnels(rt);

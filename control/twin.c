@@ -130,7 +130,9 @@ ctl_twin_carrier(const struct ctl_iface *iface, bool up)
 {
 	int carrier = up;
 
-	if (iface->keeper_fd >= 0 && ioctl(iface->keeper_fd, TUNSETCARRIER, &carrier) < 0)
+	/* EPERM: no queue is attached, because the data plane is away; the next sync sets it. */
+	if (iface->keeper_fd >= 0 && ioctl(iface->keeper_fd, TUNSETCARRIER, &carrier) < 0 &&
+	    errno != EPERM)
 		spw_log(SPW_LOG_ERROR, "twin", "carrier-failed", "interface=%s up=%d error=\"%s\"",
 			iface->name, up, strerror(errno));
 }
@@ -172,6 +174,25 @@ addresses_add(struct ctl_runtime *rt, struct ctl_iface *iface, struct spw_err *e
 	return 0;
 }
 
+/* True when nothing has to be set: setting even the same MAC flushes the twin's neighbours. */
+static bool
+link_is_right(const struct ctl_iface *iface, const uint8_t *mac)
+{
+	struct ifreq ifr = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool right = fd >= 0;
+
+	memcpy(ifr.ifr_name, iface->name, strnlen(iface->name, IFNAMSIZ - 1));
+	right = right && ioctl(fd, SIOCGIFFLAGS, &ifr) == 0 &&
+		((ifr.ifr_flags & IFF_UP) != 0) == iface->enabled;
+	right = right && ioctl(fd, SIOCGIFMTU, &ifr) == 0 && (uint32_t)ifr.ifr_mtu == iface->mtu;
+	right = right && (!mac || (ioctl(fd, SIOCGIFHWADDR, &ifr) == 0 &&
+				   memcmp(ifr.ifr_hwaddr.sa_data, mac, 6) == 0));
+	if (fd >= 0)
+		close(fd);
+	return right;
+}
+
 int
 ctl_twin_ensure(struct ctl_runtime *rt, struct ctl_iface *iface, const uint8_t *mac,
 		struct spw_err *err)
@@ -187,6 +208,8 @@ ctl_twin_ensure(struct ctl_runtime *rt, struct ctl_iface *iface, const uint8_t *
 	sysctls(iface);
 	if (iface->kind == SPW_IFACE_TUNNEL || (mac && memcmp(mac, none, 6) == 0))
 		mac = NULL;
+	if (link_is_right(iface, mac))
+		return addresses_add(rt, iface, err);
 	rc = ctl_netlink_link_set(rt->netlink, iface->ifindex, mac, iface->mtu, iface->enabled);
 	if (rc != 0)
 		return spw_fail(err, rc, "cannot set up the kernel twin %s: %s", iface->name,
