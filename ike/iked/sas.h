@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IKED_ORPHAN_QUIET_S 3
-#define IKED_ORPHAN_MAX_S   60
+/* A peer may send on the old SA until it misses the answers of its liveness checks there. */
+#define IKED_ORPHAN_QUIET_S 60
+#define IKED_ORPHAN_MAX_S   600
 
 struct iked_sa {
 	uint32_t spi_in;

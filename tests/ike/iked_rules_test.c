@@ -75,8 +75,8 @@ an_orphan_on_which_the_peer_still_sends_waits_but_not_for_ever(void **state)
 		uint64_t now_s, last_in_s;
 		bool due;
 	} t[] = {
-		{99, 0, false},	   {100, 0, true},    {100, 97, true},	{100, 98, false},
-		{130, 129, false}, {159, 159, false}, {160, 160, true},
+		{99, 0, false},	   {100, 0, true},   {100, 40, true},	{100, 41, false},
+		{159, 100, false}, {160, 100, true}, {699, 690, false}, {700, 699, true},
 	};
 	struct iked_sas sas = {0};
 
