@@ -53,8 +53,31 @@ too_long(struct server_client *client)
 
 	spw_fail(&err, -EMSGSIZE, "the request is longer than %d bytes", CTL_FRAME_MAX);
 	server_answer(client, NULL, NULL, &err, -1);
-	client->closing = true;
-	bufferevent_disable(client->bev, EV_READ);
+}
+
+/* Throw away the rest of a frame that is too long. False while its end has not come. */
+static bool
+skip_to_end(struct server_client *client, struct evbuffer *in)
+{
+	struct evbuffer_ptr end;
+
+	if (!client->skipping)
+		return true;
+	end = evbuffer_search(in, "\n", 1, NULL);
+	client->skipping = end.pos < 0;
+	evbuffer_drain(in, end.pos < 0 ? evbuffer_get_length(in) : (size_t)end.pos + 1);
+	return !client->skipping;
+}
+
+static void
+take_line(struct server_client *client, char *line, size_t len)
+{
+	if (len > CTL_FRAME_MAX)
+		too_long(client);
+	else if (len > 0)
+		server_input(client, line, len);
+	spw_wipe(line, len);
+	free(line);
 }
 
 static void
@@ -66,19 +89,16 @@ on_read(struct bufferevent *bev, void *arg)
 	size_t len;
 	char *line;
 
-	while (!client->closing && evbuffer_get_length(out) < OUTPUT_HIGH &&
-	       (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF)) != NULL) {
-		if (len > CTL_FRAME_MAX)
-			too_long(client);
-		else if (len > 0)
-			server_input(client, line, len);
-		spw_wipe(line, len);
-		free(line);
-	}
-	if (evbuffer_get_length(out) >= OUTPUT_HIGH)
+	while (evbuffer_get_length(out) < OUTPUT_HIGH && skip_to_end(client, in) &&
+	       (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF)) != NULL)
+		take_line(client, line, len);
+	if (evbuffer_get_length(out) >= OUTPUT_HIGH) {
 		bufferevent_disable(bev, EV_READ);
-	else if (!client->closing && evbuffer_get_length(in) > CTL_FRAME_MAX)
+	} else if (evbuffer_get_length(in) > CTL_FRAME_MAX) {
 		too_long(client);
+		client->skipping = true;
+		skip_to_end(client, in);
+	}
 }
 
 static void

@@ -310,6 +310,22 @@ secret_store(struct ctl_commit *c, const char *tunnel, const char *key, char *li
 	return ctl_secret_write_file(ctl_commit_keys_dir(c), name, key, strlen(key), err);
 }
 
+/* The name becomes a file's: let the model judge it, on a tree that is thrown away. */
+static bool
+is_tunnel_name(struct ctl_commit *c, const char *name)
+{
+	struct ctl_tree scratch = {0};
+	char line[CTL_TEXT];
+	bool good;
+
+	if (strlen(name) >= CTL_NAME || strpbrk(name, "\"\\ \t\n/"))
+		return false;
+	snprintf(line, sizeof(line), "set tunnel %s", name);
+	good = ctl_model_edit(ctl_commit_model(c), &scratch, line, NULL) == 0;
+	ctl_tree_free(&scratch);
+	return good;
+}
+
 static json_t *
 op_secret(struct server_request *req, struct spw_err *err)
 {
@@ -321,11 +337,8 @@ op_secret(struct server_request *req, struct spw_err *err)
 
 	if (tunnel == NULL || key == NULL)
 		return fail(err, -EINVAL, "secret needs \"tunnel\" and \"key\"");
-	/* An edit that is thrown away checks the name before it becomes a file's. */
-	snprintf(line, sizeof(line), "set tunnel \"%.40s\"", tunnel);
-	if (strpbrk(tunnel, "\"\\ /") || strlen(tunnel) >= CTL_NAME ||
-	    ctl_commit_edit(c, lines, 1, false, &bad, err) < 0)
-		return err->code ? NULL : fail(err, -EINVAL, "secret: not a name of a tunnel");
+	if (!is_tunnel_name(c, tunnel))
+		return fail(err, -EINVAL, "secret: not a name of a tunnel");
 	if (secret_store(c, tunnel, key, line, sizeof(line), err) < 0 ||
 	    ctl_commit_edit(c, lines, 1, false, &bad, err) < 0)
 		return NULL;

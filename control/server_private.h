@@ -38,7 +38,8 @@ struct server_client {
 	struct ctl_tree saved; /* candidate at `begin` */
 	bool began;
 	bool may_write;
-	bool closing;
+	bool closing;	    /* has shut down its side: free when all is sent */
+	bool skipping;	    /* inside a frame that is too long */
 	char who[CTL_TEXT]; /* "root uid 0 pid 77" */
 };
 
