@@ -138,7 +138,8 @@ orphan_is_due(const struct iked_sa *sa, uint64_t now_ns)
 {
 	if (!sa->orphan || sa->delete_at_ns == 0 || now_ns < sa->delete_at_ns)
 		return false;
-	return now_ns >= sa->last_in_ns + IKED_ORPHAN_QUIET_S * SPW_NS_PER_S ||
+	return sa->last_in_ns == 0 ||
+	       now_ns >= sa->last_in_ns + IKED_ORPHAN_QUIET_S * SPW_NS_PER_S ||
 	       now_ns >= sa->delete_at_ns + IKED_ORPHAN_MAX_S * SPW_NS_PER_S;
 }
 
