@@ -83,9 +83,12 @@ dp_sad_stats(struct dp_sad *sad, uint32_t *index, struct spw_dp_sa_stats *row)
 static void
 fill_tunnel(const struct dp_sad *sad, uint32_t id, struct spw_dp_tunnel_stats *row)
 {
+	const struct dp_sa_out *out =
+		atomic_load_explicit(&sad->tunnels[id].out, memory_order_relaxed);
+
 	*row = (struct spw_dp_tunnel_stats){.id = id};
 	memcpy(row->name, sad->tunnel_conf[id].name, sizeof(row->name));
-	row->up = atomic_load_explicit(&sad->tunnels[id].out, memory_order_relaxed) != NULL;
+	row->up = out != NULL && !dp_child_ended(out->child);
 	for (unsigned int i = 0; i < sad->n_workers; i++) {
 		const struct dp_tunnel_count *n = &sad->tunnel_count[i][id];
 		uint64_t own_in = dp_counted(&n->own_in);

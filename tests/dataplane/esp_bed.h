@@ -58,7 +58,7 @@ void bed_pair(struct bed_end *a, struct bed_end *b, const struct bed_sa *how,
 struct spw_sa_desc bed_desc(struct bed_end *e, uint32_t peer, const struct bed_sa *how);
 
 /*
- * An inner IPv4 UDP packet of `len` bytes (>= 28) from 10.1.0.1 to 10.2.0.1, random payload, in an
+ * An inner IPv4 UDP packet of `len` bytes (>= 20) from 10.1.0.1 to 10.2.0.1, random payload, in an
  * mbuf that is bound for the bed's tunnel.
  */
 struct rte_mbuf *bed_packet(uint32_t len);

@@ -445,10 +445,14 @@ static void
 limit_by(const struct bed_sa *how, uint32_t limit, unsigned int soft_at, unsigned int hard_at,
 	 uint32_t len)
 {
+	struct spw_dp_tunnel_stats row;
 	struct spw_dp_sa_event ev;
 	struct two t;
+	uint32_t at = 0;
 
 	open_two(&t, how);
+	assert_true(dp_sad_tunnel_stats(t.a.sad, &at, &row));
+	assert_int_equal(row.up, 1);
 	assert_int_equal(carry(&t, soft_at - 1, len), soft_at - 1);
 	assert_int_equal(bed_events(&t.a, SPW_SA_EV_SOFT, NULL), 0);
 	assert_int_equal(carry(&t, 1, len), 1);
@@ -469,6 +473,9 @@ limit_by(const struct bed_sa *how, uint32_t limit, unsigned int soft_at, unsigne
 	assert_int_equal(bed_events(&t.a, SPW_SA_EV_SOFT, NULL), 0);
 	assert_int_equal(bed_events(&t.a, SPW_SA_EV_HARD, NULL), 0);
 	assert_int_equal(dp_keys_used(t.a.sad->keys), 0);
+	at = 0;
+	assert_true(dp_sad_tunnel_stats(t.a.sad, &at, &row));
+	assert_int_equal(row.up, 0);
 	/* The receiver has the same limits and reached them with the same packets. */
 	assert_int_equal(bed_events(&t.b, SPW_SA_EV_HARD, &ev), 1);
 	assert_int_equal(ev.limit, limit);
