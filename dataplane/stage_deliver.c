@@ -2,10 +2,10 @@
 /*
  * Stage deliver: packets that came out of a tunnel.
  *
- * Their interface is the tunnel's from here on. Packets for the gateway itself go up: to the
- * tunnel's own twin when it has one (BGP in the tunnel, probes), else to the twin of the interface
- * that owns the address. Group addresses end here too, because nothing routes them. The
- * rest goes on to the TTL and the FIB like any received packet.
+ * Their interface is the tunnel's from here on (none when the tunnel has no interface). Packets for
+ * the gateway itself go up: to the tunnel's own twin when it has one (BGP in the tunnel, probes),
+ * else to the twin of the interface that owns the address. Group addresses end here too, because
+ * nothing routes them. The rest goes on to the TTL and the FIB like any received packet.
  *
  * Worker thread. ESP has checked the inner header and the selectors.
  */
@@ -24,9 +24,9 @@ iface_becomes_tunnel(struct dp_worker *w, struct rte_mbuf *m)
 	uint16_t id =
 		atomic_load_explicit(&w->tables->tunnel_iface[p->tunnel], memory_order_acquire);
 
+	p->iface_in = id;
 	if (id == DP_NO_IFACE)
 		return;
-	p->iface_in = id;
 	w->iface[id].rx_packets++;
 	w->iface[id].rx_bytes += m->pkt_len;
 }
