@@ -140,7 +140,7 @@ rekey_failed(struct ike_sa *sa, struct ike_child *old, uint16_t notify)
 
 	if (!old)
 		return;
-	if (rival)
+	if (rival && rival->state != IKE_CHILD_LINGER)
 		replace(old, rival, ike_after(sa->e->now, IKE_REPLACED_NS));
 	else
 		rekey_refused(sa, old, notify);
@@ -183,8 +183,10 @@ rekey_lost(struct ike_sa *sa, struct ike_child *old, struct ike_child *made,
 	made->redundant = true;
 	made->rekey_at = UINT64_MAX;
 	made->delete_at = sa->e->now;
-	if (old)
+	if (old && rival)
 		replace(old, rival, ike_after(sa->e->now, IKE_REPLACED_NS));
+	else if (old)
+		rekey_refused(sa, old, 0);
 }
 
 enum ike_fault
@@ -198,23 +200,22 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 	struct ike_child *old = ike_child_find_in(sa->e, sa->req.old_spi_in);
 	struct ike_child *rival = ike_child_find_in(sa->e, sa->req.rival_spi_in);
 	struct ike_child *made;
-	bool alone;
 
 	if (old && old->state != IKE_CHILD_REKEYING)
 		old = NULL; /* the peer deleted it meanwhile */
-	if (rival && rival->state != IKE_CHILD_LIVE && rival->state != IKE_CHILD_REKEYING)
+	if (rival && rival->state == IKE_CHILD_LINGER)
 		rival = NULL;
-	alone = !rival;
 	if (retry_group(sa, old, error))
 		return IKE_OK;
 	if (old)
 		old->group = SPW_GROUP_NONE;
-	if ((error && !m->has_sa) || ike_child_take(sa, m, &rule, alone, &made) != IKE_OK) {
+	if ((error && !m->has_sa) || ike_child_take(sa, m, &rule, !sa->req.rival, &made) != IKE_OK) {
 		rekey_failed(sa, old, error ? error->type : 0);
 		return IKE_OK;
 	}
 	sa->busy_since = 0;
-	if (alone || ike_nonce_compare(&made->low, &sa->req.rival_low) > 0) {
+	/* the rule holds whatever has become of the rival since: the peer applies it too */
+	if (!sa->req.rival || ike_nonce_compare(&made->low, &sa->req.rival_low) > 0) {
 		sa->conn->child_rekeys++;
 		rekey_won(sa, old, made, rival);
 	} else {

@@ -146,8 +146,7 @@ child_lost(struct ike_child *c, uint64_t now)
 {
 	c->absent = true;
 	c->active = false;
-	c->prove_at = c->hard_at = UINT64_MAX;
-	c->proven = true;
+	c->hard_at = UINT64_MAX;
 	if (c->state == IKE_CHILD_LINGER)
 		c->gone_at = now;
 	else if (c->state == IKE_CHILD_LIVE && !c->redundant)
