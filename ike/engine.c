@@ -55,7 +55,7 @@ unknown_spi(struct ike_engine *e, const struct ike_datagram *d, const struct ike
 	uint64_t spi = (h->flags & IKE_FLAG_INITIATOR) ? h->spi_r : h->spi_i;
 
 	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		if (sa->req.ike_spi == spi)
+		if (spi && sa->req.ike_spi == spi)
 			return; /* ours: the answer that makes it is still under way */
 	if (!(h->flags & IKE_FLAG_RESPONSE) && h->exchange != IKE_X_SA_INIT)
 		ike_reply_plain(e, d, h, IKE_N_INVALID_IKE_SPI, NULL, 0);
