@@ -26,6 +26,7 @@
 #include "dataplane/ecn.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
+#include "dataplane/wire.h"
 
 #define TEXT_MIN   4 /* padding length and next header, rounded to four bytes */
 #define NEXT_IPV4  4
@@ -94,7 +95,7 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct work *w
 		refuse(w, b, &item, DP_DROP_ESP_RUNT);
 		return;
 	}
-	spi = spw_get_be32(rte_pktmbuf_read(item.m, 0, sizeof(room), room));
+	spi = dp_be32(rte_pktmbuf_read(item.m, 0, sizeof(room), room));
 	item.sa = find_sa(w->sad, spi);
 	dp_pkt(item.m)->spi = spi;
 	if (unlikely(item.sa == NULL)) {
@@ -155,7 +156,7 @@ static void
 precheck_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
 {
 	struct dp_sa_in *sa = item->sa;
-	uint32_t lo = spw_get_be32(rte_pktmbuf_mtod_offset(item->m, uint8_t *, 4));
+	uint32_t lo = dp_be32(rte_pktmbuf_mtod_offset(item->m, uint8_t *, 4));
 	enum dp_replay_verdict verdict;
 
 	if (unlikely(dp_child_ended(sa->child))) {
@@ -300,7 +301,7 @@ inner_valid(const uint8_t *ip, uint32_t len)
 
 	if (len < 20 || ip[0] >> 4 != 4 || header < 20 || header > len)
 		return false;
-	total = spw_get_be16(ip + 2);
+	total = dp_be16(ip + 2);
 	return total >= header && total <= len && rte_raw_cksum(ip, header) == 0xffff;
 }
 
@@ -320,15 +321,15 @@ static bool
 join_ecn(uint8_t *ip, uint8_t outer_tos)
 {
 	uint8_t ecn = dp_ecn_decap(ip[1], outer_tos);
-	uint16_t was = spw_get_be16(ip), csum;
+	uint16_t was = dp_be16(ip), csum;
 
 	if (ecn == DP_ECN_DROP)
 		return false;
 	if (ecn == (ip[1] & DP_ECN_MASK))
 		return true;
 	ip[1] = (uint8_t)((ip[1] & ~DP_ECN_MASK) | ecn);
-	csum = dp_csum_replace(spw_get_be16(ip + 10), was, spw_get_be16(ip));
-	spw_put_be16(ip + 10, csum);
+	csum = dp_csum_replace(dp_be16(ip + 10), was, dp_be16(ip));
+	dp_put_be16(ip + 10, csum);
 	return true;
 }
 
@@ -357,7 +358,7 @@ examine(const struct item *item, uint8_t outer_tos, uint32_t *total)
 		return next_header_reason(next);
 	if (unlikely(!inner_valid(text, item->text_len - trailer)))
 		return DP_DROP_ESP_INNER;
-	*total = spw_get_be16(text + 2);
+	*total = dp_be16(text + 2);
 	if (unlikely(!selected(item->sa, text, *total)))
 		return DP_DROP_SELECTOR_IN;
 	return join_ecn(text, outer_tos) ? DP_DROP_COUNT : DP_DROP_ESP_ECN;

@@ -23,6 +23,7 @@
 #include "dataplane/ecn.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
+#include "dataplane/wire.h"
 
 #define TRAIL_MAX (3 + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
 #define NEXT_IPV4 4
@@ -236,9 +237,11 @@ add_trailer(struct rte_mbuf *m, uint32_t len)
 static void
 add_esp(uint8_t *esp, uint32_t spi_be, uint64_t seq)
 {
+	uint64_t iv = __builtin_bswap64(seq);
+
 	memcpy(esp, &spi_be, 4);
-	spw_put_be32(esp + 4, (uint32_t)seq);
-	spw_put_be64(esp + DP_ESP_HDR, seq);
+	dp_put_be32(esp + 4, (uint32_t)seq);
+	memcpy(esp + DP_ESP_HDR, &iv, DP_ESP_IV);
 }
 
 /* Outer IPv4 (and UDP) header before the ESP header; returns its length. */
@@ -257,7 +260,7 @@ add_outer(uint8_t *esp, const struct dp_outer *o, uint32_t esp_len, uint8_t tos,
 	memcpy(ip + 4, &id_be, 2);
 	memcpy(ip + 10, &csum, 2);
 	if (o->len == DP_OUTER_MAX)
-		spw_put_be16(esp - 4, (uint16_t)(8 + esp_len)); /* checksum 0: RFC 3948 2.1 */
+		dp_put_be16(esp - 4, (uint16_t)(8 + esp_len)); /* checksum 0: RFC 3948 2.1 */
 	return o->len;
 }
 

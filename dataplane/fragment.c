@@ -13,6 +13,7 @@
 
 #include "dataplane/checksum.h"
 #include "dataplane/fit.h"
+#include "dataplane/wire.h"
 
 #define IP_MIN	 20
 #define IP_MAX	 60
@@ -75,7 +76,7 @@ dp_fragment_cut(const uint8_t *ip, uint32_t payload, uint32_t from, uint32_t mtu
 void
 dp_fragment_header(uint8_t *out, const uint8_t *ip, const struct dp_fragment *f)
 {
-	uint16_t where = spw_get_be16(ip + 6);
+	uint16_t where = dp_be16(ip + 6);
 	uint16_t more = f->last ? where & MORE : MORE;
 
 	if (f->from == 0) {
@@ -86,10 +87,10 @@ dp_fragment_header(uint8_t *out, const uint8_t *ip, const struct dp_fragment *f)
 		copied_options(out + IP_MIN, ip);
 	}
 	out[0] = (uint8_t)(0x40 | f->header_len / 4);
-	spw_put_be16(out + 2, (uint16_t)(f->header_len + f->len));
-	spw_put_be16(out + 6, (uint16_t)(more | ((where & OFFSET) + f->from / 8)));
-	spw_put_be16(out + 10, 0);
-	spw_put_be16(out + 10, dp_csum_finish(dp_csum_add(0, out, f->header_len)));
+	dp_put_be16(out + 2, (uint16_t)(f->header_len + f->len));
+	dp_put_be16(out + 6, (uint16_t)(more | ((where & OFFSET) + f->from / 8)));
+	dp_put_be16(out + 10, 0);
+	dp_put_be16(out + 10, dp_csum_finish(dp_csum_add(0, out, f->header_len)));
 }
 
 /* One piece in a fresh mbuf; NULL when there is no buffer or it is too small. */

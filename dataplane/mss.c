@@ -11,6 +11,7 @@
 
 #include "dataplane/csum.h"
 #include "dataplane/fit.h"
+#include "dataplane/wire.h"
 
 #define TCP_MIN	    20
 #define TCP_SYN	    0x02
@@ -27,7 +28,7 @@ find_syn(uint8_t *ip, uint32_t len, uint32_t *tcp_len)
 	uint32_t header = (ip[0] & 15u) * 4;
 	uint8_t *tcp = ip + header;
 
-	if (ip[9] != IPPROTO_TCP || (spw_get_be16(ip + 6) & 0x3fff) != 0)
+	if (ip[9] != IPPROTO_TCP || (dp_be16(ip + 6) & 0x3fff) != 0)
 		return NULL; /* or a fragment */
 	if (len < header + TCP_MIN || (tcp[13] & TCP_SYN) == 0)
 		return NULL;
@@ -68,13 +69,13 @@ well_formed(const uint8_t *tcp, uint32_t tcp_len)
 static void
 lower(uint8_t *tcp, uint32_t at, uint16_t from, uint16_t to)
 {
-	uint16_t csum = spw_get_be16(tcp + TCP_CSUM);
+	uint16_t csum = dp_be16(tcp + TCP_CSUM);
 	bool odd = (at & 1) != 0;
 
 	csum = dp_csum_replace(csum, odd ? __builtin_bswap16(from) : from,
-			      odd ? __builtin_bswap16(to) : to);
-	spw_put_be16(tcp + TCP_CSUM, csum);
-	spw_put_be16(tcp + at, to);
+			       odd ? __builtin_bswap16(to) : to);
+	dp_put_be16(tcp + TCP_CSUM, csum);
+	dp_put_be16(tcp + at, to);
 }
 
 bool
@@ -87,7 +88,7 @@ dp_mss_clamp(uint8_t *ip, uint32_t len, uint32_t mss)
 	if (tcp == NULL || mss > UINT16_MAX || !well_formed(tcp, tcp_len))
 		return false;
 	for (uint32_t at = TCP_MIN; (n = option_length(tcp, at, tcp_len, &bad)) != 0; at += n) {
-		uint16_t have = tcp[at] == OPT_MSS ? spw_get_be16(tcp + at + 2) : 0;
+		uint16_t have = tcp[at] == OPT_MSS ? dp_be16(tcp + at + 2) : 0;
 
 		if (have <= mss)
 			continue;

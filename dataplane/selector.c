@@ -15,6 +15,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "dataplane/wire.h"
+
 static bool
 valid_range(const struct spw_selector *s)
 {
@@ -97,20 +99,20 @@ void
 dp_selector_key_read(struct dp_selector_key *k, const uint8_t *ip, uint32_t len)
 {
 	uint32_t header = (ip[0] & 15u) * 4;
-	bool later_fragment = (spw_get_be16(ip + 6) & 0x1fff) != 0;
+	bool later_fragment = (dp_be16(ip + 6) & 0x1fff) != 0;
 
 	memset(k, 0, sizeof(*k));
 	k->protocol = ip[9];
-	k->src = spw_get_be32(ip + 12);
-	k->dst = spw_get_be32(ip + 16);
+	k->src = dp_be32(ip + 12);
+	k->dst = dp_be32(ip + 16);
 	if (later_fragment || len < header + 4)
 		return;
 	if (port_protocol(k->protocol)) {
-		k->src_port = spw_get_be16(ip + header);
-		k->dst_port = spw_get_be16(ip + header + 2);
+		k->src_port = dp_be16(ip + header);
+		k->dst_port = dp_be16(ip + header + 2);
 		k->has_ports = true;
 	} else if (k->protocol == IPPROTO_ICMP) {
-		k->src_port = k->dst_port = spw_get_be16(ip + header);
+		k->src_port = k->dst_port = dp_be16(ip + header);
 		k->has_ports = true;
 	}
 }
