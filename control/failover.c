@@ -326,15 +326,13 @@ evaluate_one(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 void
 ctl_failover_evaluate(struct ctl_runtime *rt)
 {
-	uint64_t now = spw_clock_ns();
-
 	if (!rt->kernel_known)
 		return;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		if (v->keep && (v->dirty || !v->evaluated || rt->changed))
 			evaluate_one(rt, v);
-	close_ripe(rt->failover, now);
-	arm(rt, now);
+	close_ripe(rt->failover, spw_clock_ns());
+	arm(rt, spw_clock_ns());
 }
 
 void
@@ -381,6 +379,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	struct ctl_runtime *rt = arg;
 	uint64_t now = spw_clock_ns();
 
+	rt->trigger.event_ns = now;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
 		if (v->operator_until_ns && v->operator_until_ns <= now)
 			ctl_failover_request(rt, v, CTL_OPERATOR_NONE, 0, "operator");

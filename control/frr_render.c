@@ -159,9 +159,13 @@ ctl_frr_cause(const json_t *neighbour)
 {
 	const char *state = json_string_value(json_object_get(neighbour, "bgpState"));
 	const char *why = json_string_value(json_object_get(neighbour, "lastResetDueTo"));
+	const char *note = json_string_value(json_object_get(neighbour, "lastNotificationReason"));
 
 	if (!neighbour || !state || strcmp(state, "Established") == 0)
 		return "withdrawn";
+	/* RFC 9384: a session that BFD ends is ended by Cease, BFD Down. */
+	if (why && strcasestr(why, "notification") && note && strcasestr(note, "bfd"))
+		return "bfd-timeout";
 	if (why && strcasestr(why, "bfd"))
 		return "bfd-timeout";
 	if (why && strcasestr(why, "interface"))

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What iked is told of a configured tunnel, and small rules of devices. */
+#include "control/iked.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct spw_prefix
+prefix(const char *text)
+{
+	struct spw_prefix p;
+
+	assert_int_equal(spw_prefix_parse(&p, text, NULL), 0);
+	return p;
+}
+
+static struct ctl_tunnel
+tunnel(void)
+{
+	return (struct ctl_tunnel){.name = "azure-a",
+				   .local = prefix("198.51.100.2").addr,
+				   .remote = prefix("203.0.113.2").addr,
+				   .ike_lifetime_s = 28800,
+				   .child_lifetime_s = 27000,
+				   .child_lifetime_bytes = UINT64_MAX - 7};
+}
+
+static void
+an_identity_that_is_not_configured_is_the_address(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	ctl_iked_conn_message(&t, 3, 9, &m);
+	assert_int_equal(m.tunnel, 3);
+	assert_int_equal(m.generation, 9);
+	assert_int_equal(m.local_id.type, SPW_ID_IPV4);
+	assert_int_equal(m.local_id.len, 4);
+	assert_memory_equal(m.local_id.data, t.local.bytes, 4);
+	assert_memory_equal(m.remote_id.data, t.remote.bytes, 4);
+	t.remote_id = (struct spw_ike_id){.type = SPW_ID_FQDN, .len = 5, .data = "azure"};
+	ctl_iked_conn_message(&t, 3, 9, &m);
+	assert_int_equal(m.remote_id.type, SPW_ID_FQDN);
+	assert_int_equal(m.psk_len, 0);
+}
+
+static void
+the_soft_limit_is_at_ninety_percent_without_overflow(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	ctl_iked_conn_message(&t, 0, 1, &m);
+	assert_int_equal(m.child_seconds.hard, 27000);
+	assert_int_equal(m.child_seconds.soft, 24300);
+	assert_true(m.child_bytes.soft < m.child_bytes.hard);
+	assert_true(m.child_bytes.soft > m.child_bytes.hard / 100 * 89);
+	assert_int_equal(m.child_packets.hard, 0);
+	assert_int_equal(m.child_packets.soft, 0);
+}
+
+static void
+no_selectors_mean_any_to_any(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	ctl_iked_conn_message(&t, 0, 1, &m);
+	assert_int_equal(m.n_local, 1);
+	assert_int_equal(spw_addr_get_v4(&m.sel_local[0].low), 0);
+	assert_int_equal(spw_addr_get_v4(&m.sel_local[0].high), 0xffffffff);
+	assert_int_equal(m.sel_local[0].port_high, 65535);
+	assert_int_equal(m.n_remote, 1);
+}
+
+static void
+a_prefix_becomes_its_range(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	t.n_remote_selectors = 2;
+	t.remote_selector[0] = prefix("10.100.16.9/20");
+	t.remote_selector[1] = prefix("10.9.9.9/32");
+	ctl_iked_conn_message(&t, 0, 1, &m);
+	assert_int_equal(m.n_remote, 2);
+	assert_int_equal(spw_addr_get_v4(&m.sel_remote[0].low), 0x0a641000);
+	assert_int_equal(spw_addr_get_v4(&m.sel_remote[0].high), 0x0a641fff);
+	assert_int_equal(spw_addr_get_v4(&m.sel_remote[1].low), 0x0a090909);
+	assert_int_equal(spw_addr_get_v4(&m.sel_remote[1].high), 0x0a090909);
+}
+
+static void
+a_vdev_over_a_kernel_device_names_it(void **state)
+{
+	char name[IFNAMSIZ] = "";
+
+	assert_true(ctl_devargs_kernel_name("net_af_packet0,iface=p-er,qdisc_bypass=1", name));
+	assert_string_equal(name, "p-er");
+	assert_true(ctl_devargs_kernel_name("net_af_xdp,force_copy=1,iface=veth0", name));
+	assert_string_equal(name, "veth0");
+	assert_false(ctl_devargs_kernel_name("0000:3b:00.0", name));
+	assert_false(ctl_devargs_kernel_name("net_tap0,remote_iface=x", name));
+	assert_false(ctl_devargs_kernel_name("net_af_packet0,iface=", name));
+	assert_false(ctl_devargs_kernel_name("net_af_packet0,iface=a-name-too-long-for-it", name));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_identity_that_is_not_configured_is_the_address),
+		cmocka_unit_test(the_soft_limit_is_at_ninety_percent_without_overflow),
+		cmocka_unit_test(no_selectors_mean_any_to_any),
+		cmocka_unit_test(a_prefix_becomes_its_range),
+		cmocka_unit_test(a_vdev_over_a_kernel_device_names_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
