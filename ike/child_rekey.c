@@ -209,7 +209,8 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 		return IKE_OK;
 	if (old)
 		old->group = SPW_GROUP_NONE;
-	if ((error && !m->has_sa) || ike_child_take(sa, m, &rule, !sa->req.rival, &made) != IKE_OK) {
+	if ((error && !m->has_sa) ||
+	    ike_child_take(sa, m, &rule, !sa->req.rival, &made) != IKE_OK) {
 		rekey_failed(sa, old, error ? error->type : 0);
 		return IKE_OK;
 	}

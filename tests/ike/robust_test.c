@@ -292,8 +292,7 @@ authentic_oddities_are_answered_and_survived(void **state)
 	send_forged(net, IKE_X_CREATE_CHILD, fill_nothing);
 	send_forged(net, IKE_X_CREATE_CHILD, fill_rekey_of_protocol_0);
 	assert_true(net_up(net, 1));
-	assert_int_equal(net->host[1].engine->sas->next_in,
-			 net->host[0].engine->sas->next_out);
+	assert_int_equal(net->host[1].engine->sas->next_in, net->host[0].engine->sas->next_out);
 	/* malformed with a good ICV is fatal on this side, without Delete (2.21.3) */
 	send_forged(net, IKE_X_INFORMATIONAL, fill_broken);
 	assert_int_equal(net_ike_sas(net, 1), 0);

@@ -474,12 +474,11 @@ child_transitions_are_exactly_the_table(void **state)
 	struct ike_sa sa = {.e = &e};
 	/* rows: state; columns: REKEY_START REKEY_FAIL REPLACE HEIR_LOST DELETE_START
 	 * DELETE_DONE DELETE_HEARD; -1 = refused */
-	static const int want[IKE_CHILD_STATES][IKE_CHILD_EVENTS] = {
-		{1, -1, 2, -1, 3, -1, 4},
-		{-1, 0, 2, -1, -1, -1, 4},
-		{-1, -1, -1, 0, 3, -1, 4},
-		{-1, -1, -1, -1, -1, 4, 3},
-		{-1, -1, -1, -1, -1, -1, -1}};
+	static const int want[IKE_CHILD_STATES][IKE_CHILD_EVENTS] = {{1, -1, 2, -1, 3, -1, 4},
+								     {-1, 0, 2, -1, -1, -1, 4},
+								     {-1, -1, -1, 0, 3, -1, 4},
+								     {-1, -1, -1, -1, -1, 4, 3},
+								     {-1, -1, -1, -1, -1, -1, -1}};
 
 	spw_log_init("test", SPW_LOG_ERROR);
 	for (int s = 0; s < IKE_CHILD_STATES; s++)
