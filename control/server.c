@@ -270,7 +270,7 @@ ctl_server_new(struct ctl_server **server, struct event_base *base, const char *
 	fd = bind_socket(s, err);
 	if (fd >= 0)
 		s->listener = evconnlistener_new(
-			base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16, fd);
+			base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 64, fd);
 	if (s->listener == NULL) {
 		int rc = fd < 0 ? fd : spw_fail(err, -errno, "%s: %s", s->path, strerror(errno));
 

@@ -170,9 +170,15 @@ op_edit(struct server_request *req, struct spw_err *err)
 		if (line[i] == NULL)
 			rc = spw_fail(&why, -EINVAL, "element %zu of \"lines\" is not text", i);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		char first[96] = "";
+
+		if (n > 0)
+			ctl_log_text(first, sizeof(first), line[0]);
+		snprintf(req->what, sizeof(req->what), " lines=%zu first=\"%s\"", n, first);
 		rc = ctl_commit_edit(req->client->server->commit, line, n,
 				     json_is_true(json_object_get(req->body, "clear")), &bad, &why);
+	}
 	free(line);
 	if (rc < 0) {
 		req->bad_line = (long)bad;
@@ -224,6 +230,7 @@ op_rollback(struct server_request *req, struct spw_err *err)
 	if (!json_is_integer(back) || json_integer_value(back) < 0 ||
 	    json_integer_value(back) > CTL_STORE_REVISIONS)
 		return fail(err, -EINVAL, "rollback needs \"revision\", 0 to 50");
+	snprintf(req->what, sizeof(req->what), " back=%d", (int)json_integer_value(back));
 	if (ctl_commit_rollback(req->client->server->commit, (unsigned int)json_integer_value(back),
 				err) < 0)
 		return NULL;
@@ -339,6 +346,7 @@ op_secret(struct server_request *req, struct spw_err *err)
 		return fail(err, -EINVAL, "secret needs \"tunnel\" and \"key\"");
 	if (!is_tunnel_name(c, tunnel))
 		return fail(err, -EINVAL, "secret: not a name of a tunnel");
+	snprintf(req->what, sizeof(req->what), " tunnel=%s", tunnel);
 	if (secret_store(c, tunnel, key, line, sizeof(line), err) < 0 ||
 	    ctl_commit_edit(c, lines, 1, false, &bad, err) < 0)
 		return NULL;
@@ -448,10 +456,11 @@ audit(const struct server_request *req, const struct spw_err *err)
 	char text[SPW_ERR_TEXT];
 
 	if (err->code)
-		spw_log(SPW_LOG_INFO, "audit", req->op, "who=\"%s\" result=refused reason=\"%s\"",
-			req->client->who, ctl_log_text(text, sizeof(text), err->text));
+		spw_log(SPW_LOG_INFO, "audit", req->op, "who=\"%s\"%s result=refused reason=\"%s\"",
+			req->client->who, req->what, ctl_log_text(text, sizeof(text), err->text));
 	else
-		spw_log(SPW_LOG_INFO, "audit", req->op, "who=\"%s\" result=ok", req->client->who);
+		spw_log(SPW_LOG_INFO, "audit", req->op, "who=\"%s\"%s result=ok", req->client->who,
+			req->what);
 }
 
 static void

@@ -48,7 +48,8 @@ struct server_request {
 	struct server_client *client;
 	json_t *body;
 	const char *op;
-	long bad_line; /* index of the line an edit refused, -1 = none */
+	long bad_line;	/* index of the line an edit refused, -1 = none */
+	char what[128]; /* for the audit line: key=value with a blank in front, or empty */
 };
 
 /* Answer one frame (text without its newline; not borrowed after the return). */

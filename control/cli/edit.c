@@ -96,16 +96,16 @@ read_hidden(const char *prompt, char *out, size_t size)
 	ssize_t n;
 
 	if (terminal) {
-		fputs(prompt, stdout);
-		fflush(stdout);
 		quiet = old;
 		quiet.c_lflag &= (tcflag_t)~ECHO;
 		quiet.c_lflag |= ICANON;
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+		fputs(prompt, stdout); /* not before: what is typed now must not be echoed */
+		fflush(stdout);
 	}
 	n = read(STDIN_FILENO, out, size - 1);
 	if (terminal) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &old);
 		fputc('\n', stdout);
 	}
 	if (n < 0)

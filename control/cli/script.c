@@ -110,6 +110,8 @@ script_line(struct script *s, const char *line)
 	enum cli_exit code;
 
 	s->at++;
+	if (line[strspn(line, " \t")] == '\0' || line[strspn(line, " \t")] == '#')
+		return CLI_OK;
 	if (is_edit(line) && !is_secret_line(line)) {
 		group_add(s, line);
 		return CLI_OK;
