@@ -11,10 +11,12 @@ import pty
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 CONTROLD, SHELL, SHOW_JSON = sys.argv[1:4]
@@ -397,6 +399,15 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before
 
+    def prompt(self, text):
+        """Wait for a prompt, and for libedit to have the terminal in its own mode behind it."""
+        self.expect(text)
+        for _ in range(500):
+            if not termios.tcgetattr(self.fd)[3] & termios.ICANON:
+                return
+            time.sleep(0.01)
+        raise AssertionError("the terminal stays in line mode")
+
     def type(self, text):
         os.write(self.fd, text.encode())
 
@@ -413,39 +424,39 @@ class Terminal:
 def test_terminal_session(b):
     b.load_gateway()
     t = Terminal(b)
-    t.expect("gw> ")
+    t.prompt("gw> ")
     t.type("sh ik\n")
     t.expect("\033[32mestablished\033[0m")
-    t.expect("gw> ")
+    t.prompt("gw> ")
     t.type("show fail\t\t")
     t.expect("history")
     t.expect("Switches, newest first")
     t.type("\n")
     t.expect("Last:")
-    t.expect("gw> ")
+    t.prompt("gw> ")
     t.type("show ike az\t\n")
     t.expect("ure-a ")
     t.expect("established")
-    t.expect("gw> ")
+    t.prompt("gw> ")
     t.type("set system host-name x\n")
     t.expect("type configure first")
     t.type("configure\n")
-    t.expect("gw# ")
+    t.prompt("gw# ")
     t.type("set interfaces lan0 ?")
     t.expect("Largest IP packet")
     t.expect("mss-clamp")
     t.type("mtu 1400\n")
-    t.expect("gw# ")
+    t.prompt("gw# ")
     t.type("set vnet prod tunnel \t")
     t.expect("azure-a")
     t.type("\x15")                       # the line is thrown away
     t.type("set system host-name gw2\n")
-    t.expect("gw# ")
+    t.prompt("gw# ")
     t.type("compare\n")
     t.expect("+ set interfaces lan0 mtu 1400")
     t.type("commit\n")
     t.expect("commit complete: revision 2")
-    t.expect("gw2# ")
+    t.prompt("gw2# ")
     t.type("set tunnel azure-a pre-shared-key\n")
     t.expect("Pre-shared key: ")
     t.type("Hidden.Key.1\n")
@@ -454,10 +465,10 @@ def test_terminal_session(b):
     echoed += t.expect("key stored")
     assert "Hidden" not in echoed
     t.type("set interfaces lan0 description \"what?\"\n")
-    t.expect("gw2# ")
+    t.prompt("gw2# ")
     t.type("exit\n")
     t.expect("uncommitted changes stay")
-    t.expect("gw2> ")
+    t.prompt("gw2> ")
     t.type("exit\n")
     assert t.end() == 0, t.seen
     with open(b.path(".spillway_history"), encoding="utf-8") as history:
@@ -469,19 +480,26 @@ def test_terminal_session(b):
 
 def test_terminal_ends_at_end_of_file(b):
     t = Terminal(b)
-    t.expect("spillway> ")
+    t.prompt("spillway> ")
     t.type("\x04")
     assert t.end() == 0, t.seen
 
 
+def too_slow(signo, frame):
+    raise AssertionError("hangs")
+
+
 def main():
+    signal.signal(signal.SIGALRM, too_slow)
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and callable(f)]
     failed = 0
     for name, test in tests:
         bench = Bench()
         try:
+            signal.alarm(60)
             bench.start()
             test(bench)
+            signal.alarm(0)
             assert bench.daemon.poll() in (None, 0), "controld died: " + bench.log()[-500:]
             bench.stop()
             assert bench.daemon.returncode in (0, -9), "controld ended badly"
@@ -490,6 +508,7 @@ def main():
             failed += 1
             print("FAILED  %s: %s: %s" % (name, type(error).__name__, error), flush=True)
         finally:
+            signal.alarm(0)
             bench.close()
     print("%d passed, %d failed" % (len(tests) - failed, failed))
     return 1 if failed else 0
