@@ -275,6 +275,25 @@ settle_sas(struct ike_conn *conn)
 	}
 }
 
+/*
+ * The peer closed the one we meant to keep (its rule may be another): what was to go stays, as
+ * long as its Delete has not been sent. Never both.
+ */
+static void
+spare_last(struct ike_conn *conn)
+{
+	if (ike_conn_sa(conn))
+		return;
+	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next) {
+		if (sa->conn != conn || sa->state != IKE_SA_ESTABLISHED || !sa->redundant ||
+		    !has_child(sa))
+			continue;
+		sa->redundant = false;
+		sa->close_at = UINT64_MAX;
+		return;
+	}
+}
+
 static bool
 same_selectors(const struct ike_child *a, const struct ike_child *b)
 {
@@ -357,6 +376,7 @@ ike_conn_run(struct ike_conn *conn)
 	struct ike_sa *sa;
 
 	settle_sas(conn);
+	spare_last(conn);
 	sa = ike_conn_sa(conn);
 	if (sa)
 		settle_children(sa);
