@@ -10,6 +10,9 @@
  * appended with one write() each and written anew (file beside, rename) at every open. It lies in
  * the run directory: a reboot ends the data plane and the book together, so nothing is synced to
  * disk. Keys are looked up by a search tree, free numbers by a bitmap; one thread.
+ *
+ * Numbers of groups and paths go round: a leaf that the data plane still has for a moment must not
+ * find another group, perhaps one in the clear, under its old number.
  */
 #include "control/ids.h"
 
@@ -25,10 +28,13 @@
 static const struct {
 	const char *name;
 	uint32_t first, last;
+	bool around; /* numbers go round before one is given again */
 } classes[CTL_ID_CLASSES] = {
-	[CTL_ID_PORT] = {"port", 0, 63},	[CTL_ID_IFACE] = {"iface", 1, 65535},
-	[CTL_ID_TUNNEL] = {"tunnel", 0, 65535}, [CTL_ID_PATH] = {"path", 0, SPW_DP_PATHS_MAX - 1},
-	[CTL_ID_GROUP] = {"group", 1, 1048575},
+	[CTL_ID_PORT] = {"port", 0, 63, false},
+	[CTL_ID_IFACE] = {"iface", 1, 65535, false},
+	[CTL_ID_TUNNEL] = {"tunnel", 0, 65535, false},
+	[CTL_ID_PATH] = {"path", 0, SPW_DP_PATHS_MAX - 1, true},
+	[CTL_ID_GROUP] = {"group", 1, 1048575, true},
 };
 
 struct number {
@@ -44,7 +50,7 @@ struct fact {
 struct ctl_ids {
 	void *tree; /* struct number by class and key */
 	uint64_t *used[CTL_ID_CLASSES];
-	uint32_t hint[CTL_ID_CLASSES]; /* no free number below */
+	uint32_t hint[CTL_ID_CLASSES]; /* where the search for a free number starts */
 	struct fact *facts;
 	int fd;
 	unsigned int appended; /* lines since the file was written anew */
@@ -78,10 +84,12 @@ mark(struct ctl_ids *ids, enum ctl_id_class class, uint32_t id, bool on)
 
 	if (on) {
 		ids->used[class][id / 64] |= bit;
+		if (classes[class].around)
+			ids->hint[class] = id + 1;
 		return;
 	}
 	ids->used[class][id / 64] &= ~bit;
-	if (id < ids->hint[class])
+	if (id < ids->hint[class] && !classes[class].around)
 		ids->hint[class] = id;
 }
 
@@ -302,15 +310,24 @@ ctl_ids_close(struct ctl_ids *ids)
 }
 
 static uint32_t
-lowest_free(struct ctl_ids *ids, enum ctl_id_class class)
+free_from(const struct ctl_ids *ids, enum ctl_id_class class, uint32_t from, uint32_t to)
 {
-	for (uint32_t id = ids->hint[class]; id <= classes[class].last; id++)
-		if (!is_used(ids, class, id)) {
-			ids->hint[class] = id;
+	for (uint32_t id = from; id <= to; id++)
+		if (!is_used(ids, class, id))
 			return id;
-		}
-	spw_log(SPW_LOG_ERROR, "ids", "class-full", "class=%s", classes[class].name);
 	return CTL_ID_NONE;
+}
+
+static uint32_t
+number_find(struct ctl_ids *ids, enum ctl_id_class class)
+{
+	uint32_t id = free_from(ids, class, ids->hint[class], classes[class].last);
+
+	if (id == CTL_ID_NONE)
+		id = free_from(ids, class, classes[class].first, classes[class].last);
+	if (id == CTL_ID_NONE)
+		spw_log(SPW_LOG_ERROR, "ids", "class-full", "class=%s", classes[class].name);
+	return id;
 }
 
 uint32_t
@@ -322,7 +339,7 @@ ctl_ids_get(struct ctl_ids *ids, enum ctl_id_class class, const char *key)
 
 	if (e)
 		return e->id;
-	id = lowest_free(ids, class);
+	id = number_find(ids, class);
 	if (id == CTL_ID_NONE || strlen(key) >= CTL_ID_KEY)
 		return CTL_ID_NONE;
 	snprintf(line, sizeof(line), "+ %s %u %s\n", classes[class].name, id, key);

@@ -338,26 +338,65 @@ port_drop(struct ctl_runtime *rt, struct ctl_port *p)
 	free(p);
 }
 
-/* Unlink every element without the mark and hand it to drop. */
-#define PRUNE(type, list, drop)                  \
-	for (struct type **at = &(list); *at;) { \
-		struct type *x = *at;            \
-                                                 \
-		if (x->keep) {                   \
-			at = &x->next;           \
-		} else {                         \
-			*at = x->next;           \
-			drop;                    \
-		}                                \
+static void
+prune_vnets(struct ctl_runtime *rt)
+{
+	for (struct ctl_vnet_state **at = &rt->vnets, *v; (v = *at);) {
+		if (v->keep) {
+			at = &v->next;
+			continue;
+		}
+		*at = v->next;
+		free(v);
 	}
+}
+
+static void
+prune_ifaces(struct ctl_runtime *rt)
+{
+	for (struct ctl_iface **at = &rt->ifaces, *i; (i = *at);) {
+		if (i->keep) {
+			at = &i->next;
+			continue;
+		}
+		*at = i->next;
+		iface_drop(rt, i);
+	}
+}
+
+static void
+prune_tunnels(struct ctl_runtime *rt)
+{
+	for (struct ctl_tun **at = &rt->tunnels, *t; (t = *at);) {
+		if (t->keep) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		tunnel_drop(rt, t);
+	}
+}
+
+static void
+prune_ports(struct ctl_runtime *rt)
+{
+	for (struct ctl_port **at = &rt->ports, *p; (p = *at);) {
+		if (p->keep) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		port_drop(rt, p);
+	}
+}
 
 void
 ctl_objects_prune(struct ctl_runtime *rt)
 {
-	PRUNE(ctl_vnet_state, rt->vnets, free(x))
-	PRUNE(ctl_iface, rt->ifaces, iface_drop(rt, x))
-	PRUNE(ctl_tun, rt->tunnels, tunnel_drop(rt, x))
-	PRUNE(ctl_port, rt->ports, port_drop(rt, x))
+	prune_vnets(rt);
+	prune_ifaces(rt);
+	prune_tunnels(rt);
+	prune_ports(rt);
 }
 
 void

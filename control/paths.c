@@ -170,7 +170,8 @@ ctl_paths_send_new(struct ctl_runtime *rt)
 	for (struct ctl_path *p = rt->paths; p; p = p->next) {
 		struct spw_dp_path m;
 
-		if (p->in_dataplane)
+		/* What goes must not be told again: its interface could not be swept. */
+		if (p->in_dataplane || !(p->iface ? p->iface->keep : p->tunnel->keep))
 			continue;
 		message_fill(rt, p, &m);
 		int rc = ctl_dataplane_send(rt, SPW_DP_PATH_SET, &m, sizeof(m), 1, -1, &err);

@@ -11,10 +11,13 @@
 #include "control/plan.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "control/dataplane.h"
@@ -100,20 +103,30 @@ check_files(const struct ctl_config *c, struct spw_err *err)
 	return rc;
 }
 
+/* The driver of a kernel device, by the interface itself: /sys may show another namespace. */
+static bool
+is_tun_device(const char *name)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq ifr = {.ifr_data = (char *)&info};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is;
+
+	memcpy(ifr.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
+	is = fd >= 0 && ioctl(fd, SIOCETHTOOL, &ifr) == 0 && strcmp(info.driver, "tun") == 0;
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
 /* A twin takes the interface's name: it must be free, or a TAP or TUN already. */
 static int
 check_name(const struct ctl_runtime *rt, const char *kind, const char *name, struct spw_err *err)
 {
-	char path[64];
-
 	for (const struct ctl_iface *i = rt->ifaces; i; i = i->next)
 		if (strcmp(i->name, name) == 0)
 			return 0;
-	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
-	if (if_nametoindex(name) == 0 || access(path, F_OK) == 0)
-		return 0;
-	/* Without /sys of this namespace the twin's making tells. */
-	if (access("/sys/class/net/lo", F_OK) != 0)
+	if (if_nametoindex(name) == 0 || is_tun_device(name))
 		return 0;
 	return spw_fail(err, -EEXIST,
 			"%s %s: the kernel has another device of that name; choose another name",

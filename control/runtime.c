@@ -184,9 +184,8 @@ ctl_runtime_apply(struct ctl_runtime *rt, struct ctl_plan *plan)
 		ctl_fib_update(rt);
 	}
 	ctl_statics_apply(rt);
-	/* What goes must not be told again: its interface could not be swept. */
-	ctl_fib_collect(rt);
 	ctl_sync_all(rt);
+	ctl_fib_collect(rt);
 	ctl_iked_sync(rt);
 	if (rt->config.bgp.local_as || had_bgp)
 		ctl_frr_apply(rt);

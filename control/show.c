@@ -204,6 +204,8 @@ iface_json(const struct ctl_iface *i, json_t *stats)
 	if (stats)
 		json_object_update_missing(o, stats);
 	json_object_del(o, "up");
+	if (i->tunnel)
+		json_object_del(o, "mac");
 	return o;
 }
 
