@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -139,14 +140,19 @@ set_secret(struct cli *cli, const char *tunnel)
 {
 	char key[CTL_PATH];
 	struct spw_err err = {0};
-	json_t *result = NULL;
+	json_t *result = NULL, *value = NULL;
 
 	if (ask_key(key, sizeof(key), &err) == 0)
-		result = cli_request(
-			cli,
-			json_pack("{s:s, s:s, s:s}", "op", "secret", "tunnel", tunnel, "key", key),
-			NULL, &err);
+		value = json_string(key);
 	spw_wipe(key, sizeof(key));
+	if (value)
+		result = cli_request(cli,
+				     json_pack("{s:s, s:s, s:O}", "op", "secret", "tunnel", tunnel,
+					       "key", value),
+				     NULL, &err);
+	if (value) /* jansson's own copy; nobody else holds it now */
+		spw_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
+	json_decref(value);
 	if (result == NULL)
 		return fail(CLI_FAILED, &err);
 	printf("%s\n", json_string_value(json_object_get(result, "message")));

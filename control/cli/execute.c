@@ -205,7 +205,7 @@ print_report(const json_t *data)
 		text = json_is_string(value)
 			       ? strdup(json_string_value(value))
 			       : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-		printf("  %-16s %s\n", key, text ? text : "");
+		printf("  %-22s %s\n", key, text ? text : "");
 		free(text);
 	}
 }

@@ -478,6 +478,22 @@ def test_terminal_session(b):
     assert 'description what?' in b.shell("-c", "compare").stdout
 
 
+def test_terminal_survives_ctrl_c(b):
+    t = Terminal(b)
+    t.prompt("spillway> ")
+    t.type("show nonsense\x03")
+    t.prompt("spillway> ")
+    t.type("monitor failover\n")
+    time.sleep(0.3)
+    t.type("\x03")
+    t.prompt("spillway> ")
+    t.type("show version\n")
+    t.expect("dataplane")
+    t.prompt("spillway> ")
+    t.type("quit\n")
+    assert t.end() == 0, t.seen
+
+
 def test_terminal_ends_at_end_of_file(b):
     t = Terminal(b)
     t.prompt("spillway> ")
