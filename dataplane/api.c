@@ -22,11 +22,12 @@
 
 #include "dataplane/dump.h"
 
-#define CLIENTS_MAX  64
-#define QUEUE_MAX    4096
-#define DUMP_BYTES   32768
-#define TICK_MS	     10
-#define SLOW_TICK_NS (100 * SPW_NS_PER_MS)
+#define CLIENTS_MAX	 64
+#define QUEUE_MAX	 4096
+#define DUMP_BYTES	 32768
+#define REQUESTS_IN_TURN 8
+#define TICK_MS		 10
+#define SLOW_TICK_NS	 (100 * SPW_NS_PER_MS)
 
 struct out {
 	struct out *next;
@@ -325,16 +326,17 @@ client_read(struct dp_api *api, struct client *k)
 	return k->fd >= 0;
 }
 
-/* Everything that can be done for a client now: output, then dumps, then one request more. */
+/* What can be done for a client now, in turn with others: output, dumps, some requests. */
 static void
 client_pump(struct dp_api *api, struct client *k)
 {
+	unsigned int requests = 0;
 	int rc = 0;
 
 	while (k->fd >= 0 && (rc = client_flush(k)) == 0) {
 		if (k->dump)
 			dump_part(api, k);
-		else if (!client_read(api, k))
+		else if (requests++ == REQUESTS_IN_TURN || !client_read(api, k))
 			break;
 	}
 	if (k->fd < 0)

@@ -95,7 +95,8 @@ device_probe(const struct spw_dp_port *conf, uint16_t *id, struct spw_err *err)
 		rc = spw_fail(err, -ENODEV,
 			      "port '%.15s': device '%s' cannot be opened (%s); check that it "
 			      "exists and is bound to a DPDK driver",
-			      conf->name, shown, strerror(rc < 0 ? -rc : ENODEV));
+			      conf->name, shown,
+			      rc == -1 ? "the driver refuses it" : strerror(abs(rc)));
 	if (rc == 0 && !port_by_device(da.name, id))
 		rc = spw_fail(err, -ENODEV, "port '%.15s': device '%s' is no network device",
 			      conf->name, shown);

@@ -144,6 +144,10 @@ def devargs(number, name):
             'framecnt=512')
 
 
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Dataplane:
     def __init__(self, *options, tag='dp'):
         self.dir = tempfile.mkdtemp(prefix=f'spw-{tag}-')
@@ -152,7 +156,8 @@ class Dataplane:
         self.log = open(f'{self.dir}/log', 'w+')
         self.process = subprocess.Popen(
             [binary, '--run-dir', self.dir, '--no-huge', '--memory', '512', '--mbufs', '8191',
-             '--max-routes', '16384', '--max-sas', '1024', *options], stderr=self.log)
+             '--max-routes', '16384', '--max-sas', '1024', *options], stderr=self.log,
+            preexec_fn=die_with_parent)
         end = time.monotonic() + 20
         while not os.path.exists(self.socket):
             if self.process.poll() is not None or time.monotonic() > end:

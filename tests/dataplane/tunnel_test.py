@@ -29,7 +29,19 @@ class Gateway:
         self.wan_ip, self.peer_ip = f'198.51.100.{number}', f'198.51.100.{peer}'
         self.lan_net, self.peer_net = f'10.{number}.0.0/16', f'10.{peer}.0.0/16'
         self.host = f'10.{number}.0.2'
-        self.dataplane = bed.Dataplane(tag=letter)
+        # The af_packet driver numbers its fanout groups by process id and interface; two processes
+        # in one namespace may clash, and the driver then refuses. Another process id mends it.
+        for attempt in range(5):
+            self.dataplane = bed.Dataplane(tag=letter)
+            try:
+                self.connect(letter, fixed_outer)
+                return
+            except dp.Refused as e:
+                self.dataplane.stop()
+                if 'the driver refuses it' not in e.text or attempt == 4:
+                    raise
+
+    def connect(self, letter, fixed_outer):
         self.control = self.dataplane.client(subscribe=dp.SUB_NEIGH | dp.SUB_PATH)
         self.iked = self.dataplane.client(role=dp.IKED, subscribe=dp.SUB_SA, name='iked')
         self.mac = {}
