@@ -256,6 +256,7 @@ store_next(struct ctl_commit *c, const struct ctl_tree *tree, const struct ctl_c
 	   uint64_t *revision, struct spw_err *err)
 {
 	uint64_t back = c->confirm_at_ns ? c->confirm_number : c->revision;
+	uint64_t now_s = spw_clock_wall_ns() / SPW_NS_PER_S;
 	struct ctl_revision info = {0};
 	struct ctl_lines lines = {0};
 	int rc = 0;
@@ -268,8 +269,10 @@ store_next(struct ctl_commit *c, const struct ctl_tree *tree, const struct ctl_c
 			c->store, back, spw_clock_wall_ns() / SPW_NS_PER_S + req->confirm_s, err);
 	if (rc == 0)
 		rc = ctl_store_save(c->store, &lines, &info, err);
-	if (rc < 0 && req->confirm_s && c->confirm_at_ns == 0)
-		ctl_store_pending_set(c->store, 0, 0, NULL);
+	if (rc < 0 && req->confirm_s) /* as it was: none pending, or the older deadline */
+		ctl_store_pending_set(c->store, c->confirm_number,
+				      c->confirm_at_ns ? now_s + ctl_commit_confirm_left(c) : 0,
+				      NULL);
 	ctl_lines_free(&lines);
 	*revision = info.number;
 	return rc;

@@ -102,7 +102,7 @@ document_must(const struct lysc_node *node, struct ctl_lines *out)
 	LY_ARRAY_FOR(must, i)
 	{
 		if (must[i].emsg)
-			ctl_lines_add(out, "%s* refused when it %s", i ? "" : "\n", must[i].emsg);
+			ctl_lines_add(out, "%s* refused: %s", i ? "" : "\n", must[i].emsg);
 	}
 }
 

@@ -233,6 +233,13 @@ print_diff(const struct cli *cli, FILE *out, const json_t *diff)
 	}
 }
 
+static void
+print_json(FILE *out, const json_t *data)
+{
+	json_dumpf(data, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	fputc('\n', out);
+}
+
 static enum cli_exit
 compare(struct cli *cli, const struct cli_match *m, const struct cli_filters *filters)
 {
@@ -256,7 +263,7 @@ compare(struct cli *cli, const struct cli_match *m, const struct cli_filters *fi
 	if (out == NULL)
 		abort();
 	if (cli->json || filters->json)
-		json_dumpf(result, out, JSON_INDENT(2));
+		print_json(out, result);
 	else
 		print_diff(cli, out, json_object_get(result, "diff"));
 	fclose(out);
@@ -319,7 +326,7 @@ commit(struct cli *cli, const struct cli_match *m, const char *line)
 	if (result == NULL)
 		return fail(CLI_FAILED, &err);
 	if (cli->json)
-		json_dumpf(result, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+		print_json(stdout, result);
 	else
 		print_commit(cli, result, check, minutes);
 	json_decref(result);

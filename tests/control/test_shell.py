@@ -180,7 +180,10 @@ def test_commit_inside_a_script_stays_when_a_later_line_fails(b):
 def test_one_shots_share_the_candidate(b):
     assert b.shell("set", "system", "host-name", "gw").returncode == 0
     assert b.shell("-c", "compare").stdout == "+ set system host-name gw\n"
-    assert b.shell("commit").returncode == 0
+    done = json.loads(b.shell("--json", "-c", "compare").stdout)
+    assert done["diff"] == ["+ set system host-name gw"]
+    done = json.loads(b.shell("--json", "commit").stdout)
+    assert done["changed"] and done["revision"] == 1 and done["warnings"] == []
     assert b.shell("show", "configuration").stdout == "set system host-name gw\n"
     assert b.shell("set", "tunnel", "t", "description", "two words").returncode == 0
     assert 'description "two words"' in b.shell("-c", "compare").stdout
@@ -241,6 +244,23 @@ def test_restart_finds_the_configuration(b):
     b.start()
     assert b.shell("show", "configuration").stdout == ""
     assert "error config revision-damaged" in b.log()
+
+
+def test_controld_says_in_one_line_why_it_does_not_start(b):
+    def start(*args):
+        done = subprocess.run([CONTROLD, "--run-dir", b.path("r"), *args], capture_output=True,
+                              text=True, timeout=10, check=False)
+        return done.returncode, done.stderr
+    b.write("file", "module x {")
+    code, text = start("--state-dir", b.path("file"))
+    assert code == 1 and text.count("\n") == 1 and "state directory" in text, text
+    code, text = start("--state-dir", b.path("s"), "--yang", b.path("file"))
+    assert code == 1 and text.count("\n") == 1 and "reason=" in text, text
+    code, text = start("--state-dir", b.path("s"), "--yang", "/nonexistent.yang")
+    assert code == 1 and text.count("\n") == 1 and "/nonexistent.yang" in text, text
+    assert start("--log-level", "loud")[0] == 2
+    assert start("--nonsense")[0] == 2
+    assert start("word")[0] == 2
 
 
 # --- the socket -----------------------------------------------------------------------------------
