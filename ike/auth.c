@@ -127,9 +127,8 @@ first_contact(const struct ike_sa *sa)
 {
 	if (sa->e->config.no_initial_contact)
 		return false;
-	for (const struct ike_sa *o = sa->e->sas; o; o = o->next)
-		if (o != sa && o->conn == sa->conn && o->state != IKE_SA_DEAD &&
-		    o->state != IKE_SA_GONE)
+	for (const struct ike_sa *o = sa->conn->sas; o; o = o->conn_next)
+		if (o != sa && o->state != IKE_SA_DEAD && o->state != IKE_SA_GONE)
 			return false;
 	return true;
 }
@@ -195,8 +194,8 @@ match_identity(struct ike_sa *sa, const struct ike_msg *m)
 static void
 drop_orphans(struct ike_sa *sa, uint64_t began_ns)
 {
-	for (struct ike_sa *o = sa->e->sas; o; o = o->next) {
-		if (o == sa || o->conn != sa->conn || o->made_ns > began_ns)
+	for (struct ike_sa *o = sa->conn->sas; o; o = o->conn_next) {
+		if (o == sa || o->made_ns > began_ns)
 			continue;
 		if (o->state == IKE_SA_ESTABLISHED || o->state == IKE_SA_RETIRED ||
 		    o->state == IKE_SA_CLOSING)
@@ -208,8 +207,8 @@ drop_orphans(struct ike_sa *sa, uint64_t began_ns)
 static void
 drop_own_dial(struct ike_sa *sa)
 {
-	for (struct ike_sa *o = sa->e->sas; o; o = o->next)
-		if (o != sa && o->conn == sa->conn && o->state == IKE_SA_INIT_SENT)
+	for (struct ike_sa *o = sa->conn->sas; o; o = o->conn_next)
+		if (o != sa && o->state == IKE_SA_INIT_SENT)
 			ike_state_set(o, IKE_SA_DEAD);
 }
 
@@ -245,7 +244,7 @@ ike_auth_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 	good = peer_auth_good(sa, conn ? conn : sa->conn, m, &m->idi);
 	if (!good || !conn)
 		return IKE_FAULT_AUTH;
-	sa->conn = conn;
+	ike_sa_attach(sa, conn);
 	ike_auth_ids(&conn->set, &local, &remote);
 	if (own_auth(sa, &local, auth) != 0)
 		return IKE_FAULT_AUTH;

@@ -16,10 +16,8 @@
 static void
 set_active(struct ike_child *c)
 {
-	struct ike_conn *conn = c->sa->conn;
-
-	for (struct ike_sa *sa = c->sa->e->sas; sa; sa = sa->next)
-		for (struct ike_child *k = sa->conn == conn ? sa->children : NULL; k; k = k->next)
+	for (struct ike_sa *sa = ike_conn_sas(c->sa->conn); sa; sa = sa->conn_next)
+		for (struct ike_child *k = sa->children; k; k = k->next)
 			k->active = false;
 	c->active = true;
 }
@@ -70,9 +68,8 @@ ike_sa_proven(struct ike_sa *own)
 		c->proven = true;
 		c->prove_at = UINT64_MAX;
 	}
-	for (struct ike_sa *sa = own->e->sas; sa; sa = sa->next)
-		if (sa->conn == own->conn)
-			sa->quiet_until = 0;
+	for (struct ike_sa *sa = ike_conn_sas(own->conn); sa; sa = sa->conn_next)
+		sa->quiet_until = 0;
 }
 
 void
@@ -83,8 +80,8 @@ ike_sa_unproven(struct ike_sa *own)
 	for (struct ike_child *c = own->children; c; c = c->next)
 		if (!c->proven)
 			c->prove_at = later;
-	for (struct ike_sa *sa = own->e->sas; sa; sa = sa->next)
-		if (sa->conn == own->conn && sa->quiet_until > own->e->now)
+	for (struct ike_sa *sa = ike_conn_sas(own->conn); sa; sa = sa->conn_next)
+		if (sa->quiet_until > own->e->now)
 			sa->quiet_until = later;
 }
 
@@ -104,8 +101,8 @@ ike_child_best(struct ike_conn *conn, const struct ike_child *except)
 {
 	struct ike_child *best = NULL;
 
-	for (struct ike_sa *sa = conn ? conn->e->sas : NULL; sa; sa = sa->next) {
-		for (struct ike_child *c = sa->conn == conn ? sa->children : NULL; c; c = c->next) {
+	for (struct ike_sa *sa = ike_conn_sas(conn); sa; sa = sa->conn_next) {
+		for (struct ike_child *c = sa->children; c; c = c->next) {
 			if (c == except || worth(c) == 0)
 				continue;
 			if (!best || worth(c) > worth(best) ||
@@ -171,9 +168,8 @@ ike_child_find_in(struct ike_engine *e, uint32_t spi_in)
 struct ike_child *
 ike_child_find_out(struct ike_sa *own, uint32_t spi_out)
 {
-	for (struct ike_sa *sa = own->e->sas; sa; sa = sa->next)
-		for (struct ike_child *c = sa->conn == own->conn ? sa->children : NULL; c;
-		     c = c->next)
+	for (struct ike_sa *sa = ike_conn_sas(own->conn); sa; sa = sa->conn_next)
+		for (struct ike_child *c = sa->children; c; c = c->next)
 			if (c->spi_out == spi_out && c->state != IKE_CHILD_LINGER)
 				return c;
 	return NULL;
@@ -184,8 +180,8 @@ ike_conn_live_children(const struct ike_conn *conn)
 {
 	unsigned int n = 0;
 
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		for (struct ike_child *c = sa->conn == conn ? sa->children : NULL; c; c = c->next)
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		for (struct ike_child *c = sa->children; c; c = c->next)
 			n += (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING) &&
 			     !c->redundant && !c->out_gone;
 	return n;

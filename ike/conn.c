@@ -158,9 +158,8 @@ take_settings(struct ike_conn *conn, const struct spw_ike_conn *c)
 void
 ike_conn_close(struct ike_conn *conn)
 {
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		if (sa->conn == conn)
-			ike_sa_close(sa);
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		ike_sa_close(sa);
 	ike_conn_update(conn);
 }
 
@@ -169,9 +168,8 @@ ike_conn_free(struct ike_conn *conn)
 {
 	struct ike_conn **at = &conn->e->conns;
 
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		if (sa->conn == conn)
-			sa->conn = NULL;
+	while (conn->sas)
+		ike_sa_attach(conn->sas, NULL);
 	while (*at != conn)
 		at = &(*at)->next;
 	*at = conn->next;
@@ -260,8 +258,8 @@ shown_sa(const struct ike_conn *conn)
 {
 	const struct ike_sa *best = ike_conn_sa(conn);
 
-	for (const struct ike_sa *sa = conn->e->sas; sa && !best; sa = sa->next)
-		if (sa->conn == conn && sa->state != IKE_SA_GONE && sa->state != IKE_SA_DEAD)
+	for (const struct ike_sa *sa = conn->sas; sa && !best; sa = sa->conn_next)
+		if (sa->state != IKE_SA_GONE && sa->state != IKE_SA_DEAD)
 			best = sa;
 	return best;
 }

@@ -21,9 +21,9 @@ ike_conn_sa(const struct ike_conn *conn)
 {
 	struct ike_sa *best = NULL;
 
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		if (sa->conn == conn && sa->state == IKE_SA_ESTABLISHED && !sa->pending &&
-		    !sa->redundant && (!best || sa->made_ns > best->made_ns))
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		if (sa->state == IKE_SA_ESTABLISHED && !sa->pending && !sa->redundant &&
+		    (!best || sa->made_ns > best->made_ns))
 			best = sa;
 	return best;
 }
@@ -186,9 +186,13 @@ ike_sa_run(struct ike_sa *sa)
 		}
 		if (sa->keepalive_at <= now)
 			send_keepalive(sa);
-		if (sa->hard_at <= now && sa->conn) {
+		if (sa->hard_at <= now) {
 			sa->hard_at = ike_after(now, IKE_PATIENCE_NS);
-			sa->conn->renew = true;
+			/* make before break where we may dial; else the peer must dial anew */
+			if (sa->conn->set.mode == SPW_IKE_MODE_RESPOND)
+				sa->close_at = now;
+			else
+				sa->conn->renew = true;
 		}
 		if (sa->req.task == IKE_TASK_NONE)
 			start_next(sa);
@@ -201,9 +205,8 @@ ike_sa_run(struct ike_sa *sa)
 static bool
 dialling(const struct ike_conn *conn)
 {
-	for (const struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		if (sa->conn == conn &&
-		    (sa->state == IKE_SA_INIT_SENT || sa->state == IKE_SA_AUTH_SENT))
+	for (const struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		if ((sa->state == IKE_SA_INIT_SENT || sa->state == IKE_SA_AUTH_SENT))
 			return true;
 	return false;
 }
@@ -252,11 +255,10 @@ settle_sas(struct ike_conn *conn)
 {
 	struct ike_sa *win = NULL;
 
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next) {
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
 		struct ike_sa *lose;
 
-		if (sa->conn != conn || sa->state != IKE_SA_ESTABLISHED || sa->pending ||
-		    sa->redundant)
+		if (sa->state != IKE_SA_ESTABLISHED || sa->pending || sa->redundant)
 			continue;
 		if (!win) {
 			win = sa;
@@ -284,9 +286,8 @@ spare_last(struct ike_conn *conn)
 {
 	if (ike_conn_sa(conn))
 		return;
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next) {
-		if (sa->conn != conn || sa->state != IKE_SA_ESTABLISHED || !sa->redundant ||
-		    !has_child(sa))
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
+		if (sa->state != IKE_SA_ESTABLISHED || !sa->redundant || !has_child(sa))
 			continue;
 		sa->redundant = false;
 		sa->close_at = UINT64_MAX;
@@ -341,9 +342,8 @@ settle_active(struct ike_conn *conn)
 static bool
 carries(const struct ike_conn *conn)
 {
-	for (const struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		for (const struct ike_child *c = sa->conn == conn ? sa->children : NULL; c;
-		     c = c->next)
+	for (const struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		for (const struct ike_child *c = sa->children; c; c = c->next)
 			if (c->active && !c->absent)
 				return true;
 	return false;

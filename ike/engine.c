@@ -197,8 +197,8 @@ ike_engine_tick(struct ike_engine *e, uint64_t now_ns)
 static void
 reset_children(struct ike_conn *conn)
 {
-	for (struct ike_sa *sa = conn->e->sas; sa; sa = sa->next)
-		for (struct ike_child *c = sa->conn == conn ? sa->children : NULL; c; c = c->next)
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		for (struct ike_child *c = sa->children; c; c = c->next)
 			if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED) {
 				c->redundant = true;
 				c->delete_at = conn->e->now;

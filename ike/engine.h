@@ -152,6 +152,7 @@ struct ike_child {
 
 struct ike_sa {
 	struct ike_sa *next;
+	struct ike_sa *conn_next; /* in the list of its connection */
 	struct ike_engine *e;
 	struct ike_conn *conn; /* NULL once its connection is deleted */
 	enum ike_sa_state state;
@@ -184,6 +185,7 @@ struct ike_sa {
 struct ike_conn {
 	struct ike_conn *next;
 	struct ike_engine *e;
+	struct ike_sa *sas;
 	struct spw_ike_conn set; /* without its PSK */
 	struct spw_secret psk;
 	bool up;
@@ -241,6 +243,8 @@ void ike_nonce_new(struct ike_engine *e, struct ike_nonce *n);
 void ike_nonce_set(struct ike_nonce *n, const struct ike_chunk *c);
 /* A fresh SPI of ours, not 0 and not in use. */
 uint64_t ike_sa_fresh_spi(struct ike_engine *e);
+/* Make an SA one of a connection's, or of none (NULL). */
+void ike_sa_attach(struct ike_sa *sa, struct ike_conn *conn);
 struct ike_sa *ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator);
 /* By the SPI that we chose. */
 struct ike_sa *ike_sa_find(struct ike_engine *e, uint64_t own_spi);
@@ -402,6 +406,13 @@ uint64_t ike_conn_wakeup(const struct ike_conn *conn);
 struct ike_sa *ike_conn_sa(const struct ike_conn *conn);
 ike_handler ike_timeout;
 uint64_t ike_sa_wakeup(const struct ike_sa *sa);
+
+/* The IKE SAs of a connection; none of none. */
+static inline struct ike_sa *
+ike_conn_sas(const struct ike_conn *conn)
+{
+	return conn ? conn->sas : NULL;
+}
 
 static inline uint64_t
 ike_min_u64(uint64_t a, uint64_t b)

@@ -59,7 +59,7 @@ ike_probe_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 static void
 heir_lost(struct ike_child *heir)
 {
-	for (struct ike_sa *sa = heir->sa->e->sas; sa; sa = sa->next) {
+	for (struct ike_sa *sa = ike_conn_sas(heir->sa->conn); sa; sa = sa->conn_next) {
 		for (struct ike_child *c = sa->children; c; c = c->next) {
 			if (c->heir != heir->spi_in || c->state != IKE_CHILD_REPLACED)
 				continue;

@@ -95,6 +95,23 @@ ike_sa_fresh_spi(struct ike_engine *e)
 	return spi;
 }
 
+void
+ike_sa_attach(struct ike_sa *sa, struct ike_conn *conn)
+{
+	struct ike_sa **at = sa->conn ? &sa->conn->sas : NULL;
+
+	if (sa->conn == conn)
+		return;
+	while (at && *at != sa)
+		at = &(*at)->conn_next;
+	if (at)
+		*at = sa->conn_next;
+	sa->conn = conn;
+	sa->conn_next = conn ? conn->sas : NULL;
+	if (conn)
+		conn->sas = sa;
+}
+
 struct ike_sa *
 ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator)
 {
@@ -103,7 +120,7 @@ ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator)
 	if (!sa)
 		return NULL;
 	sa->e = e;
-	sa->conn = conn;
+	ike_sa_attach(sa, conn);
 	sa->initiator = initiator;
 	sa->made_ns = sa->since_ns = e->now;
 	sa->rekey_at = sa->hard_at = sa->close_at = sa->expire_at = UINT64_MAX;
@@ -188,7 +205,9 @@ ike_sa_close(struct ike_sa *sa)
 		sa->rekey_at = sa->hard_at = sa->keepalive_at = sa->expire_at = UINT64_MAX;
 		ike_state_step(sa, IKE_EV_RETIRE, NULL, NULL);
 	}
-	if (sa->state == IKE_SA_RETIRED)
+	if (sa->state == IKE_SA_CLOSING)
+		ike_sa_drop_children(sa);
+	else if (sa->state == IKE_SA_RETIRED)
 		sa->close_at = sa->e->now;
 	else if (ike_state_allows(sa->state, IKE_EV_CLOSE) && sa->state != IKE_SA_GONE)
 		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
@@ -242,6 +261,7 @@ ike_engine_reap(struct ike_engine *e)
 			continue;
 		}
 		*at = sa->next;
+		ike_sa_attach(sa, NULL);
 		sa_free(sa);
 	}
 }
