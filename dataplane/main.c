@@ -58,8 +58,14 @@ process_harden(struct spw_err *err)
 static int
 run_dir_make(const struct dp_options *o, struct spw_err *err)
 {
-	if (mkdir(o->run_dir, 0750) == 0 || errno == EEXIST)
+	if (mkdir(o->run_dir, 0770) == 0) {
+		/* The other daemons put their sockets here, too. */
+		if (chown(o->run_dir, (uid_t)-1, o->socket_gid) == 0 &&
+		    chmod(o->run_dir, 0770) == 0)
+			return 0;
+	} else if (errno == EEXIST) {
 		return 0;
+	}
 	return spw_fail(err, -errno, "cannot make %s: %s; name another with --run-dir", o->run_dir,
 			strerror(errno));
 }

@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(__file__))
 import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
-from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, Raw, UDP  # noqa: E402
+from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, IPv6, Raw, UDP  # noqa: E402
 
 LAN_IF, ER_IF, WAN_IF, VLAN_IF = 1, 2, 3, 4
 P_ER, P_LAN, P_WAN, P_ER2, P_VLAN = 1, 2, 3, 4, 5
@@ -474,6 +474,54 @@ class Server(Bed):
                 pass
         lazy.close()
         self.assertGreater(len(self.control.events), 0)
+
+
+class Lifetime(Bed):
+    def counts(self):
+        s = self.control.call('GET_STATUS')[0]
+        return s.routes, s.groups, s.sas
+
+    def forwards(self):
+        self.lan.send(self.from_lan(IP(src=HOST, dst=VNET), UDP()))
+        return self.er.receive(lambda f: IP in f) is not None
+
+    def test_everything_can_be_taken_down_and_built_again(self):
+        self.assertTrue(self.forwards())
+        before = self.counts()
+        for _ in range(3):
+            for cls in ('route', 'group', 'path', 'neigh', 'addr', 'iface', 'tunnel', 'port'):
+                self.control.call('SWEEP', dp.Sweep(dp.CLASS[cls], 2))
+            self.assertEqual(self.counts(), (0, 0, 0))
+            self.assertEqual(self.control.call('GET_IFACES'), [])
+            self.assertFalse(self.forwards())
+            for i, n in enumerate(('lan', 'er', 'wan')):
+                self.control.call('PORT_SET', dp.Port(
+                    id=i, generation=1, name=n.encode(),
+                    devargs=bed.devargs(i, f'p-{n}').encode(), mtu=1500))
+            self.twins()
+            self.objects()
+            self.assertEqual(self.counts(), before)
+            self.assertTrue(self.forwards())
+
+    def test_a_twin_stays_when_the_interface_is_set_again_without_a_descriptor(self):
+        self.control.call('IFACE_SET', dp.Iface(
+            id=LAN_IF, generation=1, name=b'lan', kind=dp.KIND_PORT, role=dp.LAN, port=0,
+            mtu=1500, up=1, has_twin=1))
+        self.lan.send(Ether(src=self.lan.mac, dst='ff:ff:ff:ff:ff:ff') /
+                      ARP(op=1, hwsrc=self.lan.mac, psrc=HOST, pdst=GW))
+        self.assertIsNotNone(self.lan.receive(lambda f: ARP in f and f[ARP].op == 2))
+
+    def test_ipv6_for_us_goes_up_and_transit_is_off(self):
+        def six(dst):
+            return (Ether(src=self.lan.mac, dst=self.macs['lan']) /
+                    IPv6(src='fe80::1', dst=dst) / UDP())
+        up = {r.id: r.mirrored for r in self.control.call('GET_IFACES')}[LAN_IF]
+        self.control.call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix('2001:db8::1/64')))
+        self.lan.send(six('fe80::2'), six('2001:db8::1'), six('2001:db8::2'))
+        self.assertEqual(self.dropped('ipv6-off'), 1)
+        self.assertTrue(bed.settle(self.control))
+        now = {r.id: r.mirrored for r in self.control.call('GET_IFACES')}[LAN_IF]
+        self.assertEqual(now - up, 2)
 
 
 class TwoWorkers(Forwarding):

@@ -250,6 +250,35 @@ class Tunnel(unittest.TestCase):
         self.assertEqual((f[ICMP].type, f[IP].src), (11, '10.2.0.1'))
         self.law()
 
+    def test_transit_in_the_tunnel_while_expressroute_stands_is_counted_as_violation(self):
+        self.sa(0)
+        self.a.control.call('GROUP_SET', dp.group(
+            G_TUN, [dp.tier(2, [P_TUN]), dp.tier(1, [P_WAN])], dp.PROTECTED))
+        self.a.wire.send(self.a.packet(self.b, UDP(), id=1))
+        self.assertIsNotNone(self.b.wire.receive(lambda f: UDP in f))
+        self.assertEqual(self.a.tunnel_stats().violations, 1)
+        self.a.control.call('PATH_SET', dp.Path(id=9, kind=dp.CONNECTED, iface=WAN_IF))
+        self.a.control.call('GROUP_SET', dp.group(
+            G_TUN, [dp.tier(1, [9]), dp.tier(2, [P_TUN])], dp.PROTECTED))
+        self.a.wire.send(self.a.packet(self.b, UDP(), id=2))
+        self.assertIsNotNone(self.b.wire.receive(lambda f: UDP in f))
+        self.assertEqual(self.a.tunnel_stats().violations, 1)
+        self.law()
+
+    def test_the_sa_row_tells_what_passed(self):
+        spi_a, spi_b = self.sa(dp.SA_UDP)
+        for i in range(5):
+            self.a.wire.send(self.a.packet(self.b, UDP(), Raw(b'd' * 72), id=i))
+        self.assertEqual(len(self.b.wire.collect(5, lambda f: UDP in f)), 5)
+        out, = self.a.control.call('GET_SAS')
+        got, = self.b.control.call('GET_SAS')
+        self.assertEqual((out.tunnel, out.spi_in, out.spi_out, out.encr, out.outbound),
+                         (TUNNEL, spi_a, spi_b, 3, 1))
+        self.assertEqual((out.out_packets, out.out_bytes, out.seq_out), (5, 500, 5))
+        self.assertEqual((got.in_packets, got.in_bytes, got.replay_window), (5, 500, 4096))
+        self.assertLess(time.monotonic_ns() - got.last_in_ns, 10 ** 10)
+        self.law()
+
     def test_rekey_under_traffic_loses_nothing(self):
         old_a, old_b = self.sa(dp.SA_UDP)
         sent = 0
