@@ -52,11 +52,27 @@ write_down(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 }
 
 void
+ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *v)
+{
+	char name[64], value[32];
+
+	if (v->written_ns == v->restore_at_ns)
+		return;
+	v->written_ns = v->restore_at_ns;
+	snprintf(name, sizeof(name), "wait:%s", v->conf.name);
+	snprintf(value, sizeof(value), "%llu", (unsigned long long)v->restore_at_ns);
+	ctl_ids_set_fact(rt->ids, name, value);
+}
+
+void
 ctl_failover_recall(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 {
 	char name[64], word[16];
 	unsigned long long until;
 
+	snprintf(name, sizeof(name), "wait:%s", v->conf.name);
+	v->recalled_until_ns = strtoull(ctl_ids_get_fact(rt->ids, name), NULL, 10);
+	v->written_ns = v->recalled_until_ns;
 	fact_name(v, name);
 	if (sscanf(ctl_ids_get_fact(rt->ids, name), "%15s %llu", word, &until) != 2)
 		return;
@@ -75,7 +91,7 @@ ctl_failover_request(struct ctl_runtime *rt, struct ctl_vnet_state *v, enum ctl_
 	v->request = op;
 	v->operator_until_ns = until_ns;
 	if (op == CTL_OPERATOR_EXPRESSROUTE)
-		v->wait_over_ns = spw_clock_ns();
+		ctl_failover_end_wait(v);
 	write_down(rt, v);
 	rt->trigger = (struct ctl_trigger){.cause = cause, .event_ns = spw_clock_ns()};
 	ctl_fib_dirty_vnet(rt, v);

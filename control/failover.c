@@ -67,12 +67,22 @@ ctl_failover_standby(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet)
 	return NULL;
 }
 
+void
+ctl_failover_end_wait(struct ctl_vnet_state *vnet)
+{
+	vnet->wait_over_ns = spw_clock_ns();
+	vnet->recalled_until_ns = 0;
+}
+
 /* A tunnel went or came under a vnet that had to take what is left. */
 bool
 ctl_failover_end_waits(struct ctl_runtime *rt)
 {
 	bool any = false;
 
+	/* Without the data plane nobody knows which tunnels stand. */
+	if (!rt->in_sync)
+		return false;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
 		bool carries = false;
 
@@ -82,7 +92,7 @@ ctl_failover_end_waits(struct ctl_runtime *rt)
 			carries |= e->leaf && e->leaf->choice.reason == CTL_REASON_PROTECTION_DOWN;
 		if (!carries)
 			continue;
-		v->wait_over_ns = spw_clock_ns();
+		ctl_failover_end_wait(v);
 		ctl_fib_dirty_vnet(rt, v);
 		any = true;
 	}
@@ -314,6 +324,7 @@ evaluate_one(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 	} else if (o.moved > 0) {
 		open_switch(rt, v, &o, true);
 	}
+	ctl_failover_write_wait(rt, v);
 	v->evaluated = true;
 	v->kind = o.kind;
 	v->path = o.path;

@@ -58,7 +58,11 @@ void ctl_failover_command(struct ctl_runtime *rt, const char *const *words, unsi
 /* Put an operator's request in force and write it down. */
 void ctl_failover_request(struct ctl_runtime *rt, struct ctl_vnet_state *vnet, enum ctl_operator op,
 			  uint64_t until_ns, const char *cause);
-/* Requests that were in force before a restart of this process. */
+/* End a wait-to-restore that runs. */
+void ctl_failover_end_wait(struct ctl_vnet_state *vnet);
+/* Write down when the wait at hand ends, so that a restart of this process does not shorten it. */
+void ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
+/* Requests and the wait that were in force before a restart of this process. */
 void ctl_failover_recall(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 void ctl_drill_tick(struct ctl_runtime *rt);
 void ctl_drill_free(struct ctl_runtime *rt);

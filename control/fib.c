@@ -49,9 +49,12 @@ bool
 ctl_vnet_waits(struct ctl_vnet_state *vnet, uint64_t restored_ns, uint64_t now_ns)
 {
 	uint64_t at = restored_ns + vnet->conf.wait_to_restore_s * SPW_NS_PER_S;
+	bool recalled = restored_ns == 0 && now_ns < vnet->recalled_until_ns;
 
-	if (!ctl_preference_waits(restored_ns, vnet->conf.wait_to_restore_s, vnet->wait_over_ns,
-				  now_ns))
+	if (recalled)
+		at = vnet->recalled_until_ns;
+	else if (!ctl_preference_waits(restored_ns, vnet->conf.wait_to_restore_s,
+				       vnet->wait_over_ns, now_ns))
 		return false;
 	if (vnet->restore_at_ns == 0 || at < vnet->restore_at_ns)
 		vnet->restore_at_ns = at;

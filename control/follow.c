@@ -199,6 +199,26 @@ on_addr(void *ctx, const struct ctl_nl_addr *a, bool gone)
 	}
 }
 
+static bool
+is_next_hop(const struct ctl_runtime *rt, const struct ctl_neighbour *n)
+{
+	for (const struct ctl_path *p = rt->paths; p; p = p->next)
+		if (p->iface == n->iface && spw_addr_equal(&p->next_hop, &n->addr))
+			return true;
+	return false;
+}
+
+/*
+ * A host that does not answer is not kept: else a scan of a connected network would leave a managed
+ * entry for every address. The next packet for it asks again.
+ */
+static void
+give_up(struct ctl_runtime *rt, const struct ctl_neighbour *n)
+{
+	if (n->failed && n->wanted_ns && !is_next_hop(rt, n))
+		ctl_netlink_neigh_manage(rt->netlink, n->iface->ifindex, &n->addr, false);
+}
+
 static void
 on_neigh(void *ctx, const struct ctl_nl_neigh *nl, bool gone)
 {
@@ -217,6 +237,8 @@ on_neigh(void *ctx, const struct ctl_nl_neigh *nl, bool gone)
 	if (n->reachable == usable && (!usable || memcmp(n->mac, nl->mac, 6) == 0)) {
 		if (gone)
 			neighbour_drop(rt, n);
+		else
+			give_up(rt, n);
 		return;
 	}
 	if (n->reachable && !usable)

@@ -44,7 +44,7 @@ struct ctl_iked {
 	struct spw_client calls;
 	int events_fd;
 	struct event *readable, *retry;
-	bool connected, told;
+	bool connected, told, incomplete;
 	struct spw_ike_hello_reply hello;
 	unsigned int n_locals;
 	struct local local[LOCALS];
@@ -191,6 +191,12 @@ local_get(struct ctl_iked *k, const struct spw_addr *addr)
 	return &k->local[k->n_locals++];
 }
 
+bool
+ctl_iked_is_incomplete(const struct ctl_runtime *rt)
+{
+	return ctl_iked_connected(rt) && rt->iked->incomplete;
+}
+
 static void
 local_sync(struct ctl_runtime *rt, struct local *l)
 {
@@ -201,6 +207,7 @@ local_sync(struct ctl_runtime *rt, struct local *l)
 
 	if (l->fd[0] < 0)
 		rc = sockets_make(rt, l);
+	rt->iked->incomplete |= rc != 0;
 	if (rc != 0)
 		spw_log(SPW_LOG_ERROR, "iked", "bind-failed",
 			"local=%s ports=500,4500 error=\"%s\" mend=\"end the other IKE daemon\"",
@@ -272,6 +279,7 @@ ctl_iked_sync(struct ctl_runtime *rt)
 	if (!rt->configured || !ctl_iked_connected(rt))
 		return;
 	sweep.generation = ctl_ids_next_generation(rt->ids);
+	rt->iked->incomplete = false;
 	locals_sync(rt);
 	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
 		struct spw_err err = {0};
@@ -283,6 +291,7 @@ ctl_iked_sync(struct ctl_runtime *rt)
 			t->conf.name, err.text);
 	}
 	/* What could not be said must not be swept: a key file may be unreadable for a moment. */
+	rt->iked->incomplete |= !complete;
 	if (complete)
 		call(rt, SPW_IKE_CONN_SWEEP, &sweep, sizeof(sweep), NULL, 0, NULL);
 }

@@ -12,6 +12,8 @@ bool ctl_iked_connected(const struct ctl_runtime *rt);
 const struct spw_ike_hello_reply *ctl_iked_hello(const struct ctl_runtime *rt);
 /* Sockets and connections of the running configuration, all of them, then a sweep. */
 void ctl_iked_sync(struct ctl_runtime *rt);
+/* True when the last sync could not say all: a key file or a local port was not to be had. */
+bool ctl_iked_is_incomplete(const struct ctl_runtime *rt);
 /* Visit the status of each connection. 0 or -errno with a sentence. */
 int ctl_iked_status(struct ctl_runtime *rt,
 		    void (*visit)(void *ctx, const struct spw_ike_status *s), void *ctx,

@@ -28,11 +28,24 @@
 #include "control/show.h"
 #include "control/twin.h"
 
-#define PORT_RETRY_TICKS 5
+#define PORT_RETRY_TICKS   5
+#define TUNNEL_RETRY_TICKS 15
+
+/* A peer on a connected network has no next hop but itself. */
+static void
+keep_peer(struct ctl_runtime *rt, const struct ctl_tun *t)
+{
+	for (struct ctl_iface *i = rt->ifaces; i; i = i->next)
+		for (unsigned int a = 0; i->keep && !i->tunnel && a < i->n_addresses; a++)
+			if (spw_prefix_contains_addr(&i->address[a], &t->conf.remote))
+				ctl_neighbour_want(rt, i, &t->conf.remote);
+}
 
 static void
 keep_next_hops(struct ctl_runtime *rt)
 {
+	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
+		keep_peer(rt, t);
 	for (struct ctl_path *p = rt->paths; p; p = p->next)
 		if (p->kind == SPW_PATH_ADJACENCY && p->iface->role != SPW_IF_ROLE_LAN &&
 		    ctl_link_is_up(p->iface))
@@ -60,6 +73,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	ctl_frr_tick(rt);
 	if (++ticks % PORT_RETRY_TICKS == 0)
 		ctl_sync_retry_ports(rt);
+	if (ticks % TUNNEL_RETRY_TICKS == 0 && ctl_iked_is_incomplete(rt))
+		ctl_iked_sync(rt);
 }
 
 static void

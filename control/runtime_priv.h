@@ -148,7 +148,9 @@ struct ctl_vnet_state {
 	uint64_t since_ns;
 	unsigned int on_expressroute, on_tunnel, on_nothing; /* leaves */
 	uint64_t restore_at_ns;				     /* nearest end of a wait, 0 = none */
-	uint64_t hold_at_ns; /* end of the newest hold-off, 0 = none */
+	uint64_t hold_at_ns;	    /* end of the newest hold-off, 0 = none */
+	uint64_t recalled_until_ns; /* a wait that an earlier process had begun ends then */
+	uint64_t written_ns;	    /* restore_at_ns as it is written down */
 };
 
 /* Why something is about to change, and when the first local sign of it was read. */

@@ -438,6 +438,23 @@ a_vnet_that_is_deleted_leaves_only_the_kernels_route(void **state)
 	assert_true(until(is_expressroute_first));
 }
 
+static void
+a_restart_does_not_shorten_wait_to_restore(void **state)
+{
+	uint64_t before;
+
+	need_root();
+	ip("route del 10.100.0.0/16 via 172.16.0.2 dev er0 proto 186 metric 20");
+	assert_true(until(is_tunnel_alone));
+	before = spw_clock_ns();
+	ip("route add 10.100.0.0/16 via 172.16.0.2 dev er0 proto 186 metric 20");
+	assert_true(until(is_waiting));
+	ctl_runtime_free(rt);
+	start_runtime();
+	assert_true(until(is_expressroute_first));
+	assert_true(spw_clock_ns() - before >= SPW_NS_PER_S);
+}
+
 static bool
 is_locked_out(void)
 {
@@ -606,6 +623,7 @@ main(void)
 		cmocka_unit_test(hold_off_keeps_a_withdrawn_prefix_for_its_time),
 		cmocka_unit_test(a_prefix_withdrawn_alone_moves_alone),
 		cmocka_unit_test(a_vnet_that_is_deleted_leaves_only_the_kernels_route),
+		cmocka_unit_test(a_restart_does_not_shorten_wait_to_restore),
 		cmocka_unit_test(requests_of_an_operator_rule_until_resumed_also_over_a_restart),
 		cmocka_unit_test(the_drill_reports_and_gives_expressroute_back),
 		cmocka_unit_test(a_restarted_controld_touches_no_bit_and_keeps_every_number),
