@@ -85,6 +85,18 @@ peer_auth_good(struct ike_sa *sa, const struct ike_conn *conn, const struct ike_
 	return good;
 }
 
+/* Who it was that we did not believe; never the key. */
+static void
+log_identity(struct ike_sa *sa, const struct ike_identity *id)
+{
+	char text[96];
+
+	spw_text_escape(text, sizeof(text), id->data.bytes, id->data.len);
+	spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "auth-failed",
+			"conn=%s peer_id_type=%u peer_id=\"%s\"", sa->conn->set.name, id->type,
+			text);
+}
+
 /* What both roles do once the peer is authentic. */
 static void
 established(struct ike_sa *sa)
@@ -242,8 +254,10 @@ ike_auth_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 		return IKE_FAULT_AUTH_SYNTAX;
 	conn = match_identity(sa, m);
 	good = peer_auth_good(sa, conn ? conn : sa->conn, m, &m->idi);
-	if (!good || !conn)
+	if (!good || !conn) {
+		log_identity(sa, &m->idi);
 		return IKE_FAULT_AUTH;
+	}
 	ike_sa_attach(sa, conn);
 	ike_auth_ids(&conn->set, &local, &remote);
 	if (own_auth(sa, &local, auth) != 0)
@@ -303,6 +317,7 @@ ike_auth_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	const struct ike_notify *error = ike_wire_error(m);
 	struct spw_ike_id local, remote;
 	struct ike_child *child;
+	enum ike_fault fault;
 
 	if (error && (!m->has_auth || !is_child_error(error->type))) {
 		note_refusal(sa, error->type);
@@ -312,15 +327,17 @@ ike_auth_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 		return IKE_FAULT_AUTH_SYNTAX;
 	ike_auth_ids(&sa->conn->set, &local, &remote);
 	if (!peer_auth_good(sa, sa->conn, m, &m->idr) || !id_matches(&remote, &m->idr)) {
+		log_identity(sa, &m->idr);
 		send_disbelief(sa);
 		return IKE_FAULT_AUTH;
 	}
 	established(sa);
 	if (error) {
-		ike_child_failed(sa, error->type);
+		ike_child_failed(sa, error->type, IKE_OK);
 		return IKE_OK;
 	}
-	if (ike_child_take(sa, m, &rule, true, &child) != IKE_OK)
-		ike_child_failed(sa, 0);
+	fault = ike_child_take(sa, m, &rule, true, &child);
+	if (fault != IKE_OK)
+		ike_child_failed(sa, 0, fault);
 	return IKE_OK;
 }

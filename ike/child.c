@@ -128,6 +128,7 @@ ike_child_prepare(struct ike_sa *sa, enum spw_group group)
 
 	if (rc != 0) {
 		r->spi_in = 0;
+		ike_sa_reason(sa, "the data plane gives no SPI: is it running?");
 		return rc;
 	}
 	ike_nonce_new(sa->e, &r->nonce);
@@ -233,7 +234,7 @@ make_answer(struct ike_sa *sa, struct ike_child_plan *plan, const struct answer 
 	int rc = c->ops->spi_alloc(c->ctx, sa->conn->set.tunnel, &plan->spi_in);
 
 	if (rc != 0)
-		return IKE_FAULT_NO_ROOM;
+		return IKE_FAULT_INTERNAL;
 	plan->g = a->g.len ? &a->g : NULL;
 	/* hold outbound while another SA carries the traffic: the initiator has not got this one */
 	plan->outbound = ike_child_best(sa->conn, NULL) == NULL;
@@ -362,7 +363,9 @@ ike_child_take(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choi
 	if (!stale)
 		ec->ops->spi_free(ec->ctx, sa->conn->set.tunnel, r->spi_in);
 	r->spi_in = 0;
-	return rc != 0 ? IKE_FAULT_NO_ROOM : IKE_FAULT_CHILD_TS;
+	return rc == -EBADMSG ? IKE_FAULT_CHILD_SYNTAX
+	       : rc != 0      ? IKE_FAULT_INTERNAL
+			      : IKE_FAULT_CHILD_TS;
 }
 
 /* Build and send the CREATE_CHILD_SA for the request prepared in sa->req. */

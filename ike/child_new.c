@@ -35,7 +35,7 @@ ike_child_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 
 /* Why, for a person, and when to try again. */
 void
-ike_child_failed(struct ike_sa *sa, uint16_t notify)
+ike_child_failed(struct ike_sa *sa, uint16_t notify, enum ike_fault fault)
 {
 	struct ike_conn *conn = sa->conn;
 	char text[SPW_IKE_STATE_TEXT];
@@ -43,7 +43,7 @@ ike_child_failed(struct ike_sa *sa, uint16_t notify)
 
 	switch (notify) {
 	case 0:
-		snprintf(text, sizeof(text), "child SA failed: the peer's answer is not usable");
+		snprintf(text, sizeof(text), "child SA failed: %s", ike_fault_info(fault)->text);
 		break;
 	case IKE_N_NO_PROPOSAL_CHOSEN:
 		snprintf(text, sizeof(text), "no common ESP proposal: peer refused all of ours");
@@ -74,6 +74,7 @@ ike_child_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	bool retried = sa->conn->child_group != SPW_GROUP_NONE;
 	struct ike_child *child;
 	enum spw_group group;
+	enum ike_fault fault;
 
 	sa->conn->child_group = SPW_GROUP_NONE;
 	if (!retried && error && error->type == IKE_N_INVALID_KE_PAYLOAD && error->data.len == 2 &&
@@ -83,11 +84,12 @@ ike_child_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 		return IKE_OK;
 	}
 	if (error && !m->has_sa) {
-		ike_child_failed(sa, error->type);
+		ike_child_failed(sa, error->type, IKE_OK);
 		return IKE_OK;
 	}
-	if (ike_child_take(sa, m, &rule, true, &child) != IKE_OK) {
-		ike_child_failed(sa, 0);
+	fault = ike_child_take(sa, m, &rule, true, &child);
+	if (fault != IKE_OK) {
+		ike_child_failed(sa, 0, fault);
 		return IKE_OK;
 	}
 	sa->conn->child_attempts = 0;

@@ -143,7 +143,8 @@ start_next(struct ike_sa *sa)
 	sa->probe_wanted = false;
 	if (rc == 0)
 		return;
-	spw_log(SPW_LOG_ERROR, "ike", "start-failed", "conn=%s errno=%d", conn->set.name, -rc);
+	spw_log_limited(&sa->e->log, SPW_LOG_ERROR, "ike", "start-failed", "conn=%s errno=%d",
+			conn->set.name, -rc);
 	ike_request_clear(sa);
 	conn->child_at = ike_after(now, SPW_NS_PER_S);
 	for (c = sa->children; c; c = c->next)

@@ -335,8 +335,8 @@ int ike_child_start(struct ike_sa *sa, enum spw_group group) __attribute__((warn
 ike_handler ike_child_request, ike_child_response;
 int ike_child_send(struct ike_sa *sa, const struct ike_child *old, enum ike_task task)
 	__attribute__((warn_unused_result));
-/* A child could not be made: when to try again, and why for a person. */
-void ike_child_failed(struct ike_sa *sa, uint16_t notify);
+/* A child was refused by the peer's notify, or (0) failed here by `fault`: why, and when again. */
+void ike_child_failed(struct ike_sa *sa, uint16_t notify, enum ike_fault fault);
 /* Preferred group for a request: `wanted` (0 = the first of the offer). */
 bool ike_group_allowed(const struct ike_request *r, uint16_t ike_id, enum spw_group *group);
 

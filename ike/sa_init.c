@@ -174,6 +174,7 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	    choice.what.group != ike_dh_group(r->dh) ||
 	    m->ke_group != spw_group_info(choice.what.group)->ike_id)
 		return IKE_FAULT_UNEXPECTED;
+	ike_sa_reason(sa, "key exchange with the peer failed");
 	if (ike_dh_shared(r->dh, m->ke.bytes, m->ke.len, &shared) != 0)
 		return IKE_FAULT_REFUSED;
 	sa->suite = choice.what;
@@ -188,6 +189,7 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 		sa->local_port = sa->remote_port = IKE_NATT_PORT;
 	ike_request_clear(sa);
 	sa->next_out = 1;
+	ike_sa_reason(sa, "");
 	return ike_auth_start(sa) == 0 ? IKE_OK : IKE_FAULT_REFUSED;
 }
 
@@ -232,7 +234,6 @@ ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d, const stru
 		note_hint(sa, error);
 	}
 	if (fault == IKE_FAULT_REFUSED) {
-		ike_sa_reason(sa, "key exchange with the peer failed");
 		ike_dial_failed(sa->conn);
 		ike_state_set(sa, IKE_SA_DEAD);
 	}

@@ -452,6 +452,44 @@ peer_that_restarts_is_taken_back_at_once(void **state)
 	net_free(net);
 }
 
+/* F21: a peer that starts anew without saying so is believed by its new IKE SA. */
+static void
+restart_without_initial_contact_is_taken_over(void **state)
+{
+	struct net *net = net_new(46);
+	struct spw_ike_conn c = net_conn(net, 0);
+
+	net_connect(net, BOTH, RESPOND);
+	assert_true(net_run_up(net, 2 * NET_S));
+	net_run(net, 60 * NET_S);
+	net_reboot(net, 0, false);
+	net->host[0].engine->config.no_initial_contact = true;
+	net_set(net, 0, &c);
+	net_run(net, 1200 * NET_MS);
+	assert_true(net_agrees(net));
+	net_run(net, 15 * NET_S); /* nobody answers the Delete of the old one */
+	assert_int_equal(net_ike_sas(net, 1), 1);
+	assert_int_equal(net_sas(net, 1), 1);
+	net_free(net);
+}
+
+static void
+dead_dataplane_is_told(void **state)
+{
+	struct net *net = net_new(47);
+
+	net->host[0].refuse_installs = 2;
+	net_connect(net, INITIATE, RESPOND);
+	net_run(net, 500 * NET_MS);
+	assert_string_equal(net_status(net, 0).reason,
+			    "child SA failed: the data plane did not take the SA: is it running?");
+	assert_true(net_run_up(net, 10 * NET_S));
+	net_run(net, 10 * NET_S);
+	assert_true(net_agrees(net));
+	assert_int_equal(net_sas(net, 1), 1);
+	net_free(net);
+}
+
 static void
 restart_beside_an_orphan_loses_nothing(void **state)
 {
@@ -579,6 +617,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(force_encap_pretends_a_nat),
 		cmocka_unit_test(both_dial_and_one_pair_stays),
 		cmocka_unit_test(peer_that_restarts_is_taken_back_at_once),
+		cmocka_unit_test(restart_without_initial_contact_is_taken_over),
+		cmocka_unit_test(dead_dataplane_is_told),
 		cmocka_unit_test(restart_beside_an_orphan_loses_nothing),
 		cmocka_unit_test(equal_settings_change_nothing),
 		cmocka_unit_test(bad_settings_are_refused_with_a_sentence),

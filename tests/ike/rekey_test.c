@@ -71,7 +71,9 @@ settle_and_free(struct net *net)
 {
 	net->script = NULL;
 	net->loss_percent = 0;
-	net_run(net, 150 * NET_S);
+	net_run(net, 20 * NET_S);
+	net->traffic_every = 100 * NET_MS; /* the rest is quiet */
+	net_run(net, 130 * NET_S);
 	expect_whole(net);
 	net_free(net);
 }
