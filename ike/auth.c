@@ -119,8 +119,6 @@ established(struct ike_sa *sa)
 			e->now, ike_jitter(soft, conn->set.jitter_percent, ike_random_u64(e)));
 		sa->hard_at = ike_after(e->now, soft + soft / 10);
 	}
-	if (sa->nat_here && conn->set.nat_keepalive_s)
-		sa->keepalive_at = e->now;
 	conn->attempts = 0;
 	conn->next_try = 0;
 	conn->child_attempts = 0;

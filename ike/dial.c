@@ -154,23 +154,6 @@ start_next(struct ike_sa *sa)
 		sa->rekey_at = conn->child_at;
 }
 
-static void
-send_keepalive(struct ike_sa *sa)
-{
-	static const uint8_t byte = 0xff;
-	const struct ike_engine_config *c = &sa->e->config;
-	const struct ike_datagram d = {.local = sa->local,
-				       .remote = sa->remote,
-				       .local_port = sa->local_port,
-				       .remote_port = sa->remote_port,
-				       .bytes = &byte,
-				       .len = 1};
-
-	if (c->ops->keepalive)
-		c->ops->keepalive(c->ctx, &d);
-	sa->keepalive_at = ike_after(sa->e->now, sa->conn->set.nat_keepalive_s * SPW_NS_PER_S);
-}
-
 void
 ike_sa_run(struct ike_sa *sa)
 {
@@ -185,8 +168,6 @@ ike_sa_run(struct ike_sa *sa)
 			next = c->next;
 			ike_child_timers(c);
 		}
-		if (sa->keepalive_at <= now)
-			send_keepalive(sa);
 		if (sa->hard_at <= now) {
 			sa->hard_at = ike_after(now, IKE_PATIENCE_NS);
 			/* make before break where we may dial; else the peer must dial anew */
@@ -436,7 +417,7 @@ ike_sa_wakeup(const struct ike_sa *sa)
 		return t;
 	for (const struct ike_child *c = sa->children; c; c = c->next)
 		t = ike_min_u64(t, ike_min_u64(c->gone_at, ike_min_u64(c->prove_at, c->hard_at)));
-	t = ike_min_u64(t, ike_min_u64(sa->keepalive_at, sa->hard_at));
+	t = ike_min_u64(t, sa->hard_at);
 	if (sa->req.task != IKE_TASK_NONE)
 		return t;
 	wish = wish_at(sa);

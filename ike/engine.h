@@ -177,7 +177,7 @@ struct ike_sa {
 	struct ike_request req;
 	struct ike_child *children;
 	uint64_t made_ns, since_ns, heard_ns, hint_ns, busy_since;
-	uint64_t rekey_at, hard_at, close_at, expire_at, keepalive_at;
+	uint64_t rekey_at, hard_at, close_at, expire_at;
 	uint64_t quiet_until; /* no requests of ours: the peer may not have our answer yet */
 	bool probe_wanted;
 };

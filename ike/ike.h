@@ -47,11 +47,6 @@ struct ike_ops {
 		       uint16_t remote_port, uint16_t local_port);
 	/* CLOCK_MONOTONIC of the last valid inbound packet of the tunnel's SAs; 0 = never. */
 	uint64_t (*last_inbound)(void *ctx, uint32_t tunnel);
-	/*
-	 * Send one byte 0xFF, without the non-ESP marker, on port 4500: keeps a NAT mapping alive
-	 * (RFC 3948 2.3). NULL = somebody else does.
-	 */
-	void (*keepalive)(void *ctx, const struct ike_datagram *d);
 	/* A tunnel went up or down. */
 	void (*tunnel_event)(void *ctx, const struct spw_ike_tunnel_event *ev);
 };

@@ -66,7 +66,6 @@ successor(struct ike_sa *old, bool initiator, const struct ike_choice *choice,
 	n->nat_here = old->nat_here;
 	n->nat_there = old->nat_there;
 	n->encap = old->encap;
-	n->keepalive_at = old->keepalive_at;
 	n->ni = *ni;
 	n->nr = *nr;
 	n->low = *ike_nonce_lower(ni, nr);
@@ -102,7 +101,7 @@ take_over(struct ike_sa *old, struct ike_sa *n)
 {
 	begin_life(n);
 	ike_sa_move_children(old, n);
-	old->rekey_at = old->hard_at = old->keepalive_at = UINT64_MAX;
+	old->rekey_at = old->hard_at = UINT64_MAX;
 	old->close_at = ike_after(old->e->now, IKE_REKEYED_NS); /* the peer should be earlier */
 }
 

@@ -170,7 +170,7 @@ ike_close_start(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *
 	/* the inbound halves stay until the answer: the peer may still be sending */
 	for (struct ike_child *c = sa->children; c; c = c->next)
 		ike_child_stop_out(c);
-	sa->close_at = sa->rekey_at = sa->hard_at = sa->keepalive_at = UINT64_MAX;
+	sa->close_at = sa->rekey_at = sa->hard_at = UINT64_MAX;
 	ike_request_begin(sa, &out, IKE_X_INFORMATIONAL);
 	ike_build_delete(&out, NULL, 0);
 	if (ike_request_send(sa, &out, IKE_TASK_IKE_DELETE) != 0)

@@ -124,7 +124,6 @@ ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator)
 	sa->initiator = initiator;
 	sa->made_ns = sa->since_ns = e->now;
 	sa->rekey_at = sa->hard_at = sa->close_at = sa->expire_at = UINT64_MAX;
-	sa->keepalive_at = UINT64_MAX;
 	sa->next = e->sas;
 	e->sas = sa;
 	return sa;
@@ -202,7 +201,7 @@ ike_sa_close(struct ike_sa *sa)
 	if (sa->state == IKE_SA_ESTABLISHED) {
 		ike_request_forget(sa);
 		ike_sa_drop_children(sa);
-		sa->rekey_at = sa->hard_at = sa->keepalive_at = sa->expire_at = UINT64_MAX;
+		sa->rekey_at = sa->hard_at = sa->expire_at = UINT64_MAX;
 		ike_state_step(sa, IKE_EV_RETIRE, NULL, NULL);
 	}
 	if (sa->state == IKE_SA_CLOSING)

@@ -372,8 +372,6 @@ behind_a_nat_everything_goes_to_4500(void **state)
 		}
 	}
 	net_run(net, 100 * NET_S);
-	assert_in_range(net->host[0].keepalives, 4, 6);
-	assert_int_equal(net->host[1].keepalives, 0);
 	/* the mapping changes: learnt from the next authentic request */
 	net->nat_port = 32000;
 	net_run(net, 40 * NET_S);

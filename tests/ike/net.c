@@ -269,14 +269,6 @@ op_last_inbound(void *ctx, uint32_t tunnel)
 }
 
 static void
-op_keepalive(void *ctx, const struct ike_datagram *d)
-{
-	assert_int_equal(d->len, 1);
-	assert_int_equal(d->bytes[0], 0xff);
-	((struct net_host *)ctx)->keepalives++;
-}
-
-static void
 op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
 {
 	struct net_host *h = ctx;
@@ -297,7 +289,6 @@ static const struct ike_ops ops = {
 	.sa_delete = op_sa_delete,
 	.sa_move = op_sa_move,
 	.last_inbound = op_last_inbound,
-	.keepalive = op_keepalive,
 	.tunnel_event = op_tunnel_event,
 };
 

@@ -38,7 +38,7 @@ struct net_host {
 	uint64_t last_inbound;
 	uint64_t rng;
 	unsigned int spis_out; /* allocated, not installed, not freed */
-	unsigned int installs, switches, ups, downs, keepalives, moves;
+	unsigned int installs, switches, ups, downs, moves;
 	int refuse_installs; /* this many installs fail with EIO */
 	bool dead;	     /* hears and sends nothing */
 };
