@@ -260,12 +260,13 @@ request_run(struct dp_api *api, struct client *k, const struct spw_dp_msg_info *
 				  .seq = m->hdr.seq,
 				  .count = answers ? m->hdr.count : 0,
 				  .elem_size = answers ? info->reply_size : 0};
+	dp_handler *run = handler_of(m->hdr.number);
 	struct spw_err err = {0};
-	int rc = -EMSGSIZE;
+	int rc = run ? -EMSGSIZE : -ENOSYS;
 
-	if ((size_t)hdr.count * hdr.elem_size <= sizeof(api->reply) - sizeof(hdr)) {
+	if (run && (size_t)hdr.count * hdr.elem_size <= sizeof(api->reply) - sizeof(hdr)) {
 		memset(api->reply, 0, (size_t)hdr.count * hdr.elem_size);
-		rc = handler_of(m->hdr.number)(api->c, &b, &err);
+		rc = run(api->c, &b, &err);
 	}
 	dp_control_reclaim(api->c);
 	if (rc != 0)

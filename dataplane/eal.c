@@ -86,13 +86,10 @@ args_fill(struct args *a, const struct dp_options *o)
 	arg(a, "--lcores=%s", map);
 	arg(a, "--main-lcore=%u", o->n_workers);
 	arg(a, "--no-telemetry");
-	arg(a, "--log-level=*:%s", o->log_level == SPW_LOG_DEBUG ? "info" : "critical");
+	arg(a, "--log-level=*:%s", o->log_level == SPW_LOG_DEBUG ? "info" : "alert");
 	arg(a, "-a");
 	arg(a, PCI_NOTHING);
-	if (o->file_prefix)
-		arg(a, "--file-prefix=%s", o->file_prefix);
-	else
-		arg(a, "--file-prefix=spillway-%d", (int)getpid());
+	arg(a, "--file-prefix=%s", o->file_prefix);
 	arg(a, o->no_huge ? "--no-huge" : "--in-memory");
 	if (o->no_huge)
 		arg(a, "--no-shconf");
@@ -103,11 +100,31 @@ args_fill(struct args *a, const struct dp_options *o)
 	free(map);
 }
 
+static int
+cores_check(const struct dp_options *o, struct spw_err *err)
+{
+	char all[1024];
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	sched_getaffinity(0, sizeof(set), &set);
+	allowed_cpus(all, sizeof(all));
+	for (unsigned int i = 0; i < o->n_workers; i++)
+		if (o->core[i] >= 0 && !CPU_ISSET(o->core[i], &set))
+			return spw_fail(err, -EINVAL,
+					"--cores: CPU %d is not there for this process; %.100s are",
+					o->core[i], all);
+	return 0;
+}
+
 int
 dp_eal_start(const struct dp_options *o, struct spw_err *err)
 {
 	struct args a = {0};
+	int rc = cores_check(o, err);
 
+	if (rc != 0)
+		return rc;
 	args_fill(&a, o);
 	setenv("RUNTIME_DIRECTORY", o->run_dir, 1);
 	/* The strings stay: the EAL keeps pointers to them. */
@@ -117,7 +134,7 @@ dp_eal_start(const struct dp_options *o, struct spw_err *err)
 	}
 	return spw_fail(err, rte_errno ? -rte_errno : -EIO,
 			"DPDK does not start: %s; with hugepages check "
-			"/sys/kernel/mm/hugepages, or use --no-huge; check that --cores exist",
+			"/sys/kernel/mm/hugepages, or use --no-huge",
 			rte_strerror(rte_errno));
 }
 

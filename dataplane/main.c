@@ -11,6 +11,7 @@
  * thread; the EAL's interrupt thread.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
@@ -18,6 +19,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -35,6 +37,7 @@ struct app {
 	struct dp_api *api;
 	bool eal_started;
 	unsigned int launched; /* workers */
+	int lock_fd;	       /* of the run directory, + 1 */
 };
 
 static int
@@ -68,6 +71,39 @@ run_dir_make(const struct dp_options *o, struct spw_err *err)
 	}
 	return spw_fail(err, -errno, "cannot make %s: %s; name another with --run-dir", o->run_dir,
 			strerror(errno));
+}
+
+/* One data plane in a run directory; the lock goes with the process, however it ends. */
+static int
+run_dir_lock(struct app *a, struct spw_err *err)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/dataplane.lock", a->opt.run_dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return spw_fail(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		a->lock_fd = fd + 1;
+		return 0;
+	}
+	close(fd);
+	return spw_fail(err, -EBUSY,
+			"another data plane runs in %s; stop it or name another --run-dir",
+			a->opt.run_dir);
+}
+
+static void
+run_dir_unlock(struct app *a)
+{
+	char path[512];
+
+	if (!a->lock_fd)
+		return;
+	snprintf(path, sizeof(path), "%s/dataplane.lock", a->opt.run_dir);
+	unlink(path);
+	close(a->lock_fd - 1);
 }
 
 static void *
@@ -201,6 +237,8 @@ start(struct app *a, struct spw_err *err)
 	if (rc == 0)
 		rc = run_dir_make(&a->opt, err);
 	if (rc == 0)
+		rc = run_dir_lock(a, err);
+	if (rc == 0)
 		rc = control_new(a, err);
 	if (rc == 0)
 		rc = dp_eal_start(&a->opt, err);
@@ -247,13 +285,8 @@ tables_free(struct dp_control *c)
 }
 
 static void
-stop(struct app *a)
+control_stop(struct app *a, struct dp_control *c)
 {
-	struct dp_control *c = a->c;
-
-	dp_api_free(a->api);
-	if (!c)
-		return;
 	threads_stop(a);
 	dp_control_free_objects(c);
 	dp_punt_free(c->punt);
@@ -270,6 +303,17 @@ stop(struct app *a)
 	munmap(c->group_refs, DP_GROUPS_MAX * sizeof(c->group_refs[0]));
 	munmap(c->switch_told, DP_GROUPS_MAX * sizeof(c->switch_told[0]));
 	munmap(c, sizeof(*c));
+}
+
+static void
+stop(struct app *a)
+{
+	struct dp_control *c = a->c;
+
+	dp_api_free(a->api);
+	if (c)
+		control_stop(a, c);
+	run_dir_unlock(a);
 }
 
 int
@@ -293,10 +337,11 @@ main(int argc, char **argv)
 		spw_notify("READY=1");
 		dp_api_run(a.api);
 		spw_notify("STOPPING=1");
+		stop(&a);
+		spw_log(SPW_LOG_INFO, "main", "stopped", "by=signal");
 	} else {
 		spw_log(SPW_LOG_ERROR, "main", "cannot-start", "cause=\"%s\"", err.text);
+		stop(&a);
 	}
-	stop(&a);
-	spw_log(SPW_LOG_INFO, "main", "stopped", "ok=%d", rc == 0);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

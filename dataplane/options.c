@@ -19,7 +19,7 @@
 	X(CORES, "cores", "LIST", "CPUs to pin one worker each to, as 2,4-6; sets --workers")    \
 	X(NO_HUGE, "no-huge", NULL, "use ordinary memory instead of hugepages")                  \
 	X(MEMORY, "memory", "MB", "memory for tables and packets (1024 with --no-huge)")         \
-	X(FILE_PREFIX, "file-prefix", "NAME", "name of this instance (spillway-PID)")            \
+	X(FILE_PREFIX, "file-prefix", "NAME", "DPDK's name of this instance (spillway)")         \
 	X(POLLING, "polling", "busy|adaptive", "never sleep, or sleep when idle (by the ports)") \
 	X(IKED_USER, "iked-user", "NAME", "user that may touch SAs (root)")                      \
 	X(CONTROL_USER, "control-user", "NAME", "user that may touch routes and ports (root)")   \
@@ -180,6 +180,7 @@ defaults(struct dp_options *o)
 	const struct group *gr = getgrnam("spillway");
 
 	*o = (struct dp_options){.run_dir = "/run/spillway",
+				 .file_prefix = "spillway",
 				 .n_workers = 1,
 				 .max_routes = 262144,
 				 .max_sas = 65536,

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import unittest
 
 from scapy.all import Ether, conf
 
@@ -149,8 +150,8 @@ def die_with_parent():
 
 
 class Dataplane:
-    def __init__(self, *options, tag='dp'):
-        self.dir = tempfile.mkdtemp(prefix=f'spw-{tag}-')
+    def __init__(self, *options, tag='dp', run_dir=None):
+        self.dir = run_dir or tempfile.mkdtemp(prefix=f'spw-{tag}-')
         self.socket = f'{self.dir}/dataplane.sock'
         binary = os.environ['SPILLWAY_DATAPLANE']
         self.log = open(f'{self.dir}/log', 'w+')
@@ -159,10 +160,17 @@ class Dataplane:
              '--max-routes', '16384', '--max-sas', '1024', *options], stderr=self.log,
             preexec_fn=die_with_parent)
         end = time.monotonic() + 20
-        while not os.path.exists(self.socket):
+        while not self.listens():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError('the data plane did not start:\n' + self.text())
             time.sleep(0.02)
+
+    def listens(self):
+        try:
+            dp.Client(self.socket, role=dp.READER).close()
+            return True
+        except OSError:
+            return False
 
     def text(self):
         self.log.flush()
@@ -185,6 +193,24 @@ class Dataplane:
         self.log.close()
         shutil.rmtree(self.dir)
         return status, left
+
+
+class TapResult(unittest.TextTestResult):
+    """One TAP line for each test, on standard output."""
+
+    def stopTest(self, test):
+        bad = {str(t) for t, _ in self.failures + self.errors}
+        whole = str(test) in bad or any(str(test) in b for b in bad)
+        print(f"{'not ok' if whole else 'ok'} - {test.id().removeprefix('__main__.')}", flush=True)
+        super().stopTest(test)
+
+
+def main():
+    if os.geteuid() != 0:
+        print('not ok - needs root')
+        return 1
+    return not unittest.main(testRunner=unittest.TextTestRunner(
+        resultclass=TapResult, verbosity=0), exit=False).result.wasSuccessful()
 
 
 def settle(client, tries=40):

@@ -5,7 +5,9 @@ ends, driven over dataplane.sock. Test names state the rule. Run as root."""
 import os
 import select
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -524,19 +526,49 @@ class Lifetime(Bed):
         self.assertEqual(now - up, 2)
 
 
+class Process(unittest.TestCase):
+    def test_a_second_one_in_the_same_directory_is_refused_and_disturbs_nothing(self):
+        first = bed.Dataplane()
+        second = subprocess.run([os.environ['SPILLWAY_DATAPLANE'], '--run-dir', first.dir,
+                                 '--no-huge', '--memory', '512'], capture_output=True, text=True)
+        self.assertEqual(second.returncode, 1)
+        self.assertEqual(second.stderr.count('\n'), 1)
+        self.assertIn('another data plane runs', second.stderr)
+        first.client().close()
+        self.assertEqual(first.stop(), (0, []))
+
+    def test_what_a_killed_one_left_does_not_hinder_the_next(self):
+        first = bed.Dataplane()
+        one = first.client()
+        first.process.kill()
+        first.process.wait()
+        again = bed.Dataplane(run_dir=first.dir)
+        two = again.client()
+        self.assertNotEqual(one.hello.incarnation, two.hello.incarnation)
+        one.close()
+        two.close()
+        self.assertEqual(again.stop(), (0, []))
+
+    def test_a_wrong_option_gives_one_sentence(self):
+        for options, word in ((['--workers', '0'], '--workers'), (['--cores', '1-'], '--cores'),
+                              (['--cores', '1023'], '1023'), (['--nonsense'], '--nonsense'),
+                              (['--polling', 'lazy'], 'lazy'),
+                              (['--iked-user', 'no-such-user'], 'no-such-user'),
+                              (['--memory', '64'], '--memory')):
+            with self.subTest(options=options), tempfile.TemporaryDirectory() as d:
+                r = subprocess.run([os.environ['SPILLWAY_DATAPLANE'], '--run-dir', d,
+                                    '--no-huge', *options], capture_output=True, text=True)
+                self.assertEqual((r.returncode, r.stderr.count('\n')), (1, 1), r.stderr)
+                self.assertIn(word, r.stderr)
+                self.assertEqual(os.listdir(d), [])
+
+
 class TwoWorkers(Forwarding):
     options = ('--workers', '2')
 
 
-def main():
-    if os.geteuid() != 0:
-        print('needs root')
-        return 77
+if __name__ == '__main__':
     bed.enter_namespace()
     for n in ('lan', 'er', 'wan'):
         bed.veth(f'p-{n}', f'h-{n}')
-    return unittest.main(verbosity=2)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(bed.main())

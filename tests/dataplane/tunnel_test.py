@@ -338,16 +338,9 @@ class Tunnel(unittest.TestCase):
         self.law()
 
 
-def main():
-    if os.geteuid() != 0:
-        print('needs root')
-        return 77
+if __name__ == '__main__':
     bed.enter_namespace()
     bed.veth('p-lana', 'h-lana')
     bed.veth('p-lanb', 'h-lanb')
     bed.veth('p-wana', 'p-wanb')
-    return unittest.main(verbosity=2)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(bed.main())
