@@ -25,7 +25,7 @@
 #include <sys/time.h>
 
 #define BUFFER	       65536
-#define RECEIVE_BUFFER (32 * 1024 * 1024)
+#define RECEIVE_BUFFER (8 * 1024 * 1024) /* about 18,000 messages */
 
 struct ctl_netlink {
 	struct mnl_socket *events, *requests;

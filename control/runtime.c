@@ -83,7 +83,8 @@ options_copy(struct ctl_runtime *rt, const struct ctl_runtime_options *o)
 	snprintf(rt->run_dir, sizeof(rt->run_dir), "%s", o->run_dir);
 	snprintf(rt->state_dir, sizeof(rt->state_dir), "%s", o->state_dir ? o->state_dir : "");
 	snprintf(rt->frr_dir, sizeof(rt->frr_dir), "%s", o->frr_dir ? o->frr_dir : "");
-	snprintf(rt->iked_user, sizeof(rt->iked_user), "%s", o->iked_user ? o->iked_user : "");
+	snprintf(rt->iked_user, sizeof(rt->iked_user), "%s",
+		 o->iked_user ? o->iked_user : "spillway-iked");
 	snprintf(rt->dataplane_path, sizeof(rt->dataplane_path), "%s/dataplane.sock", rt->run_dir);
 	snprintf(rt->ike_path, sizeof(rt->ike_path), "%s/ike.sock", rt->run_dir);
 }

@@ -19,7 +19,7 @@ struct ctl_runtime_options {
 	const char *run_dir;   /* sockets of the other daemons */
 	const char *state_dir; /* what must survive a restart of this process */
 	const char *frr_dir;   /* vtysh socket directory of FRR, NULL = FRR's default */
-	const char *iked_user; /* owner of ike.sock's daemon */
+	const char *iked_user; /* who ike.sock may belong to besides root; NULL = spillway-iked */
 };
 
 /* Make the runtime, connect in the background. 0 or -errno with a sentence. */

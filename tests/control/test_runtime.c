@@ -558,6 +558,69 @@ a_new_data_plane_is_told_everything_again(void **state)
 	assert_true(has_lan_leaf());
 }
 
+static size_t
+routes_shown(const char *filter)
+{
+	struct spw_err err = {0};
+	json_t *shown = ctl_runtime_show(rt, "route", filter, &err);
+	size_t n = json_array_size(json_object_get(shown, "routes"));
+
+	json_decref(shown);
+	return n;
+}
+
+static bool
+all_of_twenty_are_there(void)
+{
+	return routes_shown("20.0.0.0/8") == 65536;
+}
+
+static bool
+none_of_twenty_is_there(void)
+{
+	return routes_shown("20.0.0.0/8") == 0;
+}
+
+/* Messages that the kernel could not put into a netlink socket of this namespace. */
+static unsigned int
+netlink_drops(void)
+{
+	FILE *f = fopen("/proc/net/netlink", "r");
+	unsigned int protocol, drops, sum = 0;
+	char line[256];
+
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %u %*s %*s %*s %*s %*s %*s %u", &protocol, &drops) == 2 &&
+		    protocol == 0)
+			sum += drops;
+	fclose(f);
+	return sum;
+}
+
+/* More events than the socket holds, while nobody reads. */
+static void
+what_an_overrun_of_the_socket_lost_is_read_anew(void **state)
+{
+	char path[64], words[96];
+	FILE *f;
+
+	need_root();
+	snprintf(path, sizeof(path), "%s/batch", dir);
+	f = fopen(path, "w");
+	for (unsigned int i = 0; i < 65536; i++)
+		fprintf(f, "route add 20.%u.%u.0/24 via 10.1.0.9 dev lan0 proto 99\n", i >> 8,
+			i & 255);
+	fclose(f);
+	snprintf(words, sizeof(words), "-batch %s", path);
+	ip(words);
+	unlink(path);
+	assert_true(netlink_drops() > 0);
+	assert_true(until(all_of_twenty_are_there));
+	ip("route flush proto 99");
+	assert_true(until(none_of_twenty_is_there));
+	assert_true(is_expressroute_first());
+}
+
 static void
 a_port_that_does_not_exist_is_refused_and_nothing_changes(void **state)
 {
@@ -628,6 +691,7 @@ main(void)
 		cmocka_unit_test(the_drill_reports_and_gives_expressroute_back),
 		cmocka_unit_test(a_restarted_controld_touches_no_bit_and_keeps_every_number),
 		cmocka_unit_test(a_new_data_plane_is_told_everything_again),
+		cmocka_unit_test(what_an_overrun_of_the_socket_lost_is_read_anew),
 		cmocka_unit_test(a_port_that_does_not_exist_is_refused_and_nothing_changes),
 		cmocka_unit_test(a_key_file_that_others_may_read_is_refused),
 		cmocka_unit_test(without_a_data_plane_a_change_for_it_is_refused_in_one_sentence),

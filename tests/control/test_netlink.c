@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* rtnetlink messages to structures: what is taken, what is left out, what is cut short. */
+#include "control/netlink.h"
+
+#include <arpa/inet.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <libmnl/libmnl.h>
+
+static char buf[1024] __attribute__((aligned(8)));
+
+static struct nlmsghdr *
+route_message(uint8_t type, uint8_t table, uint8_t len)
+{
+	struct nlmsghdr *n = mnl_nlmsg_put_header(memset(buf, 0, sizeof(buf)));
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(n, sizeof(*rtm));
+
+	n->nlmsg_type = RTM_NEWROUTE;
+	rtm->rtm_family = AF_INET;
+	rtm->rtm_type = type;
+	rtm->rtm_table = table;
+	rtm->rtm_dst_len = len;
+	rtm->rtm_protocol = 186;
+	return n;
+}
+
+static void
+a_route_with_a_gateway_is_taken_whole(void **state)
+{
+	struct nlmsghdr *n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 16);
+	struct ctl_nl_route r;
+
+	mnl_attr_put_u32(n, RTA_DST, inet_addr("10.100.0.0"));
+	mnl_attr_put_u32(n, RTA_PRIORITY, 20);
+	mnl_attr_put_u32(n, RTA_OIF, 7);
+	mnl_attr_put_u32(n, RTA_GATEWAY, inet_addr("172.16.0.2"));
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.prefix.len, 16);
+	assert_int_equal(spw_addr_get_v4(&r.prefix.addr), 0x0a640000);
+	assert_int_equal(r.metric, 20);
+	assert_int_equal(r.n_hops, 1);
+	assert_int_equal(r.hop[0].index, 7);
+	assert_int_equal(spw_addr_get_v4(&r.hop[0].gateway), 0xac100002);
+}
+
+static void
+several_next_hops_keep_their_weights(void **state)
+{
+	struct nlmsghdr *n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 0);
+	struct nlattr *mp = mnl_attr_nest_start(n, RTA_MULTIPATH);
+	struct ctl_nl_route r;
+
+	for (int i = 0; i < 3; i++) {
+		struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(n);
+
+		*nh = (struct rtnexthop){
+			.rtnh_len = sizeof(*nh), .rtnh_ifindex = 5 + i, .rtnh_hops = (uint8_t)i};
+		n->nlmsg_len += sizeof(*nh);
+		if (i == 1) {
+			mnl_attr_put_u32(n, RTA_GATEWAY, inet_addr("172.16.0.2"));
+			nh->rtnh_len = sizeof(*nh) + 8;
+		}
+	}
+	mnl_attr_nest_end(n, mp);
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.n_hops, 3);
+	assert_int_equal(r.hop[0].weight, 1);
+	assert_int_equal(r.hop[2].weight, 3);
+	assert_int_equal(r.hop[0].gateway.family, 0);
+	assert_int_equal(spw_addr_get_v4(&r.hop[1].gateway), 0xac100002);
+	/* A length that lies ends the list, it is not followed. */
+	((struct rtnexthop *)mnl_attr_get_payload(mp))->rtnh_len = 4;
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.n_hops, 0);
+	((struct rtnexthop *)mnl_attr_get_payload(mp))->rtnh_len = 60000;
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.n_hops, 0);
+}
+
+static void
+other_tables_types_and_families_are_left_out(void **state)
+{
+	struct ctl_nl_route r;
+	struct nlmsghdr *n = route_message(RTN_LOCAL, RT_TABLE_MAIN, 32);
+
+	assert_false(ctl_netlink_parse_route(n, &r));
+	assert_false(ctl_netlink_parse_route(route_message(RTN_UNICAST, RT_TABLE_LOCAL, 8), &r));
+	n = route_message(RTN_UNICAST, RT_TABLE_UNSPEC, 8);
+	mnl_attr_put_u32(n, RTA_TABLE, 1000);
+	assert_false(ctl_netlink_parse_route(n, &r));
+	n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 8);
+	((struct rtmsg *)mnl_nlmsg_get_payload(n))->rtm_family = AF_INET6;
+	assert_false(ctl_netlink_parse_route(n, &r));
+	assert_false(ctl_netlink_parse_route(route_message(RTN_UNICAST, RT_TABLE_MAIN, 33), &r));
+	assert_true(ctl_netlink_parse_route(route_message(RTN_BLACKHOLE, RT_TABLE_MAIN, 8), &r));
+	assert_int_equal(r.n_hops, 0);
+}
+
+static void
+carrier_needs_the_administrator_and_the_lower_layer(void **state)
+{
+	static const struct {
+		unsigned int flags;
+		bool carrier;
+	} row[] = {{0, false}, {IFF_UP, false}, {0x10000, false}, {IFF_UP | 0x10000, true}};
+
+	for (unsigned int i = 0; i < 4; i++) {
+		struct nlmsghdr *n = mnl_nlmsg_put_header(memset(buf, 0, sizeof(buf)));
+		struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(n, sizeof(*ifi));
+		struct ctl_nl_link l;
+
+		ifi->ifi_index = 3;
+		ifi->ifi_flags = row[i].flags;
+		assert_false(ctl_netlink_parse_link(n, &l)); /* no name */
+		mnl_attr_put_strz(n, IFLA_IFNAME, "p-er");
+		assert_true(ctl_netlink_parse_link(n, &l));
+		assert_int_equal(l.carrier, row[i].carrier);
+		assert_string_equal(l.name, "p-er");
+	}
+}
+
+static void
+a_neighbour_may_have_no_mac(void **state)
+{
+	struct nlmsghdr *n = mnl_nlmsg_put_header(memset(buf, 0, sizeof(buf)));
+	struct ndmsg *ndm = mnl_nlmsg_put_extra_header(n, sizeof(*ndm));
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
+	struct ctl_nl_neigh g;
+
+	ndm->ndm_family = AF_INET;
+	ndm->ndm_ifindex = 4;
+	ndm->ndm_state = NUD_INCOMPLETE;
+	assert_false(ctl_netlink_parse_neigh(n, &g)); /* no address */
+	mnl_attr_put_u32(n, NDA_DST, inet_addr("172.16.0.2"));
+	assert_true(ctl_netlink_parse_neigh(n, &g));
+	assert_false(g.has_mac);
+	mnl_attr_put(n, NDA_LLADDR, 6, mac);
+	assert_true(ctl_netlink_parse_neigh(n, &g));
+	assert_true(g.has_mac);
+	assert_memory_equal(g.mac, mac, 6);
+}
+
+static void
+messages_cut_anywhere_are_refused_or_read_within_their_length(void **state)
+{
+	struct nlmsghdr *n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 16);
+	struct ctl_nl_route r;
+	struct ctl_nl_link l;
+	struct ctl_nl_neigh g;
+	struct ctl_nl_addr a;
+
+	mnl_attr_put_u32(n, RTA_DST, inet_addr("10.100.0.0"));
+	mnl_attr_put_u32(n, RTA_OIF, 7);
+	mnl_attr_put_u32(n, RTA_GATEWAY, inet_addr("172.16.0.2"));
+	for (uint32_t len = n->nlmsg_len; len >= NLMSG_HDRLEN; len--) {
+		char *copy = malloc(len); /* the sanitizer watches its end */
+		struct nlmsghdr *m = memcpy(copy, n, len);
+
+		m->nlmsg_len = len;
+		ctl_netlink_parse_route(m, &r);
+		ctl_netlink_parse_link(m, &l);
+		ctl_netlink_parse_neigh(m, &g);
+		ctl_netlink_parse_addr(m, &a);
+		free(copy);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_route_with_a_gateway_is_taken_whole),
+		cmocka_unit_test(several_next_hops_keep_their_weights),
+		cmocka_unit_test(other_tables_types_and_families_are_left_out),
+		cmocka_unit_test(carrier_needs_the_administrator_and_the_lower_layer),
+		cmocka_unit_test(a_neighbour_may_have_no_mac),
+		cmocka_unit_test(messages_cut_anywhere_are_refused_or_read_within_their_length),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
