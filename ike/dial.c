@@ -85,14 +85,17 @@ due_rekey(struct ike_sa *sa)
 	return NULL;
 }
 
-/* A child is missing and this IKE SA is the one to make it. */
+/* A child is missing here and this IKE SA is the one to make it. */
 static bool
-wants_child(struct ike_sa *sa)
+lacks_child(const struct ike_sa *sa)
 {
-	struct ike_conn *conn = sa->conn;
-
-	return ike_conn_sa(conn) == sa && conn->set.mode != SPW_IKE_MODE_RESPOND &&
-	       conn->child_at <= sa->e->now && ike_conn_live_children(conn) == 0;
+	if (sa->conn->set.mode == SPW_IKE_MODE_RESPOND || ike_conn_sa(sa->conn) != sa)
+		return false;
+	for (const struct ike_child *c = sa->children; c; c = c->next)
+		if ((c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING) &&
+		    !c->redundant && !c->out_gone)
+			return false;
+	return true;
 }
 
 /* When the peer was last known to live. */
@@ -136,7 +139,7 @@ start_next(struct ike_sa *sa)
 		rc = ike_rekey_start(sa);
 	else if ((c = due_rekey(sa)))
 		rc = ike_child_rekey_start(c, c->group);
-	else if (wants_child(sa))
+	else if (lacks_child(sa) && conn->child_at <= now)
 		rc = ike_child_start(sa, conn->child_group);
 	else if (sa->probe_wanted || probe_at(sa) <= now)
 		rc = ike_probe_start(sa);
@@ -397,8 +400,7 @@ wish_at(const struct ike_sa *sa)
 	if (sa->pending || sa->redundant)
 		return t;
 	t = ike_min_u64(t, sa->rekey_at);
-	if (ike_conn_sa(sa->conn) == sa && sa->conn->set.mode != SPW_IKE_MODE_RESPOND &&
-	    ike_conn_live_children(sa->conn) == 0)
+	if (lacks_child(sa))
 		t = ike_min_u64(t, sa->conn->child_at);
 	return sa->probe_wanted ? 0 : ike_min_u64(t, probe_at(sa));
 }

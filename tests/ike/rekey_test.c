@@ -257,6 +257,26 @@ refused_rekey_is_tried_again(void **state)
 	settle_and_free(net);
 }
 
+/* IKE-116: a peer that is busy for minutes gets a new IKE SA beside the old one; no loss. */
+static void
+long_busy_peer_is_dialled_anew(void **state)
+{
+	struct net *net = running(23, 0);
+	uint64_t spi = net_status(net, 0).spi_i;
+
+	net->traffic_every = 50 * NET_MS;
+	net->host[1].refuse_installs = 100000;
+	rekey(net, 0, CHILD);
+	net_run(net, 150 * NET_S);
+	assert_true(net_status(net, 0).spi_i == spi);
+	net_run(net, 200 * NET_S);
+	assert_true(net_status(net, 0).spi_i != spi);
+	assert_int_equal(net->esp_lost + net->esp_unsent, 0);
+	net->host[1].refuse_installs = 0;
+	net_run(net, 100 * NET_S);
+	settle_and_free(net);
+}
+
 /* IKE-087: our own data plane refuses the new SA; the peer's half is deleted again. */
 static void
 failed_install_rolls_back(void **state)
@@ -626,6 +646,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_rekeys_collide),
 		cmocka_unit_test(refused_rekey_with_a_rival_takes_the_rival),
 		cmocka_unit_test(refused_rekey_is_tried_again),
+		cmocka_unit_test(long_busy_peer_is_dialled_anew),
 		cmocka_unit_test(failed_install_rolls_back),
 		cmocka_unit_test(rekey_group_is_corrected),
 		cmocka_unit_test(rekey_without_ke_is_accepted_when_configured),
