@@ -50,21 +50,28 @@ port_by_device(const char *name, uint16_t *id)
 	return false;
 }
 
-/* Virtual devices over a kernel interface: say so when that is what is missing. */
+/* Name of the kernel interface that a virtual device stands on; "" when there is none. */
+static void
+kernel_iface(const struct spw_dp_port *conf, char name[IFNAMSIZ])
+{
+	const char *at = strstr(conf->devargs, ",iface=");
+
+	name[0] = '\0';
+	if (at) {
+		at += strlen(",iface=");
+		snprintf(name, IFNAMSIZ, "%.*s", (int)strcspn(at, ","), at);
+	}
+}
+
+/* Say so when a missing kernel interface is what is wrong. */
 static int
 kernel_iface_check(const struct spw_dp_port *conf, struct spw_err *err)
 {
-	const char *at = strstr(conf->devargs, ",iface=");
-	char name[IFNAMSIZ + 1] = "";
+	char name[IFNAMSIZ], shown[64];
 
-	if (!at)
+	kernel_iface(conf, name);
+	if (!name[0] || if_nametoindex(name) != 0)
 		return 0;
-	at += strlen(",iface=");
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ","), at);
-	if (if_nametoindex(name) != 0)
-		return 0;
-	char shown[64];
-
 	name_escape(shown, name, sizeof(name));
 	return spw_fail(err, -ENODEV,
 			"port '%.15s': there is no kernel interface '%s' for its device; create it "
@@ -254,6 +261,11 @@ dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 		free(p);
 		return rc;
 	}
+	char name[IFNAMSIZ];
+
+	kernel_iface(conf, name);
+	if (name[0])
+		dp_kernel_quiet(&p->quiet, name);
 	link_init(p);
 	*out = p;
 	return 0;
@@ -265,6 +277,7 @@ dp_port_close(struct dp_port *p)
 	if (p->lsc)
 		rte_eth_dev_callback_unregister(p->dpdk_id, RTE_ETH_EVENT_INTR_LSC, link_event, p);
 	device_remove(p->dpdk_id);
+	dp_kernel_restore(&p->quiet);
 	free(atomic_load(&p->vlans));
 	free(p->mask);
 	free(p);

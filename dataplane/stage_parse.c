@@ -220,6 +220,26 @@ parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface
 	}
 }
 
+/*
+ * A group or broadcast MAC: the kernel's, but never with one of our own addresses inside, which
+ * would slip past what unicast packets are asked (RFC 1122 3.3.6).
+ */
+static void
+parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+	if (dp_be16(frame + 12) == ETHERTYPE_IPV4 &&
+	    (m->data_len < DP_ETHER_LEN + 20 ||
+	     dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire),
+			   dp_be32(frame + DP_ETHER_LEN + 16)) != DP_NO_IFACE)) {
+		dp_drop(w, m, DP_DROP_MARTIAN);
+		return;
+	}
+	rte_pktmbuf_adj(m, DP_ETHER_LEN);
+	to_kernel(w, m, iface, false);
+}
+
 /* True when the packet stays in the burst. */
 static bool
 parse_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_port *port)
@@ -232,8 +252,7 @@ parse_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_port *port)
 	uint16_t ethertype = dp_be16(frame + 12);
 
 	if (frame[0] & 1) {
-		rte_pktmbuf_adj(m, DP_ETHER_LEN);
-		to_kernel(w, m, iface, false);
+		parse_group(w, m, iface);
 		return false;
 	}
 	if (memcmp(frame, iface->mac, 6) != 0) {

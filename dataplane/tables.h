@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dataplane/kernel_quiet.h"
 #include "lib/spillway.h"
 
 #define DP_PORTS_MAX   64
@@ -57,6 +58,7 @@ struct dp_port {
 	_Atomic uint8_t link_event; /* the driver's word changed and the API thread shall tell */
 	bool lsc;		    /* the driver interrupts; otherwise it is asked now and then */
 	bool physical;		    /* a NIC, not a virtual device */
+	struct dp_kernel_quiet quiet;
 };
 
 struct dp_iface {

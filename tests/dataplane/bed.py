@@ -48,10 +48,6 @@ def veth(a, b):
     run('ip', 'link', 'add', a, 'type', 'veth', 'peer', 'name', b)
     for name in (a, b):
         run('ip', 'link', 'set', name, 'arp', 'off', 'up')
-        # Packet sockets see a frame before the kernel's own stack does; keep the latter from
-        # taking what is for the addresses of the twins.
-        run('nft', f'add table netdev {name}; add chain netdev {name} in {{ type filter hook '
-            f'ingress device "{name}" priority 0; policy drop; }}')
 
 
 def mac_of(name):

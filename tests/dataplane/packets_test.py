@@ -224,6 +224,7 @@ class Refusals(Bed):
             ('ip-header', self.from_lan(IP(src=HOST, dst=VNET, chksum=1), UDP())),
             ('martian', self.from_lan(IP(src='127.0.0.1', dst=VNET), UDP())),
             ('martian', self.from_lan(IP(src=HOST, dst='240.0.0.1'), UDP())),
+            ('martian', self.from_lan(IP(src=HOST, dst=GW), UDP(), dst='ff:ff:ff:ff:ff:ff')),
             ('not-for-us', self.from_lan(IP(src=HOST, dst=VNET), UDP(),
                                          dst='02:12:34:56:78:9a')),
             ('ethertype', Ether(src=self.lan.mac, dst=self.macs['lan'], type=0x88b5) /
@@ -278,9 +279,27 @@ class Kernel(Bed):
         f = self.lan.receive(lambda f: ICMP in f and f[ICMP].type == 0)
         self.assertIsNotNone(f)
         self.assertEqual((f[ICMP].id, f[ICMP].seq, f[IP].src), (5, 9, GW))
+        self.assertTrue(self.lan.quiet(lambda f: ICMP in f), 'answered once')
         stats = {r.id: r for r in self.control.call('GET_IFACES')}[LAN_IF]
         self.assertGreater(stats.mirrored, 0)
         self.assertGreater(stats.from_twin, 0)
+
+    def test_the_kernel_takes_nothing_from_the_wire_past_the_data_plane(self):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((GW, 5555))
+        s.settimeout(0.5)
+        for dst in (self.macs['wan'], 'ff:ff:ff:ff:ff:ff'):
+            self.wan.send(Ether(src=self.wan.mac, dst=dst) / IP(src=HOST, dst=GW) /
+                          UDP(sport=1, dport=5555) / Raw(b'past'))
+        with self.assertRaises(TimeoutError):
+            s.recv(100)
+        self.lan.send(self.from_lan(IP(src=HOST, dst=GW), UDP(sport=1, dport=5555), Raw(b'in')))
+        self.assertEqual(s.recv(100), b'in')
+        with self.assertRaises(TimeoutError):
+            s.recv(100)
+        s.close()
+        with open('/proc/sys/net/ipv4/conf/p-wan/rp_filter') as f:
+            self.assertEqual(f.read().strip(), '1')
 
     def test_the_hosts_own_packets_to_a_protected_prefix_take_the_group(self):
         bed.run('ip', 'route', 'replace', '10.2.0.0/16', 'via', HOST, 'dev', 't-lan')
