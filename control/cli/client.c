@@ -38,7 +38,7 @@ connect_server(struct cli *cli, struct spw_err *err)
 		return 0;
 	if (strlen(cli->path) >= sizeof(addr.sun_path))
 		return spw_fail(err, -ENAMETOOLONG, "%s: the name is too long", cli->path);
-	strcpy(addr.sun_path, cli->path);
+	memcpy(addr.sun_path, cli->path, strlen(cli->path) + 1);
 	cli->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (cli->fd >= 0 && connect(cli->fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
 		return 0;

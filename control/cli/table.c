@@ -44,7 +44,7 @@ cell_make(const struct cli_column *column, const json_t *row, char out[CLI_CELL]
 	out[0] = '\0';
 	column->cell(row, out);
 	if (out[0] == '\0')
-		strcpy(out, "-");
+		memcpy(out, "-", 2);
 	make_printable(out);
 }
 
