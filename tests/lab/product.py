@@ -17,7 +17,7 @@ from traffic import build_dir
 # A machine that only tried the demo has no user spillway-iked: there iked stays what it is.
 PROGRAMS = {
     "dataplane": ("spillway-dataplane", "--run-dir {run} --no-huge --memory 1024 "
-                                        "--polling adaptive"),
+                                        "--polling adaptive --iked-user {iked_account}"),
     "iked": ("spillway-iked", "--run-dir {run} --user {iked_user}"),
     "controld": ("spillway-controld", "--run-dir {run} --state-dir {state} --frr-dir {frr}"),
 }
@@ -69,7 +69,8 @@ class Gateway:
         os.makedirs(os.path.join(self.state_dir, "keys"), mode=0o700, exist_ok=True)
         self.lab.frr.start()
         places = {"run": self.run_dir, "state": self.state_dir, "frr": self.lab.frr.dir,
-                  "iked_user": IKED_USER if has_user(IKED_USER) else "-"}
+                  "iked_user": IKED_USER if has_user(IKED_USER) else "-",
+                  "iked_account": IKED_USER if has_user(IKED_USER) else "root"}
         programs = []
         for name, (binary, options) in PROGRAMS.items():
             argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), program(binary)]
