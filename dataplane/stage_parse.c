@@ -8,8 +8,8 @@
  * to the twin as received; ESP for us goes to open; the rest is forwarded.
  *
  * From an interface of role Internet nothing is forwarded in the clear, and not even the gateway
- * itself takes a clear packet whose source or destination lies in a protected prefix: those must
- * come out of a tunnel (RFC 4301 5.2).
+ * itself takes a clear packet whose source or destination lies in a protected prefix or whose
+ * destination is the address of an inner interface: those must come out of a tunnel (RFC 4301 5.2).
  *
  * Worker thread; the packet data stay in place, only offsets move.
  */
@@ -93,13 +93,20 @@ leaf_protected(const struct dp_worker *w, uint32_t leaf)
 	return g && (g->conf.flags & SPW_GROUP_PROTECTED);
 }
 
-/* Does the source or the destination lie where only a tunnel may bring packets from? */
+/*
+ * For the kernel, from the Internet side: is it a packet that only a tunnel may bring? So is every
+ * one whose source or destination lies in a protected prefix, or that is for an address of an
+ * inner interface.
+ */
 static bool
-must_come_protected(const struct dp_worker *w, uint32_t src, uint32_t dst)
+must_come_protected(const struct dp_worker *w, uint16_t owner, uint32_t src, uint32_t dst)
 {
+	const struct dp_iface *at = dp_iface_get(w->tables, owner);
 	uint32_t ips[2] = {src, dst};
 	uint64_t leaves[2];
 
+	if (!at || at->conf.role != SPW_IF_ROLE_INTERNET)
+		return true;
 	dp_fib_lookup(w->tables->fib, ips, leaves, 2);
 	return leaf_protected(w, (uint32_t)leaves[0]) || leaf_protected(w, (uint32_t)leaves[1]);
 }
@@ -144,7 +151,7 @@ to_open(struct rte_mbuf *m, const uint8_t *ip, bool udp)
 
 /* An IPv4 packet to one of our addresses. True when it stays in the burst. */
 static bool
-to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
+to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uint16_t owner)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 	enum dp_to_us kind = dp_ipv4_to_us(ip, (uint16_t)m->pkt_len);
@@ -159,7 +166,7 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 	case DP_TO_US_KERNEL_FRAG: break;
 	}
 	if (iface->conf.role == SPW_IF_ROLE_INTERNET &&
-	    must_come_protected(w, dp_be32(ip + 12), dp_be32(ip + 16)))
+	    must_come_protected(w, owner, dp_be32(ip + 12), dp_be32(ip + 16)))
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 	else
 		to_kernel(w, m, iface, kind == DP_TO_US_KERNEL_FRAG);
@@ -192,8 +199,11 @@ parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface
 		dp_drop(w, m, DP_DROP_MARTIAN);
 		return false;
 	}
-	if (dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire), dst))
-		return to_us(w, m, iface);
+	uint16_t owner =
+		dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire), dst);
+
+	if (owner != DP_NO_IFACE)
+		return to_us(w, m, iface, owner);
 	if (iface->conf.role == SPW_IF_ROLE_INTERNET) {
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 		return false;

@@ -248,9 +248,10 @@ class Refusals(Bed):
         self.wan.send(frame / IP(src='203.0.113.5', dst=HOST) / UDP(),
                       frame / IP(src=VNET, dst=HOST) / UDP(),
                       frame / IP(src=VNET, dst='198.51.100.1') / UDP(),
+                      frame / IP(src='203.0.113.5', dst=GW) / UDP(),
                       frame / IP(src='203.0.113.5', dst=VNET) / UDP())
         self.assertTrue(self.lan.quiet(lambda f: IP in f))
-        self.dropped('clear-inbound', 4)
+        self.dropped('clear-inbound', 5)
 
     def test_udp_4500_is_sorted_by_its_first_bytes(self):
         def natt(payload, **ip):
