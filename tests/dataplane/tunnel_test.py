@@ -24,7 +24,7 @@ MTU = 1400
 class Gateway:
     """One data plane with a LAN port, a WAN port and a tunnel to the other."""
 
-    def __init__(self, letter, number, peer, fixed_outer):
+    def __init__(self, letter, number, peer, fixed_outer, options=()):
         self.n, self.peer = number, peer
         self.wan_ip, self.peer_ip = f'198.51.100.{number}', f'198.51.100.{peer}'
         self.lan_net, self.peer_net = f'10.{number}.0.0/16', f'10.{peer}.0.0/16'
@@ -32,7 +32,7 @@ class Gateway:
         # The af_packet driver numbers its fanout groups by process id and interface; two processes
         # in one namespace may clash, and the driver then refuses. Another process id mends it.
         for attempt in range(5):
-            self.dataplane = bed.Dataplane(tag=letter)
+            self.dataplane = bed.Dataplane(*options, tag=letter)
             try:
                 self.connect(letter, fixed_outer)
                 return
@@ -117,11 +117,13 @@ class Gateway:
         return self.dataplane.stop()
 
 
-class Tunnel(unittest.TestCase):
+class Bed(unittest.TestCase):
+    options = ()
+
     def setUp(self):
-        self.a = Gateway('a', 1, 2, True)
+        self.a = Gateway('a', 1, 2, True, self.options)
         self.addCleanup(self.close, self.a)
-        self.b = Gateway('b', 2, 1, False)
+        self.b = Gateway('b', 2, 1, False, self.options)
         self.addCleanup(self.close, self.b)
         self.a.knows(self.b)
         self.b.knows(self.a)
@@ -183,6 +185,8 @@ class Tunnel(unittest.TestCase):
             self.assertIsNotNone(g.iked.wait_event(lambda n, e: n == 128 and e.kind == 1))
         self.law()
 
+
+class Tunnel(Bed):
     def test_native_esp_both_ways(self):
         self.both_ways(0)
 
@@ -336,6 +340,13 @@ class Tunnel(unittest.TestCase):
         t = self.a.tunnel_stats()
         self.assertEqual((t.own_out, t.own_in, t.transit_out, t.transit_in), (1, 1, 0, 0))
         self.law()
+
+
+class TwoWorkers(Bed):
+    options = ('--workers', '2')
+
+    def test_esp_in_udp_both_ways(self):
+        self.both_ways(dp.SA_UDP)
 
 
 if __name__ == '__main__':
