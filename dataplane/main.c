@@ -16,12 +16,12 @@
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -126,7 +126,8 @@ control_new(struct app *a, struct spw_err *err)
 	c->opt = &a->opt;
 	c->n_workers = a->opt.n_workers;
 	c->started_ns = spw_clock_ns();
-	randombytes_buf(&c->incarnation, sizeof(c->incarnation));
+	if (getrandom(&c->incarnation, sizeof(c->incarnation), 0) != sizeof(c->incarnation))
+		return spw_fail(err, -EIO, "no random number: %s", strerror(errno));
 	c->group_refs = pages_new(DP_GROUPS_MAX * sizeof(c->group_refs[0]));
 	c->switch_told = pages_new(DP_GROUPS_MAX * sizeof(c->switch_told[0]));
 	if (!c->group_refs || !c->switch_told || dp_bell_init(&c->bell) < 0)
