@@ -97,18 +97,19 @@ ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 {
 	uint64_t now = spw_clock_ns(), quiet = now - s->heard_ns;
 	bool up = s->state == SPW_IKE_ESTABLISHED || s->state == SPW_IKE_REKEYING;
-	json_t *live = json_pack(
-		"{s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:I,s:o,s:o,s:I,s:I,s:I}", "role",
-		s->initiator ? "initiator" : "responder", "cipher",
-		up ? cipher_json(&s->ike) : json_null(), "up_s",
-		up ? since_json(s->since_ns, now) : json_null(), "rekey_in_s",
-		until_json(s->rekey_at_ns, now), "heard_s", since_json(s->heard_ns, now),
-		"retransmits", (json_int_t)s->retransmits, "attempts", (json_int_t)s->attempts,
-		"next_try_s", until_json(s->next_try_ns, now), "reason",
-		up ? json_null() : ctl_json_text(s->reason), "children", (json_int_t)s->children,
-		"spi_i", spi_json(s->spi_i), "spi_r", spi_json(s->spi_r), "ike_rekeys",
-		(json_int_t)s->ike_rekeys, "child_rekeys", (json_int_t)s->child_rekeys,
-		"child_rekey_failures", (json_int_t)s->child_rekey_failures);
+	json_t *live =
+		json_pack("{s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:I,s:o,s:o,s:I,s:I,s:I}", "role",
+			  s->initiator ? "initiator" : "responder", "cipher",
+			  up ? cipher_json(&s->ike) : json_null(), "up_s",
+			  up ? since_json(s->since_ns, now) : json_null(), "rekey_in_s",
+			  until_json(s->rekey_at_ns, now), "heard_s", since_json(s->heard_ns, now),
+			  "retransmits", (json_int_t)s->retransmits, "attempts",
+			  (json_int_t)s->attempts, "next_try_s", until_json(s->next_try_ns, now),
+			  "reason", up && s->children ? json_null() : ctl_json_text(s->reason),
+			  "children", (json_int_t)s->children, "spi_i", spi_json(s->spi_i), "spi_r",
+			  spi_json(s->spi_r), "ike_rekeys", (json_int_t)s->ike_rekeys,
+			  "child_rekeys", (json_int_t)s->child_rekeys, "child_rekey_failures",
+			  (json_int_t)s->child_rekey_failures);
 
 	json_object_update(o, live);
 	json_decref(live);
