@@ -300,20 +300,13 @@ status_sa(struct spw_ike_status *s, const struct ike_sa *sa)
 	s->nat_there = sa->nat_there;
 }
 
-/* The reason, with the time of the next try while one is waited for. */
+/* The reason, and the time of the next try while one is waited for. */
 static void
 status_reason(struct spw_ike_status *s, const struct ike_conn *conn)
 {
-	uint64_t now = conn->e->now;
-
-	if (s->state == SPW_IKE_IDLE && conn->next_try > now) {
+	if (s->state == SPW_IKE_IDLE && conn->next_try > conn->e->now)
 		s->next_try_ns = conn->next_try;
-		snprintf(s->reason, sizeof(s->reason), "%.90s, next try %llus", conn->reason,
-			 (unsigned long long)((conn->next_try - now + SPW_NS_PER_S - 1) /
-					      SPW_NS_PER_S));
-	} else {
-		snprintf(s->reason, sizeof(s->reason), "%s", conn->reason);
-	}
+	snprintf(s->reason, sizeof(s->reason), "%s", conn->reason);
 }
 
 static void
