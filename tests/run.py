@@ -40,7 +40,7 @@ class Tally:
 
 def run_one(test, build):
     """Run one meson test; returns (passed, failed, seconds, output)."""
-    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", SPILLWAY_BUILD=build, **test["env"])
+    env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "SPILLWAY_BUILD": build, **test["env"]}
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=1")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
     start = time.monotonic()
