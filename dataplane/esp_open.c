@@ -3,7 +3,7 @@
  * ESP inbound: the stage that opens packets (RFC 4303 3.4, RFC 4106, RFC 4301 5.2, RFC 6040).
  *
  * Over a burst, in passes, in the order the RFC demands:
- *   collect   length, SPI -> SA, one piece of memory that is ours
+ *   collect   length, SPI -> SA, one piece of memory that is ours; too early: to the park
  *   precheck  replay window, as a hint that saves the cipher (3.4.3); ended SAs refuse
  *   open      the cipher; a bad tag drops the packet and changes nothing but one counter
  *   retire    replay window again and for good, limits, counters, events: exactly one of two copies
@@ -72,15 +72,21 @@ text_length(uint32_t esp_len)
 	return esp_len - around;
 }
 
-/* The SA with this SPI; NULL when there is none. */
-static struct dp_sa_in *
-find_sa(const struct dp_sad *sad, uint32_t spi)
+/*
+ * A packet without an SA, or with an SPI for which others wait. True when it was parked or dropped;
+ * false when it has an SA and the park no room: it is opened rather than lost.
+ */
+static bool
+stand_back(struct dp_worker *w, struct dp_burst *b, struct item *item)
 {
-	/* Partner: dp_sad_install(). */
-	struct dp_sa_in *sa =
-		atomic_load_explicit(&sad->in[spi & sad->index_mask], memory_order_acquire);
-
-	return sa != NULL && sa->spi == spi ? sa : NULL;
+	if (dp_park_add(w, item->m)) {
+		b->pkt[item->at] = NULL;
+		return true;
+	}
+	if (item->sa != NULL)
+		return false;
+	refuse(w, b, item, DP_DROP_ESP_SPI);
+	return true;
 }
 
 static void
@@ -96,12 +102,10 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct work *w
 		return;
 	}
 	spi = dp_be32(rte_pktmbuf_read(item.m, 0, sizeof(room), room));
-	item.sa = find_sa(w->sad, spi);
+	item.sa = dp_sad_find(w->sad, spi);
 	dp_pkt(item.m)->spi = spi;
-	if (unlikely(item.sa == NULL)) {
-		refuse(w, b, &item, DP_DROP_ESP_SPI);
+	if (unlikely(item.sa == NULL || dp_park_holds(&w->park, spi)) && stand_back(w, b, &item))
 		return;
-	}
 	b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
 	if (unlikely(item.m == NULL))
 		return;

@@ -3,7 +3,7 @@
  * The order of the stages; nothing else is decided here.
  *
  *   rx → parse → { to us: mirror to the twin
- *                | ESP: open → deliver { to us: mirror }
+ *                | ESP: open { SA still to come: park → open } → deliver { to us: mirror }
  *                | else } → TTL → FIB → path group
  *      → { adjacency | fit, seal → FIB (outer) → path group → adjacency } → tx
  *
@@ -11,6 +11,9 @@
  * names it and leaves the others in place. Sealing and ICMP errors send packets back to the FIB;
  * DP_ROUNDS bounds how often (the packet, its outer packet; an ICMP error about it and that one's
  * outer packet), and whoever is not done then is dropped by tx.
+ *
+ * Parked packets wait outside of any burst; once their SA is there, the loop runs them from open on
+ * before it receives more.
  *
  * The bitmap of live paths is copied once, before the first stage. Worker thread; no locks,
  * allocation, system calls or logging in here.
@@ -47,15 +50,28 @@ burst_begin(struct dp_worker *w)
 	dp_path_view_renew(&dp_priv(w)->view, w->tables->bits);
 }
 
+static void
+open_and_forward(struct dp_worker *w, struct dp_burst *b)
+{
+	dp_stage_esp_open(w, b);
+	dp_stage_deliver(w, b);
+	dp_stage_ttl(w, b);
+	forward(w, b);
+}
+
 void
 dp_pipeline_rx(struct dp_worker *w, struct dp_burst *b)
 {
 	burst_begin(w);
 	dp_stage_parse(w, b);
-	dp_stage_esp_open(w, b);
-	dp_stage_deliver(w, b);
-	dp_stage_ttl(w, b);
-	forward(w, b);
+	open_and_forward(w, b);
+}
+
+void
+dp_pipeline_parked(struct dp_worker *w, struct dp_burst *b)
+{
+	burst_begin(w);
+	open_and_forward(w, b);
 }
 
 void

@@ -5,8 +5,10 @@
  * Inbound SAs stand in an array that the low bits of their SPI index; we choose those SPIs, so a
  * lookup is one load and one comparison, and the remaining bits are random. An index that was given
  * back rests for ten minutes at the end of a queue, so no SPI returns while packets of its last
- * owner may live, and no index is handed out twice in a row. A tunnel holds a pointer to the SA it
- * sends on; changing that pointer is the whole of a rekey's switch-over.
+ * owner may live, and no index is handed out twice in a row. Beside it stands which SPI is given
+ * out, so that packets which come before their SA can be told from strangers (park.c). A tunnel
+ * holds a pointer to the SA it sends on; changing that pointer is the whole of a rekey's
+ * switch-over.
  *
  * One writer, the API thread. Workers read through acquire loads; what they might still hold is
  * freed after all of them have been quiescent (dp_sad_grace). The install, deletion and move of
@@ -69,13 +71,14 @@ make_arrays(struct dp_sad *sad)
 	uint32_t n = sad->index_mask + 1;
 
 	sad->in = calloc(n, sizeof(*sad->in));
+	sad->expect = calloc(n, sizeof(*sad->expect));
 	sad->slots = calloc(n, sizeof(*sad->slots));
 	sad->tunnels = calloc(sad->max_tunnels, sizeof(*sad->tunnels));
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
 	sad->keys = dp_keys_new();
 	sad->once = dp_once_new();
 	sad->events = make_ring();
-	if (sad->in == NULL || sad->slots == NULL || sad->tunnels == NULL ||
+	if (sad->in == NULL || sad->expect == NULL || sad->slots == NULL || sad->tunnels == NULL ||
 	    sad->tunnel_conf == NULL || sad->keys == NULL || sad->once == NULL ||
 	    sad->events == NULL)
 		return -ENOMEM;
@@ -167,6 +170,7 @@ dp_sad_free(struct dp_sad *sad)
 	free(sad->tunnel_conf);
 	free(sad->tunnels);
 	free(sad->slots);
+	free(sad->expect);
 	free(sad->in);
 	free(sad);
 }
@@ -276,8 +280,16 @@ dp_sad_spi_alloc(struct dp_sad *sad, uint32_t tunnel, uint32_t *spi, struct spw_
 	s->spi = choose_spi(sad, slot);
 	s->tunnel = tunnel;
 	s->state = DP_SPI_ALLOCATED;
+	atomic_store_explicit(&sad->expect[slot], s->spi, memory_order_relaxed);
 	*spi = s->spi;
 	return 0;
+}
+
+void
+dp_sad_changed(struct dp_sad *sad)
+{
+	/* Partner: the acquire load in park.c. */
+	atomic_fetch_add_explicit(&sad->version, 1, memory_order_release);
 }
 
 void
@@ -285,6 +297,8 @@ dp_sad_slot_free(struct dp_sad *sad, uint32_t slot)
 {
 	struct dp_spi_slot *s = &sad->slots[slot];
 
+	atomic_store_explicit(&sad->expect[slot], 0, memory_order_relaxed);
+	dp_sad_changed(sad);
 	s->state = DP_SPI_FREE;
 	s->child = NULL;
 	s->freed_ns = sad->clock();

@@ -152,7 +152,13 @@ struct dp_once; /* sad_once.c */
 struct dp_sad {
 	/* Read by workers. */
 	_Atomic(struct dp_sa_in *) *in; /* by index bits; release/acquire */
+	/*
+	 * By index bits: the SPI that was given out, from its allocation until its inbound half or
+	 * the SPI itself goes; 0 = none. An SPI that is expected and has no SA waits for one.
+	 */
+	_Atomic uint32_t *expect;
 	struct dp_tunnel *tunnels;
+	_Atomic uint32_t version; /* counts what dp_park_take() must look at; release/acquire */
 	uint32_t index_mask;
 	uint32_t max_tunnels;
 	bool shared; /* more than one worker */
@@ -182,6 +188,8 @@ void dp_sad_slot_free(struct dp_sad *sad, uint32_t slot);
 void dp_sad_child_remove(struct dp_sad *sad, struct dp_child *c);
 /* Take one direction out of service (the caller waits for grace, then frees). API thread. */
 void dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts);
+/* Tell the workers' parks that an inbound SA came or went, after it did. API thread. */
+void dp_sad_changed(struct dp_sad *sad);
 /* Fill the outer header of a child SA. Pure. */
 void dp_outer_set(struct dp_outer *o, uint32_t src, uint32_t dst, bool udp, uint16_t sport,
 		  uint16_t dport);
@@ -211,6 +219,28 @@ static inline bool
 dp_child_ended(const struct dp_child *c)
 {
 	return dp_child_raised(c, SPW_SA_EV_HARD);
+}
+
+/* The inbound SA with this SPI (host order); NULL when there is none. Workers. */
+static inline struct dp_sa_in *
+dp_sad_find(const struct dp_sad *sad, uint32_t spi)
+{
+	/* Partner: dp_sad_install(). */
+	struct dp_sa_in *sa =
+		atomic_load_explicit(&sad->in[spi & sad->index_mask], memory_order_acquire);
+
+	return sa != NULL && sa->spi == spi ? sa : NULL;
+}
+
+/*
+ * Is an SA with this SPI to come? Ask after dp_sad_find() found none: what ends an SA takes the
+ * expectation away first. Workers.
+ */
+static inline bool
+dp_sad_expects(const struct dp_sad *sad, uint32_t spi)
+{
+	return spi != 0 && atomic_load_explicit(&sad->expect[spi & sad->index_mask],
+						memory_order_relaxed) == spi;
 }
 
 /* Add to a counter of which this thread is the only writer. */

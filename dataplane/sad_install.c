@@ -351,6 +351,7 @@ dp_sad_install(struct dp_sad *sad, const struct spw_sa_desc *sa, bool outbound, 
 	sad->n_children++;
 	/* Partner: the acquire load in the open stage. */
 	atomic_store_explicit(&sad->in[c->slot], c->in, memory_order_release);
+	dp_sad_changed(sad);
 	if (outbound)
 		publish_out(sad, c);
 	return 0;
@@ -372,8 +373,11 @@ dp_sad_switch(struct dp_sad *sad, uint32_t spi_in, struct spw_err *err)
 void
 dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 {
-	if ((parts & SPW_SA_PART_IN) != 0)
+	if ((parts & SPW_SA_PART_IN) != 0) {
+		atomic_store_explicit(&sad->expect[c->slot], 0, memory_order_relaxed);
 		atomic_store_explicit(&sad->in[c->slot], NULL, memory_order_release);
+		dp_sad_changed(sad);
+	}
 	if ((parts & SPW_SA_PART_OUT) != 0) {
 		struct dp_tunnel *t = &sad->tunnels[c->tunnel];
 

@@ -121,6 +121,8 @@ void dp_stage_tx(struct dp_worker *w, struct dp_burst *b);
 
 /* Received frames, through all stages. */
 void dp_pipeline_rx(struct dp_worker *w, struct dp_burst *b);
+/* What came before its SA (dp_park_take()), from open on. */
+void dp_pipeline_parked(struct dp_worker *w, struct dp_burst *b);
 /* Frames from the kernel. */
 void dp_pipeline_twin(struct dp_worker *w, struct dp_burst *b);
 /* Packets whose neighbour has become known: the end of the pipeline. */

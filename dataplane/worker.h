@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "dataplane/packet.h"
+#include "dataplane/park.h"
 
 struct dp_sad;
 struct dp_tables; /* FIB, groups, paths, interfaces, neighbours: published, read by workers */
@@ -39,8 +40,9 @@ struct dp_worker {
 	struct rte_mempool *pool;
 	struct dp_worker_counters count;
 	struct dp_iface_counters *iface; /* 65536 of them, NULL in unit tests */
-	void *crypto; /* the worker's cipher manager (dataplane/crypto) */
-	void *priv;   /* further state of the pipeline's own files */
+	void *crypto;			 /* the worker's cipher manager (dataplane/crypto) */
+	void *priv;			 /* further state of the pipeline's own files */
+	struct dp_park park;
 } __rte_cache_aligned;
 
 /* Drop a packet: count it under its reason and free it. Worker thread. */

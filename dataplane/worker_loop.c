@@ -6,8 +6,9 @@
  * Between two bursts it holds no pointer to a published object and says so (quiescent). With
  * adaptive polling it sleeps 50 to 100 us once nothing has come for a while, offline for the
  * quiescence count, so writers never wait for a sleeper; busy polling never sleeps. Which of
- * the two is decided by the ports, unless the command line says. Bells are rung here, after
- * the burst, because a stage makes no system calls.
+ * the two is decided by the ports, unless the command line says. With packets that wait for their
+ * SA (park.c) it sleeps only the short way, and asks for them before it receives more. Bells are
+ * rung here, after the burst, because a stage makes no system calls.
  *
  * All memory of a worker is its own; counters are read by the API thread.
  */
@@ -162,6 +163,21 @@ dp_worker_free(struct dp_worker *w)
 	free(w);
 }
 
+/* Before the ports, so that nothing received later overtakes. */
+static uint32_t
+poll_park(struct dp_worker *w, struct dp_burst *b)
+{
+	if (likely(w->park.n == 0))
+		return 0;
+	dp_park_take(w, b);
+	if (b->n == 0)
+		return 0;
+	uint32_t n = b->n;
+
+	dp_pipeline_parked(w, b);
+	return n;
+}
+
 static uint32_t
 poll_ports(struct dp_worker *w, const struct dp_rxq_list *list, struct dp_burst *b)
 {
@@ -220,8 +236,8 @@ rest(struct dp_worker *w, const struct dp_rxq_list *list, uint32_t idle)
 		rte_pause();
 		return;
 	}
-	struct timespec t = {.tv_nsec = idle < IDLE_LOOPS + SHORT_SLEEPS ? SLEEP_SHORT_NS
-									 : SLEEP_LONG_NS};
+	bool soon = idle < IDLE_LOOPS + SHORT_SLEEPS || w->park.n != 0;
+	struct timespec t = {.tv_nsec = soon ? SLEEP_SHORT_NS : SLEEP_LONG_NS};
 
 	rte_rcu_qsbr_thread_offline(w->tables->qsbr, w->index);
 	nanosleep(&t, NULL);
@@ -241,7 +257,10 @@ run(struct dp_worker *w)
 			atomic_load_explicit(&p->rxqs, memory_order_acquire);
 
 		w->now_tsc = rte_rdtsc();
-		uint32_t n = poll_ports(w, list, &b) + poll_twins(w, &b);
+		uint32_t n = poll_park(w, &b);
+
+		n += poll_ports(w, list, &b);
+		n += poll_twins(w, &b);
 
 		poll_pending(w, &b);
 		bells_ring(p);
@@ -270,6 +289,7 @@ dp_worker_main(void *worker)
 	rte_rcu_qsbr_thread_online(w->tables->qsbr, w->index);
 	run(w);
 	dp_pending_flush(w);
+	dp_park_flush(w);
 	rte_rcu_qsbr_thread_offline(w->tables->qsbr, w->index);
 	rte_rcu_qsbr_thread_unregister(w->tables->qsbr, w->index);
 	return 0;

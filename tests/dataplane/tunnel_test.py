@@ -304,6 +304,41 @@ class Tunnel(Bed):
         self.assertEqual([f[IP].id for f in got], list(range(sent)))
         self.law()
 
+    def numbered(self, first, end):
+        return [bytes(self.a.packet(self.b, UDP(sport=9), id=i)) for i in range(first, end)]
+
+    def early(self, n):
+        """b allocates an SPI; a installs and sends n packets to it. What b then installs."""
+        one, two = secrets.token_bytes(36), secrets.token_bytes(36)
+        spi_a, spi_b = self.a.spi(), self.b.spi()
+        self.a.install(spi_a, spi_b, two, one, dp.SA_UDP)
+        self.a.wire.send(*self.numbered(0, n))
+        self.assertEqual(len(self.to_b.collect(n, lambda f: UDP in f)), n)
+        return spi_b, spi_a, one, two, dp.SA_UDP
+
+    def test_packets_that_come_before_their_sa_wait_for_it(self):
+        later = self.numbered(20, 40)
+        self.b.install(*self.early(20))
+        self.a.wire.send(*later)
+        got = self.b.wire.collect(40, lambda f: UDP in f)
+        self.assertEqual([f[IP].id for f in got], list(range(40)))
+        self.assertEqual(self.b.control.drops().get('esp-spi', 0), 0)
+        self.law()
+
+    def test_packets_whose_sa_never_comes_are_dropped_after_a_moment(self):
+        spi, *_ = self.early(3)
+        time.sleep(0.5)
+        self.assertEqual(self.b.control.drops().get('esp-spi'), 3)
+        self.b.iked.call('SPI_FREE', dp.Spi(TUNNEL, spi))
+        self.a.wire.send(self.a.packet(self.b, UDP(sport=9)))
+        self.assertIsNotNone(self.to_b.receive(lambda f: UDP in f))
+        time.sleep(0.05)
+        self.assertEqual(self.b.control.drops().get('esp-spi'), 4)
+        self.law()
+
+    def test_the_end_is_orderly_while_packets_wait(self):
+        self.early(5)
+
     def test_an_install_is_accepted_once_and_only_for_this_incarnation(self):
         key = secrets.token_bytes(36)
         spi = self.a.spi()
