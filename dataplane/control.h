@@ -37,7 +37,8 @@ struct dp_control {
 	struct dp_switch_told {
 		uint64_t change_ns;
 		uint32_t path;
-	} * switch_told; /* [DP_GROUPS_MAX] newest SWITCHED event of a group */
+		uint8_t tag; /* of the last group with this id: the next one counts on */
+	} * switch_told;     /* [DP_GROUPS_MAX] newest SWITCHED event of a group */
 
 	void **retired;
 	uint32_t n_retired, retired_room;

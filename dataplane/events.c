@@ -3,18 +3,19 @@
  * Events: what workers, the SAD and ports have to tell, turned into messages for subscribers.
  *
  * Workers leave short notes in rings; times in them are TSC values and become CLOCK_MONOTONIC here.
- * SWITCHED names when the deciding bit or leaf changed: the newest change among the group's paths
- * and the group's own mark, not after the packet. Several workers see one switch; only the
- * first note of each is passed on.
+ * SWITCHED names when the deciding bit or leaf changed: the newest change among the group's paths,
+ * not after the packet, and the group's own mark when the packet saw it. A packet carries the time
+ * at which its burst began, which may lie a little before a mark that it saw; then the mark's time
+ * is the packet's, too. Several workers see one switch; only the first note of each is passed on.
  *
  * API thread.
  */
 #include "dataplane/api.h"
 
 static uint64_t
-change_before(struct dp_control *c, const struct dp_group *g, uint64_t at_ns)
+change_before(struct dp_control *c, const struct dp_group *g, uint8_t tag, uint64_t at_ns)
 {
-	uint64_t newest = g->repointed_ns <= at_ns ? g->repointed_ns : 0;
+	uint64_t newest = tag == atomic_load(&g->tag) ? g->repointed_ns : 0;
 	bool up;
 
 	for (uint32_t t = 0; t < g->conf.n_tiers; t++) {
@@ -44,11 +45,13 @@ tell_switched(struct dp_api *api, struct dp_control *c, const struct dp_worker_e
 		return;
 	struct dp_switch_told *told = &c->switch_told[note->group];
 
-	ev.change_ns = change_before(c, g, ev.at_ns);
+	ev.change_ns = change_before(c, g, note->tag, ev.at_ns);
+	ev.at_ns = RTE_MAX(ev.at_ns, ev.change_ns);
 	ev.clears = dp_path_bits_life(c->tables->bits, note->path, &up).clears;
 	if (told->change_ns == ev.change_ns && told->path == ev.path)
 		return;
-	*told = (struct dp_switch_told){.change_ns = ev.change_ns, .path = ev.path};
+	told->change_ns = ev.change_ns;
+	told->path = ev.path;
 	dp_api_event(api, SPW_DP_SUB_PATH, SPW_DP_EV_PATH, &ev, sizeof(ev));
 }
 

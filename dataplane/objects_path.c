@@ -358,6 +358,8 @@ group_commit(struct dp_control *c, struct dp_group *new)
 		atomic_init(&new->tag, atomic_load(&old->tag) + 1);
 		new->repointed_ns = spw_clock_ns();
 	} else {
+		/* Workers still remember the tag of the group that had this id before. */
+		atomic_init(&new->tag, c->switch_told[id].tag);
 		c->n_groups++;
 	}
 	atomic_store_explicit(&c->tables->group[id], new, memory_order_release);
@@ -409,6 +411,7 @@ dp_group_del(struct dp_control *c, uint32_t id)
 			id);
 		return;
 	}
+	c->switch_told[id].tag = atomic_load(&old->tag);
 	atomic_store_explicit(&c->tables->group[id], NULL, memory_order_release);
 	group_refs(c, &old->conf, -1);
 	c->n_groups--;

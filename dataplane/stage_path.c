@@ -25,8 +25,11 @@ note_tier(struct dp_worker *w, const struct dp_group *g, const struct dp_choice 
 
 	if (likely(*seen == now))
 		return;
-	struct dp_worker_event ev = {
-		.kind = DP_EVENT_SWITCHED, .group = g->conf.id, .path = c->path, .tsc = w->now_tsc};
+	struct dp_worker_event ev = {.kind = DP_EVENT_SWITCHED,
+				     .group = g->conf.id,
+				     .path = c->path,
+				     .tsc = w->now_tsc,
+				     .tag = tag};
 
 	/* The very first packet of a group that no route was moved to is no switch. */
 	if ((*seen == 0 && tag == 0) || dp_worker_tell(w, &ev))

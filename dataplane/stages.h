@@ -36,7 +36,8 @@ struct dp_worker_event {
 	uint16_t path;
 	uint16_t iface;
 	uint64_t tsc;
-	uint64_t pad;
+	uint8_t tag; /* SWITCHED: of the group, as the packet saw it */
+	uint8_t pad[7];
 };
 
 /* Queues that a worker polls; published by the API thread. */

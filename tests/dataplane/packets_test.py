@@ -379,6 +379,27 @@ class Paths(Bed):
         self.assertIsNotNone(ev)
         self.assertEqual(ev.group, G_VNET)
 
+    def carried_by(self, group, wire, path):
+        """Point the prefix to the group; the next packet goes that way and tells."""
+        self.control.events.clear()
+        t0 = time.monotonic_ns()
+        self.control.call('ROUTE_SET', dp.Route(dp.prefix('10.2.0.0/16'), group, 1))
+        self.lan.send(self.packet())
+        self.assertIsNotNone(wire.receive(lambda f: IP in f))
+        ev = self.control.wait_event(lambda n, e: n == 131 and e.kind == 2 and e.group == group)
+        self.assertIsNotNone(ev)
+        self.assertEqual(ev.path, path)
+        self.assertTrue(t0 <= ev.change_ns <= ev.at_ns <= time.monotonic_ns())
+
+    def test_a_prefix_pointed_to_another_group_tells_the_switch_each_time(self):
+        self.addCleanup(self.control.call, 'ROUTE_SET',
+                        dp.Route(dp.prefix('10.2.0.0/16'), G_VNET, 1))
+        for _ in range(3):
+            self.control.call('GROUP_SET', dp.group(40, [dp.tier(0, [P_WAN])], dp.PROTECTED))
+            self.carried_by(40, self.wan, P_WAN)
+            self.carried_by(G_VNET, self.er, P_ER)
+            self.control.call('OBJECT_DEL', dp.Object(dp.CLASS['group'], 40))
+
     def test_get_fib_says_what_a_worker_would_do(self):
         a = self.control.call('GET_FIB', dp.FibQuery(dp.addr(VNET)),
                               dp.FibQuery(dp.addr('203.0.113.1')))
