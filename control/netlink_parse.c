@@ -20,6 +20,7 @@
 
 struct attrs {
 	const struct nlattr *at[64];
+	const char *end; /* of the message; the library rounds it up */
 };
 
 static int
@@ -28,6 +29,8 @@ attr_keep(const struct nlattr *a, void *data)
 	struct attrs *t = data;
 	uint16_t type = mnl_attr_get_type(a);
 
+	if ((const char *)a + a->nla_len > t->end)
+		return MNL_CB_STOP;
 	if (type < 64)
 		t->at[type] = a;
 	return MNL_CB_OK;
@@ -37,6 +40,7 @@ static void
 attrs_read(struct attrs *t, const struct nlmsghdr *n, unsigned int header)
 {
 	memset(t, 0, sizeof(*t));
+	t->end = (const char *)n + n->nlmsg_len;
 	mnl_attr_parse(n, header, attr_keep, t);
 }
 
