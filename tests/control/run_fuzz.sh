@@ -6,5 +6,6 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/corpus"
 cp "$2"/* "$dir/corpus"
+target=$(realpath "$1")
 cd "$dir"
-"$1" -max_total_time="${3:-15}" -max_len=2048 -verbosity=0 -timeout=20 "$dir/corpus"
+"$target" -max_total_time="${3:-15}" -max_len=2048 -verbosity=0 -timeout=20 "$dir/corpus"

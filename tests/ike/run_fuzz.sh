@@ -6,5 +6,6 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/wire" "$dir/engine"
 "$1" "$dir/wire" "$dir/engine"
+target=$(realpath "$2")
 cd "$dir"
-"$2" -max_total_time="${4:-30}" -max_len=4096 -verbosity=0 -timeout=20 "$dir/$3"
+"$target" -max_total_time="${4:-30}" -max_len=4096 -verbosity=0 -timeout=20 "$dir/$3"
