@@ -22,7 +22,7 @@
 #include <rte_ip.h>
 #include <rte_prefetch.h>
 
-#include "dataplane/csum.h"
+#include "dataplane/checksum.h"
 #include "dataplane/ecn.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
@@ -332,7 +332,7 @@ join_ecn(uint8_t *ip, uint8_t outer_tos)
 	if (ecn == (ip[1] & DP_ECN_MASK))
 		return true;
 	ip[1] = (uint8_t)((ip[1] & ~DP_ECN_MASK) | ecn);
-	csum = dp_csum_replace(dp_be16(ip + 10), was, dp_be16(ip));
+	csum = dp_csum_update(dp_be16(ip + 10), was, dp_be16(ip));
 	dp_put_be16(ip + 10, csum);
 	return true;
 }

@@ -9,7 +9,7 @@
  */
 #include <netinet/in.h>
 
-#include "dataplane/csum.h"
+#include "dataplane/checksum.h"
 #include "dataplane/fit.h"
 #include "dataplane/wire.h"
 
@@ -72,7 +72,7 @@ lower(uint8_t *tcp, uint32_t at, uint16_t from, uint16_t to)
 	uint16_t csum = dp_be16(tcp + TCP_CSUM);
 	bool odd = (at & 1) != 0;
 
-	csum = dp_csum_replace(csum, odd ? __builtin_bswap16(from) : from,
+	csum = dp_csum_update(csum, odd ? __builtin_bswap16(from) : from,
 			       odd ? __builtin_bswap16(to) : to);
 	dp_put_be16(tcp + TCP_CSUM, csum);
 	dp_put_be16(tcp + at, to);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/csum.h"
+#include "dataplane/checksum.h"
 
 struct two {
 	struct bed_end a, b;
