@@ -202,7 +202,7 @@ open_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
 static void
 watch_peer(struct dp_worker *w, struct dp_sa_in *sa, const struct dp_pkt *p)
 {
-	uint64_t from = (uint64_t)p->outer.src_v4 << 16 | p->outer_src_port;
+	uint64_t from = dp_peer_word(p->outer_src, p->outer_src_port);
 	struct dp_sa_note note;
 
 	if (!sa->follow || (p->flags & DP_PKT_UDP_ENCAP) == 0 ||
@@ -214,9 +214,9 @@ watch_peer(struct dp_worker *w, struct dp_sa_in *sa, const struct dp_pkt *p)
 	note = (struct dp_sa_note){
 		.kind = SPW_SA_EV_PEER_MOVED,
 		.spi_in = sa->spi,
-		.remote_v4 = p->outer.src_v4,
 		.remote_port = p->outer_src_port,
 	};
+	memcpy(note.remote, p->outer_src, sizeof(note.remote));
 	(void)rte_ring_mp_enqueue_elem(w->sad->events, &note, sizeof(note));
 }
 

@@ -102,7 +102,6 @@ dp_icmp_error(struct dp_worker *w, const struct rte_mbuf *m, enum dp_icmp_error_
 	p->port_out = DP_PORT_NONE;
 	p->next = DP_NEXT_FIB;
 	p->flags = DP_PKT_CREATED | DP_PKT_FROM_TWIN; /* our own packet */
-	p->arrived_tsc = w->now_tsc;
 	r->data_len =
 		dp_icmp_write(rte_pktmbuf_mtod(r, uint8_t *), kind, mtu, src, about, m->data_len);
 	r->pkt_len = r->data_len;

@@ -38,6 +38,7 @@ enum dp_pkt_flag {
 	/* Set with a tunnel chosen while an ExpressRoute path of the group was up; seal counts it
 	 * as a violation unless the packet is the gateway's own. */
 	DP_PKT_ER_STOOD = 1u << 5,
+	DP_PKT_IPV6 = 1u << 6, /* the IP header at the data is IPv6's; kept true by each stage */
 };
 
 /*
@@ -61,14 +62,14 @@ struct dp_pkt {
 	uint8_t tier_role;	 /* enum spw_dp_tier_role */
 	uint8_t outer_tos;	 /* inbound ESP: TOS of the outer header, for ECN */
 	uint16_t outer_src_port; /* inbound UDP encapsulation, host order */
-	struct {
-		uint32_t src_v4; /* outer source, host order (IPv4) */
-	} outer;
-	uint64_t arrived_tsc;
-	uint16_t twin; /* mirrored: interface whose twin gets it */
+	uint8_t outer_src[16];	 /* inbound ESP: outer source; IPv4 mapped (RFC 4291 2.5.5.2) */
+	uint16_t twin;		 /* mirrored: interface whose twin gets it */
 	uint8_t pad[6];
 };
 _Static_assert(sizeof(struct dp_pkt) == 64, "one cache line");
+
+/* What comes before an IPv4 address that stands in 16 bytes (RFC 4291 2.5.5.2). */
+static const uint8_t dp_v4_mapped[12] __attribute__((unused)) = {[10] = 0xff, [11] = 0xff};
 
 static inline struct dp_pkt *
 dp_pkt(struct rte_mbuf *m)

@@ -180,7 +180,6 @@ pkt_from_twin(struct rte_mbuf *m, uint16_t iface, uint16_t len)
 	k->iface_in = iface;
 	k->port_out = DP_PORT_NONE;
 	k->flags = DP_PKT_FROM_TWIN;
-	k->arrived_tsc = rte_rdtsc();
 	m->port = RTE_MBUF_PORT_INVALID;
 	m->data_len = len;
 	m->pkt_len = len;

@@ -68,7 +68,7 @@ struct dp_sa_in {
 	const struct dp_crypto_key *key;
 	const struct dp_selectors *sel; /* NULL: any packet */
 	struct dp_child *child;
-	_Atomic uint64_t remote; /* peer's address << 16 | port; API thread writes; relaxed */
+	_Atomic uint64_t remote; /* dp_peer_word() of the peer; API thread writes; relaxed */
 	struct dp_sa_limits limit;
 	uint32_t spi; /* host order */
 	uint32_t spi_be;
@@ -143,8 +143,8 @@ struct dp_sa_note {
 	uint32_t kind;
 	uint32_t limit;
 	uint32_t spi_in;
-	uint32_t remote_v4;
 	uint32_t remote_port;
+	uint8_t remote[16]; /* as in dp_pkt.outer_src */
 };
 
 struct dp_once; /* sad_once.c */
@@ -203,6 +203,20 @@ void dp_once_free(struct dp_once *o);
 bool dp_once_has(const struct dp_once *o, const uint8_t *key, uint32_t len);
 int dp_once_add(struct dp_once *o, const uint8_t *key, uint32_t len)
 	__attribute__((warn_unused_result));
+
+/*
+ * A peer's address (as in dp_pkt.outer_src) and port in one word, to be compared: exact for IPv4,
+ * folded for IPv6.
+ */
+static inline uint64_t
+dp_peer_word(const uint8_t addr[16], uint16_t port)
+{
+	uint64_t hi, lo;
+
+	memcpy(&hi, addr, 8);
+	memcpy(&lo, addr + 8, 8);
+	return (hi * UINT64_C(0x9e3779b97f4a7c15)) ^ lo ^ (uint64_t)port << 16;
+}
 
 /* Raise an event of a child once; later calls do nothing. Any thread. */
 void dp_child_raise(struct dp_sad *sad, struct dp_child *c, uint32_t spi_in,

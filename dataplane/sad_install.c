@@ -171,7 +171,10 @@ new_outer(const struct spw_sa_desc *sa)
 static uint64_t
 remote_word(const struct spw_addr *remote, uint16_t port)
 {
-	return (uint64_t)spw_addr_get_v4(remote) << 16 | port;
+	uint8_t addr[16];
+
+	spw_addr_to_mapped(remote, addr);
+	return dp_peer_word(addr, port);
 }
 
 static struct dp_sa_in *

@@ -159,7 +159,7 @@ deliver(const struct dp_sad *sad, const struct dp_sa_note *note, struct spw_dp_s
 		.limit = note->limit,
 	};
 	if (note->kind == SPW_SA_EV_PEER_MOVED) {
-		ev->remote = spw_addr_v4(note->remote_v4);
+		ev->remote = spw_addr_from_mapped(note->remote);
 		ev->remote_port = (uint16_t)note->remote_port;
 	}
 	return true;

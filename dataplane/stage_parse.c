@@ -134,7 +134,8 @@ to_open(struct rte_mbuf *m, const uint8_t *ip, bool udp)
 	uint16_t hdr_len = (uint16_t)((ip[0] & 15) * 4);
 
 	p->outer_tos = ip[1];
-	p->outer.src_v4 = dp_be32(ip + 12);
+	memcpy(p->outer_src, dp_v4_mapped, 12);
+	memcpy(p->outer_src + 12, ip + 12, 4);
 	p->outer_src_port = 0;
 	if (udp) {
 		uint16_t udp_len = dp_be16(ip + hdr_len + 4);
@@ -283,13 +284,12 @@ parse_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_port *port)
 }
 
 static void
-pkt_reset(struct dp_worker *w, struct rte_mbuf *m)
+pkt_reset(struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
 	memset(p, 0, sizeof(*p));
 	p->port_out = DP_PORT_NONE;
-	p->arrived_tsc = w->now_tsc;
 }
 
 void
@@ -305,7 +305,7 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 		const struct dp_port *port =
 			atomic_load_explicit(&w->tables->port[m->port], memory_order_acquire);
 
-		pkt_reset(w, m);
+		pkt_reset(m);
 		if (!port)
 			dp_drop(w, m, DP_DROP_PORT_GONE);
 		else if (parse_one(w, m, port))

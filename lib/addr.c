@@ -47,6 +47,37 @@ spw_addr_compare(const struct spw_addr *a, const struct spw_addr *b)
 	return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
 }
 
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+void
+spw_addr_to_mapped(const struct spw_addr *a, uint8_t out[16])
+{
+	memset(out, 0, 16);
+	if (a->family == AF_INET6) {
+		memcpy(out, a->bytes, 16);
+	} else if (a->family == AF_INET) {
+		memcpy(out, mapped, 12);
+		memcpy(out + 12, a->bytes, 4);
+	}
+}
+
+struct spw_addr
+spw_addr_from_mapped(const uint8_t in[16])
+{
+	static const uint8_t none[16];
+	struct spw_addr a = {.family = AF_INET6};
+
+	if (memcmp(in, none, 16) == 0)
+		return (struct spw_addr){0};
+	if (memcmp(in, mapped, 12) == 0) {
+		a.family = AF_INET;
+		memcpy(a.bytes, in + 12, 4);
+	} else {
+		memcpy(a.bytes, in, 16);
+	}
+	return a;
+}
+
 bool
 spw_addr_equal(const struct spw_addr *a, const struct spw_addr *b)
 {

@@ -31,6 +31,9 @@ size_t spw_addr_len(uint8_t family);
 /* An IPv4 address from a host-order integer, and back. */
 struct spw_addr spw_addr_v4(uint32_t host_order);
 uint32_t spw_addr_get_v4(const struct spw_addr *a);
+/* As 16 bytes, IPv4 mapped (RFC 4291 2.5.5.2), and back; zeroes when none. */
+void spw_addr_to_mapped(const struct spw_addr *a, uint8_t out[16]);
+struct spw_addr spw_addr_from_mapped(const uint8_t in[16]);
 bool spw_addr_equal(const struct spw_addr *a, const struct spw_addr *b);
 /* Order by family, then bytes: <0, 0, >0. */
 int spw_addr_compare(const struct spw_addr *a, const struct spw_addr *b);

@@ -234,7 +234,8 @@ receive_one(struct rte_mbuf *m)
 	memset(p, 0, sizeof(*p));
 	p->next = DP_NEXT_OPEN;
 	p->outer_tos = ip[1];
-	p->outer.src_v4 = spw_get_be32(ip + 12);
+	memcpy(p->outer_src, dp_v4_mapped, 12);
+	memcpy(p->outer_src + 12, ip + 12, 4);
 	if (ip[9] == 17) {
 		assert_int_equal(spw_get_be16(ip + 24), m->pkt_len - 20);
 		assert_int_equal(spw_get_be16(ip + 26), 0);

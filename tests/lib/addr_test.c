@@ -62,6 +62,24 @@ contains_model(const struct spw_prefix *p, const struct spw_addr *a)
 }
 
 static void
+mapped_form_survives_a_round_trip(void **state)
+{
+	static const char *const texts[] = {"192.0.2.1", "2001:db8::1", "0.0.0.0"};
+	struct spw_addr a, none = {0}, back;
+	uint8_t raw[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(spw_addr_parse(&a, texts[i], NULL), 0);
+		spw_addr_to_mapped(&a, raw);
+		back = spw_addr_from_mapped(raw);
+		assert_true(spw_addr_equal(&a, &back));
+	}
+	spw_addr_to_mapped(&none, raw);
+	assert_int_equal(spw_addr_from_mapped(raw).family, 0);
+}
+
+static void
 containment_agrees_with_a_bitwise_model(void **state)
 {
 	srandom(7);
@@ -117,6 +135,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_survives_a_round_trip),
 		cmocka_unit_test(wrong_text_is_refused_with_a_sentence),
+		cmocka_unit_test(mapped_form_survives_a_round_trip),
 		cmocka_unit_test(containment_agrees_with_a_bitwise_model),
 		cmocka_unit_test(prefix_contains_only_longer_ones),
 		cmocka_unit_test(socket_address_survives_a_round_trip),
