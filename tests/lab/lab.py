@@ -117,7 +117,7 @@ class Lab:
     def __enter__(self):
         self._take_lock()
         atexit.register(self.destroy_unless_kept)
-        for signo in (signal.SIGTERM, signal.SIGHUP):
+        for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signo, _raise_interrupt)
         try:
             self.create()
