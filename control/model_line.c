@@ -9,7 +9,6 @@
  * data path, and no type lets a quote through where it is a key, so paths cannot be forged.
  * Constraints between values are left to the commit.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,11 +336,14 @@ ctl_model_edit(struct ctl_model *model, struct ctl_tree *tree, const char *line,
 
 	if (len >= sizeof(copy))
 		return spw_fail(err, -EINVAL, "the line is longer than %d bytes", CTL_LINE_MAX - 1);
+	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
+		len--; /* the end of a line in a file */
 	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 && !isspace((unsigned char)line[i]))
+		if ((unsigned char)line[i] < 0x20 && line[i] != '\t')
 			return spw_fail(err, -EINVAL, "byte %zu of the line is a control character",
 					i + 1);
-	memcpy(copy, line, len + 1);
+	memcpy(copy, line, len);
+	copy[len] = '\0';
 	n = ctl_words_split(copy, word, err);
 	if (n <= 0 || word[0][0] == '#')
 		return n < 0 ? n : 0;

@@ -178,6 +178,8 @@ static const struct {
 	{"delete vnet v prefix 10.0.0.0/8 more", "nothing may follow"},
 	{"show ike", "a line starts with set or delete"},
 	{"set tunnel t description \"a\001b\"", "control character"},
+	{"set tunnel t description \"a\fb\"", "control character"},
+	{"set tunnel t description \"a\nb\"", "control character"},
 };
 
 static void
