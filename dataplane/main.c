@@ -171,13 +171,7 @@ tables_new(struct dp_control *c, struct spw_err *err)
 	if (!t)
 		return spw_fail(err, -ENOMEM, "no memory for the tables");
 	c->tables = t;
-	t->qsbr = c->qsbr;
-	t->neighs = dp_neighs_new();
-	t->bits = malloc(sizeof(*t->bits));
-	if (!t->neighs || !t->bits)
-		return spw_fail(err, -ENOMEM, "no memory for the tables");
-	dp_path_bits_init(t->bits);
-	return dp_fib_new(&t->fib, c->opt->max_routes, c->qsbr, err);
+	return dp_tables_start(t, c->opt, c->qsbr, err);
 }
 
 static int
@@ -273,19 +267,6 @@ threads_stop(struct app *a)
 }
 
 static void
-tables_free(struct dp_control *c)
-{
-	if (!c->tables)
-		return;
-	dp_fib_free(c->tables->fib);
-	dp_neighs_free(c->tables->neighs);
-	if (c->tables->bits)
-		dp_path_bits_fini(c->tables->bits);
-	free(c->tables->bits);
-	dp_tables_free(c->tables);
-}
-
-static void
 control_stop(struct app *a, struct dp_control *c)
 {
 	threads_stop(a);
@@ -295,7 +276,7 @@ control_stop(struct app *a, struct dp_control *c)
 		dp_worker_free(c->worker[i]);
 	if (c->sad)
 		dp_sad_free(c->sad);
-	tables_free(c);
+	dp_tables_stop(c->tables);
 	rte_mempool_free(c->pool);
 	free(c->qsbr);
 	if (a->eal_started)

@@ -30,32 +30,44 @@ to_be_routed(const struct dp_burst *b)
 	return false;
 }
 
+/* Run one stage, and count its cycles when they are measured. */
+static inline void
+run(struct dp_worker *w, struct dp_burst *b, enum dp_stage id,
+    void (*stage)(struct dp_worker *, struct dp_burst *))
+{
+	stage(w, b);
+	if (unlikely(w->cycles != NULL))
+		dp_cycles_note(w->cycles, id);
+}
+
 static void
 forward(struct dp_worker *w, struct dp_burst *b)
 {
 	for (unsigned int round = 0; round < DP_ROUNDS && to_be_routed(b); round++) {
-		dp_stage_fib(w, b);
-		dp_stage_path(w, b);
-		dp_stage_fit(w, b);
-		dp_stage_esp_seal(w, b);
+		run(w, b, DP_STAGE_FIB, dp_stage_fib);
+		run(w, b, DP_STAGE_PATH, dp_stage_path);
+		run(w, b, DP_STAGE_FIT, dp_stage_fit);
+		run(w, b, DP_STAGE_SEAL, dp_stage_esp_seal);
 	}
-	dp_stage_adjacency(w, b);
-	dp_stage_tx(w, b);
+	run(w, b, DP_STAGE_ADJACENCY, dp_stage_adjacency);
+	run(w, b, DP_STAGE_TX, dp_stage_tx);
 }
 
 static void
 burst_begin(struct dp_worker *w)
 {
 	w->now_tsc = rte_rdtsc();
+	if (unlikely(w->cycles != NULL))
+		dp_cycles_begin(w->cycles, w->now_tsc);
 	dp_path_view_renew(&dp_priv(w)->view, w->tables->bits);
 }
 
 static void
 open_and_forward(struct dp_worker *w, struct dp_burst *b)
 {
-	dp_stage_esp_open(w, b);
-	dp_stage_deliver(w, b);
-	dp_stage_ttl(w, b);
+	run(w, b, DP_STAGE_OPEN, dp_stage_esp_open);
+	run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
+	run(w, b, DP_STAGE_TTL, dp_stage_ttl);
 	forward(w, b);
 }
 
@@ -63,7 +75,7 @@ void
 dp_pipeline_rx(struct dp_worker *w, struct dp_burst *b)
 {
 	burst_begin(w);
-	dp_stage_parse(w, b);
+	run(w, b, DP_STAGE_PARSE, dp_stage_parse);
 	open_and_forward(w, b);
 }
 
@@ -78,7 +90,7 @@ void
 dp_pipeline_twin(struct dp_worker *w, struct dp_burst *b)
 {
 	burst_begin(w);
-	dp_stage_twin(w, b);
+	run(w, b, DP_STAGE_PARSE, dp_stage_twin);
 	forward(w, b);
 }
 
@@ -86,6 +98,6 @@ void
 dp_pipeline_resume(struct dp_worker *w, struct dp_burst *b)
 {
 	burst_begin(w);
-	dp_stage_adjacency(w, b);
-	dp_stage_tx(w, b);
+	run(w, b, DP_STAGE_ADJACENCY, dp_stage_adjacency);
+	run(w, b, DP_STAGE_TX, dp_stage_tx);
 }

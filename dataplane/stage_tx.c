@@ -49,7 +49,12 @@ buffer_flush(struct dp_worker *w, uint16_t dpdk_id, struct dp_tx_buffer *t)
 		iface[i] = dp_pkt(t->pkt[i])->iface_out;
 		len[i] = t->pkt[i]->pkt_len;
 	}
+	if (unlikely(w->cycles != NULL))
+		dp_cycles_note(w->cycles, DP_STAGE_TX);
 	uint16_t sent = port_send(w, port, t->pkt, n);
+
+	if (unlikely(w->cycles != NULL))
+		dp_cycles_note(w->cycles, DP_STAGE_DRIVER);
 
 	for (uint16_t i = 0; i < sent; i++) {
 		w->iface[iface[i]].tx_packets++;

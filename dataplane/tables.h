@@ -26,6 +26,7 @@ struct dp_bell;
 struct dp_fib;
 struct dp_group;
 struct dp_neighs;
+struct dp_options;
 struct dp_path_bits;
 struct dp_path_mask;
 struct rte_rcu_qsbr;
@@ -110,6 +111,14 @@ struct dp_tables {
 struct dp_tables *dp_tables_new(void);
 /* Free the tables alone, not the objects in them. */
 void dp_tables_free(struct dp_tables *t);
+/*
+ * Make what the tables point to (FIB, neighbours, path bits), for the sizes of the options. 0 or
+ * -errno with a sentence; dp_tables_stop() takes whatever part exists. tables_start.c.
+ */
+int dp_tables_start(struct dp_tables *t, const struct dp_options *o, struct rte_rcu_qsbr *qsbr,
+		    struct spw_err *err) __attribute__((warn_unused_result));
+/* Free it and the tables; NULL is fine. */
+void dp_tables_stop(struct dp_tables *t);
 
 /* Workers and API thread: the object with this id, NULL when there is none. */
 static inline const struct dp_iface *

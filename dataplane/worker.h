@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dataplane/cycles.h"
 #include "dataplane/packet.h"
 #include "dataplane/park.h"
 
@@ -42,6 +43,7 @@ struct dp_worker {
 	struct dp_iface_counters *iface; /* 65536 of them, NULL in unit tests */
 	void *crypto;			 /* the worker's cipher manager (dataplane/crypto) */
 	void *priv;			 /* further state of the pipeline's own files */
+	struct dp_stage_cycles *cycles;	 /* NULL: not measured */
 	struct dp_park park;
 } __rte_cache_aligned;
 
