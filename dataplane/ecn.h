@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Private to dataplane/: congestion marks through tunnels (RFC 6040). Pure. */
+/*
+ * Private to dataplane/: the fields of an inner and an outer header that follow each other through
+ * a tunnel: congestion marks (RFC 6040), DSCP and DF (RFC 4301 5.1.2). Pure. "TOS octet" is the
+ * second octet of IPv4 and the traffic class of IPv6: DSCP and ECN.
+ */
 #ifndef SPW_DATAPLANE_ECN_H
 #define SPW_DATAPLANE_ECN_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "dataplane/wire.h"
+#include "lib/spillway.h"
 
 #define DP_ECN_MASK 3u
 #define DP_ECN_DROP 0xffu /* the pair must be dropped */
+#define DP_DF	    0x40u /* in octet 6 of an IPv4 header */
 
 /* RFC 6040 4.2, figure 4, by inner (row) and outer (column) field: Not-ECT, ECT(1), ECT(0), CE. */
 extern const uint8_t dp_ecn_table[4][4];
@@ -23,6 +32,66 @@ static inline uint8_t
 dp_ecn_encap(uint8_t inner_tos, uint8_t copy_mask)
 {
 	return inner_tos & (copy_mask | DP_ECN_MASK);
+}
+
+/* Traffic class of an IPv6 header: bits 4 to 11 of its first word. */
+static inline uint8_t
+dp_ip6_class(const uint8_t *ip6)
+{
+	return (uint8_t)(dp_be16(ip6) >> 4);
+}
+
+static inline void
+dp_ip6_class_set(uint8_t *ip6, uint8_t tos)
+{
+	dp_put_be16(ip6, (uint16_t)((dp_be16(ip6) & 0xf00f) | tos << 4));
+}
+
+/* Join the outer congestion mark to an inner IPv6 header (RFC 6040 4.2); false: drop. */
+static inline bool
+dp_ecn_join6(uint8_t *ip6, uint8_t outer_tos)
+{
+	uint8_t tos = dp_ip6_class(ip6), ecn = dp_ecn_decap(tos, outer_tos);
+
+	if (ecn == DP_ECN_DROP)
+		return false;
+	if (ecn != (tos & DP_ECN_MASK))
+		dp_ip6_class_set(ip6, (uint8_t)((tos & ~DP_ECN_MASK) | ecn));
+	return true;
+}
+
+/*
+ * What the outer header of a tunnel takes from the inner one, in one word for the workers: bits 0-7
+ * the mask of dp_ecn_encap(), 8-15 the part of the inner DF that is copied, 16-23 what is set.
+ */
+static inline uint32_t
+dp_outer_rule(bool dscp_copy, enum spw_dp_outer_df df)
+{
+	uint32_t rule = dscp_copy ? 0xfcu : 0;
+
+	switch (df) {
+	case SPW_OUTER_DF_SET: return rule | DP_DF << 16;
+	case SPW_OUTER_DF_COPY: return rule | DP_DF << 8;
+	case SPW_OUTER_DF_CLEAR: break;
+	}
+	return rule;
+}
+
+/* TOS octet of the outer header, of either family. */
+static inline uint8_t
+dp_outer_tos(uint32_t rule, uint8_t inner_tos)
+{
+	return dp_ecn_encap(inner_tos, (uint8_t)rule);
+}
+
+/*
+ * Octet 6 of an outer IPv4 header: DP_DF or 0 (RFC 4301 8.1).
+ * @inner  octet 6 of an inner IPv4 header; DP_DF for an inner IPv6 packet, which no router cuts
+ */
+static inline uint8_t
+dp_outer_df(uint32_t rule, uint8_t inner)
+{
+	return (uint8_t)((inner & (rule >> 8) & DP_DF) | (rule >> 16 & DP_DF));
 }
 
 #endif

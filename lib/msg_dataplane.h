@@ -90,7 +90,10 @@ struct spw_dp_iface {
 				tunnels */
 	uint8_t up;	     /* administratively */
 	uint8_t has_twin;
+	uint16_t vlan_tpid; /* of the outer tag: 0x8100 (0 means it, too) or 0x88a8 */
+	uint8_t pad[2];
 };
+_Static_assert(sizeof(struct spw_dp_iface) == 52, "no hidden padding");
 
 /* An address of the gateway itself: packets to it go up to the twin. */
 struct spw_dp_addr {
@@ -108,6 +111,9 @@ struct spw_dp_neigh {
 	uint8_t pad;
 };
 
+/* DF of outer IPv4 headers (RFC 4301 8.1). CLEAR and COPY let routers cut ESP packets. */
+enum spw_dp_outer_df { SPW_OUTER_DF_SET = 0, SPW_OUTER_DF_COPY, SPW_OUTER_DF_CLEAR };
+
 /* A tunnel: outer addresses and what fits in it. Its SAs come from iked by tunnel id. */
 struct spw_dp_tunnel {
 	uint32_t id; /* chosen by controld, 0..65535 */
@@ -119,7 +125,8 @@ struct spw_dp_tunnel {
 	uint32_t mss_clamp;  /* TCP MSS towards and from the tunnel, 0 = mtu - 40 */
 	uint32_t outer_path; /* path that carries the outer packets, SPW_DP_ADDR_NONE = by FIB */
 	uint8_t dscp_copy;   /* copy the inner DSCP outwards (RFC 4301 5.1.2) */
-	uint8_t pad[3];
+	uint8_t outer_df;    /* enum spw_dp_outer_df */
+	uint8_t pad[2];
 };
 
 enum spw_dp_path_kind {
