@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "dataplane/checksum.h"
-#include "dataplane/crypto/crypto.h"
+#include "dataplane/crypto/suites.h"
 #include "dataplane/sad.h"
 #include "dataplane/worker.h"
 
@@ -180,7 +180,7 @@ pass_cipher(struct dp_crypto *c, const struct dp_crypto_key *key, aes_gcm_enc_de
 			uint8_t *p = (uint8_t *)ring[i]->buf_addr + ring_start;
 
 			memcpy(nonce + 4, &i, sizeof(i));
-			run(&key->gcm, &c->scratch, p, p, text, nonce, aad, 8, tag, 16);
+			run(&key->gcm.data, &c->gcm, p, p, text, nonce, aad, 8, tag, 16);
 		}
 		cycles += rte_rdtsc() - start;
 	}
@@ -228,15 +228,17 @@ bench(enum spw_encr encr, uint32_t size)
 	struct dp_crypto_key *key = aligned_alloc(64, sizeof(*key));
 	uint8_t material[36];
 	struct dp_cipher cipher;
+	struct dp_crypto *c;
 	struct end a, b;
 
 	open_end(&a, ADDR_A, ADDR_B);
 	open_end(&b, ADDR_B, ADDR_A);
+	c = a.w.crypto;
 	pair(&a, &b, encr);
-	if (key == NULL || dp_crypto_cipher(a.w.crypto, encr, &cipher) < 0)
+	if (key == NULL || dp_crypto_cipher(c, encr, SPW_INTEG_NONE, false, &cipher) < 0)
 		die("no such cipher", NULL);
 	randombytes_buf(material, sizeof(material));
-	dp_crypto_expand(&cipher, key, material);
+	dp_crypto_expand(c, &cipher, key, material);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		uint64_t s = 0, o = 0, cs = 0, co = 0;
 
@@ -245,8 +247,8 @@ bench(enum spw_encr encr, uint32_t size)
 			s += pass_stage(&a.w, dp_stage_esp_seal);
 			receive_ring();
 			o += pass_stage(&b.w, dp_stage_esp_open);
-			cs += pass_cipher(a.w.crypto, key, cipher.seal, text);
-			co += pass_cipher(a.w.crypto, key, cipher.open, text);
+			cs += pass_cipher(c, key, c->gcm_seal[key->gcm.size], text);
+			co += pass_cipher(c, key, c->gcm_open[key->gcm.size], text);
 		}
 		note(&seal, round, s, cs);
 		note(&open, round, o, co);

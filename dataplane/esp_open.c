@@ -179,17 +179,14 @@ static void
 open_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
 {
 	struct dp_sa_in *sa = item->sa;
-	struct dp_crypto_packet job = {
-		.key = sa->key,
-		.run = sa->open,
+	struct dp_crypto_job job = {
 		.seq = item->seq,
 		.spi_be = sa->spi_be,
 		.text = text_of(item),
 		.text_len = item->text_len,
-		.esn = sa->esn,
 	};
 
-	if (unlikely(!dp_crypto_open(w->crypto, &job))) {
+	if (unlikely(sa->open(w->crypto, sa->key, &job, 1) == 0)) {
 		count_shared(&sa->auth_failed);
 		refuse(w, b, item, DP_DROP_ESP_AUTH);
 	}

@@ -277,19 +277,12 @@ seal_one(struct dp_worker *w, const struct item *item)
 	const struct dp_outer *o = atomic_load_explicit(&sa->outer, memory_order_acquire);
 	uint8_t copy = (uint8_t)atomic_load_explicit(&t->tos_mask, memory_order_relaxed);
 	uint8_t tos = dp_ecn_encap(inner[1], copy);
-	struct dp_crypto_packet job = {
-		.key = sa->key,
-		.run = sa->seal,
-		.seq = item->seq,
-		.spi_be = sa->spi_be,
-		.text = inner,
-		.esn = sa->esn,
-	};
+	struct dp_crypto_job job = {.seq = item->seq, .spi_be = sa->spi_be, .text = inner};
 	uint16_t front;
 
 	job.text_len = add_trailer(m, item->len);
 	add_esp(esp, sa->spi_be, item->seq);
-	dp_crypto_seal(w->crypto, &job);
+	sa->seal(w->crypto, sa->key, &job, 1);
 	front = DP_ESP_FRONT +
 		add_outer(esp, o, (uint32_t)m->data_len + DP_ESP_FRONT, tos, (uint16_t)item->seq);
 	rte_pktmbuf_prepend(m, front);

@@ -44,7 +44,7 @@ struct dp_outer {
 };
 
 struct dp_sa_out {
-	aes_gcm_enc_dec_t seal;
+	dp_crypto_run_t seal;
 	const struct dp_crypto_key *key;
 	_Atomic(struct dp_outer *) outer; /* API thread writes (release), workers read (acquire) */
 	const struct dp_selectors *sel;	  /* NULL: any packet */
@@ -64,7 +64,7 @@ struct dp_sa_out {
 };
 
 struct dp_sa_in {
-	aes_gcm_enc_dec_t open;
+	dp_crypto_run_t open;
 	const struct dp_crypto_key *key;
 	const struct dp_selectors *sel; /* NULL: any packet */
 	struct dp_child *child;

@@ -78,15 +78,18 @@ static int
 check_keys(const struct dp_sad *sad, const struct spw_sa_desc *sa, struct dp_cipher *cipher,
 	   struct spw_err *err)
 {
-	if (sa->encr >= SPW_ENCR_COUNT || dp_crypto_cipher(sad->crypto, sa->encr, cipher) < 0 ||
-	    sa->integ != SPW_INTEG_NONE)
+	bool esn = (sa->flags & SPW_SA_ESN) != 0;
+
+	/* The stages lay out IVs of 8 bytes and tags of 16. */
+	if (sa->encr >= SPW_ENCR_COUNT || sa->integ >= SPW_INTEG_COUNT ||
+	    dp_crypto_cipher(sad->crypto, sa->encr, sa->integ, esn, cipher) < 0 ||
+	    cipher->iv_len != DP_CRYPTO_IV || cipher->tag_len != DP_CRYPTO_TAG)
 		return spw_fail(err, -ENOTSUP,
 				"sa: encryption %u with integrity %u does not work here", sa->encr,
 				sa->integ);
-	if (sa->key_len != (uint32_t)cipher->key_len + DP_CRYPTO_SALT)
+	if (sa->key_len != cipher->key_len)
 		return spw_fail(err, -EINVAL, "sa: keys of %u bytes, %s takes %u with the salt",
-				sa->key_len, spw_encr_info(sa->encr)->show_name,
-				cipher->key_len + DP_CRYPTO_SALT);
+				sa->key_len, spw_encr_info(sa->encr)->show_name, cipher->key_len);
 	if (spw_bytes_equal(sa->key_in, sa->key_out, sa->key_len))
 		return spw_fail(err, -EINVAL, "sa: one key for both directions");
 	if (dp_once_has(sad->once, sa->key_in, sa->key_len) ||
@@ -274,8 +277,8 @@ fill_child(struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *sa,
 		rc = dp_keys_get(sad->keys, &c->key_out, err);
 	if (rc < 0)
 		return rc;
-	dp_crypto_expand(cipher, c->key_in, sa->key_in);
-	dp_crypto_expand(cipher, c->key_out, sa->key_out);
+	dp_crypto_expand(sad->crypto, cipher, c->key_in, sa->key_in);
+	dp_crypto_expand(sad->crypto, cipher, c->key_out, sa->key_out);
 	c->in = new_in(c, sa, cipher);
 	c->out = new_out(sad, c, sa, cipher);
 	if (c->in == NULL || c->out == NULL || atomic_load(&c->out->outer) == NULL)

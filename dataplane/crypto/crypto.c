@@ -1,89 +1,142 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The cipher manager: which instruction set runs the ciphers, and which functions an algorithm has.
+ * The cipher manager: which instruction set runs the ciphers, and which functions a suite has.
  *
  * IPsec-MB detects the CPU; we check that what it chose uses AES-NI and carry-less multiplication,
- * because its table-driven fallback leaks keys through the cache. The single-call GCM functions
- * keep nothing in the manager, only in the scratch area, so an SA may hold function pointers taken
- * from one manager and every worker may call them with its own scratch; all managers of a process
- * must then be made for the same instruction set. Adding an algorithm: a row in `pick`, and vectors
- * in self_test.c. Managers are made at start by the thread that sets up the workers.
+ * because its table-driven fallback leaks keys through the cache. Which of its code runs is decided
+ * by the start function (SSE, AVX, AVX2, AVX512) and by what is switched off: a CPU that has all
+ * can so run, and test, the code of every older one.
+ *
+ * The slots that keys are expanded into hold for every manager of the same instruction set, so all
+ * managers of a process must be made for the same one. Managers are made at start, by the thread
+ * that sets up the workers, and used by one thread each. A manager keeps what the ciphers leave
+ * behind (round keys, key streams, hash states), therefore it lives in pages of its own that are
+ * locked, left out of core dumps and not inherited, and is wiped when it is freed.
  */
-#include "dataplane/crypto/crypto.h"
-
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#include "dataplane/crypto/suites.h"
+
+#define OLDER	  (IMB_FLAG_SHANI_OFF | IMB_FLAG_GFNI_OFF)
+#define ROUND(n)  (((n) + (size_t)63) & ~(size_t)63)
+#define MGR_START ROUND(sizeof(struct dp_crypto))
 
 /* What each instruction set needs of the CPU, and how it is turned on. */
 static const struct isa {
 	uint64_t needs;
+	uint64_t off;
 	void (*init)(IMB_MGR *);
 	const char *name;
 } isas[DP_CRYPTO_ISA_COUNT] = {
-	[DP_CRYPTO_SSE] = {IMB_CPUFLAGS_SSE, init_mb_mgr_sse, "SSE"},
-	[DP_CRYPTO_AVX] = {IMB_CPUFLAGS_AVX, init_mb_mgr_avx, "AVX"},
-	[DP_CRYPTO_AVX2] = {IMB_CPUFLAGS_AVX2, init_mb_mgr_avx2, "AVX2"},
-	[DP_CRYPTO_AVX512] = {IMB_CPUFLAGS_AVX512, init_mb_mgr_avx512, "AVX512"},
+	[DP_CRYPTO_SSE] = {IMB_CPUFLAGS_SSE, OLDER, init_mb_mgr_sse, "SSE"},
+	[DP_CRYPTO_SSE_SHANI] = {IMB_CPUFLAGS_SSE_T2, 0, init_mb_mgr_sse, "SSE SHANI"},
+	[DP_CRYPTO_AVX] = {IMB_CPUFLAGS_AVX, OLDER, init_mb_mgr_avx, "AVX"},
+	[DP_CRYPTO_AVX_SHANI] = {IMB_CPUFLAGS_AVX_T2, 0, init_mb_mgr_avx, "AVX SHANI"},
+	[DP_CRYPTO_AVX2] = {IMB_CPUFLAGS_AVX2, OLDER, init_mb_mgr_avx2, "AVX2"},
+	[DP_CRYPTO_AVX2_VAES] = {IMB_CPUFLAGS_AVX2_T2, 0, init_mb_mgr_avx2, "AVX2 VAES"},
+	[DP_CRYPTO_AVX512] = {IMB_CPUFLAGS_AVX512, OLDER, init_mb_mgr_avx512, "AVX512"},
+	[DP_CRYPTO_AVX512_VAES] = {IMB_CPUFLAGS_AVX512_T2, 0, init_mb_mgr_avx512, "AVX512 VAES"},
 };
 
 static bool
-has(const IMB_MGR *mgr, uint64_t features)
+has(uint64_t features, uint64_t needed)
 {
-	return (mgr->features & features) == features;
+	return (features & needed) == needed;
 }
 
 /* The best instruction set that the CPU has all parts of; AUTO when it has none. */
 static enum dp_crypto_isa
-best_isa(const IMB_MGR *mgr)
+best_isa(uint64_t features)
 {
-	for (unsigned int i = DP_CRYPTO_AVX512; i > DP_CRYPTO_AUTO; i--)
-		if (has(mgr, isas[i].needs))
+	for (unsigned int i = DP_CRYPTO_ISA_COUNT - 1; i > DP_CRYPTO_AUTO; i--)
+		if (has(features, isas[i].needs))
 			return i;
 	return DP_CRYPTO_AUTO;
 }
 
-static const char *
-name_of(const IMB_MGR *mgr, enum dp_crypto_isa isa)
-{
-	if (isa == DP_CRYPTO_AVX512 && has(mgr, IMB_CPUFLAGS_AVX512_T2))
-		return "AVX512 VAES";
-	return isas[isa].name;
-}
-
+/* Which instruction set to run; -ENOTSUP with a sentence when the CPU has it not. */
 static int
-start(struct dp_crypto *c, enum dp_crypto_isa isa, struct spw_err *err)
+choose(enum dp_crypto_isa *isa, struct spw_err *err)
 {
-	enum dp_crypto_isa use = isa == DP_CRYPTO_AUTO ? best_isa(c->mgr) : isa;
+	uint64_t features = imb_get_feature_flags();
 
-	if (use == DP_CRYPTO_AUTO || (c->mgr->features & IMB_FEATURE_AESNI_EMU) != 0)
+	if (*isa == DP_CRYPTO_AUTO)
+		*isa = best_isa(features);
+	if (*isa == DP_CRYPTO_AUTO)
 		return spw_fail(err, -ENOTSUP,
 				"cipher: this CPU has no AES-NI and PCLMULQDQ; Spillway needs them "
 				"(in a virtual machine, pass the host's CPU through)");
-	if (!has(c->mgr, isas[use].needs))
+	if (!has(features, isas[*isa].needs))
 		return spw_fail(err, -ENOTSUP, "cipher: this CPU cannot run the %s code",
-				isas[use].name);
-	isas[use].init(c->mgr);
+				isas[*isa].name);
+	return 0;
+}
+
+static void
+copy_pointers(struct dp_crypto *c)
+{
+	const IMB_MGR *m = c->mgr;
+
+	c->gcm_seal[0] = m->gcm128_enc;
+	c->gcm_seal[1] = m->gcm192_enc;
+	c->gcm_seal[2] = m->gcm256_enc;
+	c->gcm_open[0] = m->gcm128_dec;
+	c->gcm_open[1] = m->gcm192_dec;
+	c->gcm_open[2] = m->gcm256_dec;
+}
+
+static int
+start(struct dp_crypto *c, const struct isa *isa, struct spw_err *err)
+{
+	c->mgr = imb_set_pointers_mb_mgr((uint8_t *)c + MGR_START, isa->off, 1);
+	if (c->mgr == NULL)
+		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB does not start");
+	isa->init(c->mgr);
 	if (imb_get_errno(c->mgr) != 0)
 		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB refused the %s code: %s",
-				isas[use].name, imb_get_strerror(imb_get_errno(c->mgr)));
-	c->isa = name_of(c->mgr, use);
+				isa->name, imb_get_strerror(imb_get_errno(c->mgr)));
+	if ((c->mgr->features & IMB_FEATURE_AESNI_EMU) != 0)
+		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB emulates AES-NI");
+	c->isa = isa->name;
+	copy_pointers(c);
 	return 0;
+}
+
+/* Zeroed pages that are never swapped, dumped or inherited; NULL when there are none. */
+static struct dp_crypto *
+map_locked(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (madvise(p, size, MADV_DONTDUMP) < 0 || madvise(p, size, MADV_DONTFORK) < 0 ||
+	    mlock(p, size) < 0) {
+		munmap(p, size);
+		return NULL;
+	}
+	return p;
 }
 
 int
 dp_crypto_new(struct dp_crypto **out, enum dp_crypto_isa isa, struct spw_err *err)
 {
-	struct dp_crypto *c = aligned_alloc(64, (sizeof(*c) + 63) & ~(size_t)63);
-	int rc;
+	size_t size = MGR_START + imb_get_mb_mgr_size();
+	struct dp_crypto *c;
+	int rc = choose(&isa, err);
 
+	if (rc < 0)
+		return rc;
+	c = map_locked(size);
 	if (c == NULL)
-		return spw_fail(err, -ENOMEM, "cipher: out of memory");
-	memset(c, 0, sizeof(*c));
-	c->mgr = alloc_mb_mgr(0);
-	if (c->mgr == NULL)
-		rc = spw_fail(err, -ENOMEM, "cipher: out of memory for IPsec-MB");
-	else
-		rc = start(c, isa, err);
+		return spw_fail(err, -ENOMEM,
+				"cipher: cannot lock %zu kB of memory; raise the limit of locked "
+				"memory (LimitMEMLOCK, ulimit -l)",
+				size / 1024);
+	c->size = size;
+	rc = start(c, &isas[isa], err);
 	if (rc < 0) {
 		dp_crypto_free(c);
 		return rc;
@@ -95,12 +148,13 @@ dp_crypto_new(struct dp_crypto **out, enum dp_crypto_isa isa, struct spw_err *er
 void
 dp_crypto_free(struct dp_crypto *c)
 {
+	size_t size;
+
 	if (c == NULL)
 		return;
-	if (c->mgr != NULL)
-		free_mb_mgr(c->mgr);
-	spw_wipe(c, sizeof(*c));
-	free(c);
+	size = c->size;
+	spw_wipe(c, size);
+	munmap(c, size);
 }
 
 const char *
@@ -115,28 +169,24 @@ dp_crypto_encr_mask(void)
 	return 1u << SPW_ENCR_AES128_GCM | 1u << SPW_ENCR_AES192_GCM | 1u << SPW_ENCR_AES256_GCM;
 }
 
-int
-dp_crypto_cipher(const struct dp_crypto *c, enum spw_encr encr, struct dp_cipher *out)
+uint32_t
+dp_crypto_integ_mask(void)
 {
-	const IMB_MGR *m = c->mgr;
-	const struct dp_cipher gcm128 = {m->gcm128_enc, m->gcm128_dec, m->gcm128_pre, 16};
-	const struct dp_cipher gcm192 = {m->gcm192_enc, m->gcm192_dec, m->gcm192_pre, 24};
-	const struct dp_cipher gcm256 = {m->gcm256_enc, m->gcm256_dec, m->gcm256_pre, 32};
-
-	if (encr == SPW_ENCR_AES128_GCM)
-		*out = gcm128;
-	else if (encr == SPW_ENCR_AES192_GCM)
-		*out = gcm192;
-	else if (encr == SPW_ENCR_AES256_GCM)
-		*out = gcm256;
-	else
-		return -ENOTSUP;
 	return 0;
 }
 
-void
-dp_crypto_expand(const struct dp_cipher *cipher, struct dp_crypto_key *slot, const uint8_t *key)
+int
+dp_crypto_cipher(const struct dp_crypto *c, enum spw_encr encr, enum spw_integ integ, bool esn,
+		 struct dp_cipher *out)
 {
-	cipher->expand(key, &slot->gcm);
-	memcpy(slot->salt, key + cipher->key_len, DP_CRYPTO_SALT);
+	if (integ == SPW_INTEG_NONE && dp_gcm_cipher(encr, esn, out))
+		return 0;
+	return -ENOTSUP;
+}
+
+void
+dp_crypto_expand(struct dp_crypto *c, const struct dp_cipher *cipher, struct dp_crypto_key *slot,
+		 const uint8_t *key)
+{
+	cipher->expand(c, cipher, slot, key);
 }

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "dataplane/crypto/suites.h"
+
 #define CHUNK_BYTES (2u << 20)
 #define CHUNK_SLOTS (CHUNK_BYTES / DP_CRYPTO_KEY_BYTES)
 

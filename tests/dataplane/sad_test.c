@@ -266,7 +266,7 @@ deleting_the_old_sa_leaves_the_new_one_sending(void **state)
 static void
 deleted_keys_are_wiped(void **state)
 {
-	static const uint8_t zero[sizeof(struct dp_crypto_key)];
+	static const uint8_t zero[DP_CRYPTO_KEY_BYTES];
 	const struct dp_crypto_key *in, *out;
 	struct dp_child *c;
 	struct two t;

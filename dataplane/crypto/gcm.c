@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * AES-GCM in ESP (RFC 4106): nonce = salt | IV of 8 bytes, additional data = SPI | number.
+ *
+ * IPsec-MB's single-call functions are used: they keep nothing between packets but the scratch
+ * area. The loop around them does what is different from packet to packet and no more: the salt is
+ * put in the nonce once a run, the IV is read from the packet, and without ESN the additional data
+ * are the ESP header where it lies (SPI and 32-bit number, RFC 4106 5). Opening compares the tag
+ * in constant time.
+ *
+ * Any thread with a manager of its own. Nothing is allocated; keys stay in their slot.
+ */
+#include "dataplane/crypto/suites.h"
+
+#define ESP_FRONT (8 + DP_CRYPTO_IV) /* ESP header and IV */
+
+/* Salt | explicit IV (RFC 4106 4); the salt's half is set once a run. */
+struct nonce {
+	uint32_t salt;
+	uint8_t iv[DP_CRYPTO_IV];
+};
+_Static_assert(sizeof(struct nonce) == 12, "the nonce of RFC 4106 4");
+
+static inline __attribute__((always_inline)) uint64_t
+seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
+     unsigned int n, bool esn)
+{
+	aes_gcm_enc_dec_t run = c->gcm_seal[key->gcm.size];
+	struct nonce nonce = {.salt = key->gcm.salt};
+	uint8_t aad[12];
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint8_t *text = jobs[i].text;
+
+		dp_crypto_prefetch(jobs, i + 1, n);
+		memcpy(nonce.iv, text - DP_CRYPTO_IV, DP_CRYPTO_IV);
+		if (esn)
+			dp_crypto_aad_esn(aad, &jobs[i]);
+		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
+		    esn ? aad : text - ESP_FRONT, esn ? 12 : 8, text + jobs[i].text_len,
+		    DP_CRYPTO_TAG);
+	}
+	return dp_crypto_all(n);
+}
+
+static inline __attribute__((always_inline)) uint64_t
+open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
+     unsigned int n, bool esn)
+{
+	aes_gcm_enc_dec_t run = c->gcm_open[key->gcm.size];
+	struct nonce nonce = {.salt = key->gcm.salt};
+	uint8_t aad[12], tag[DP_CRYPTO_TAG];
+	uint64_t good = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint8_t *text = jobs[i].text;
+
+		dp_crypto_prefetch(jobs, i + 1, n);
+		memcpy(nonce.iv, text - DP_CRYPTO_IV, DP_CRYPTO_IV);
+		if (esn)
+			dp_crypto_aad_esn(aad, &jobs[i]);
+		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
+		    esn ? aad : text - ESP_FRONT, esn ? 12 : 8, tag, DP_CRYPTO_TAG);
+		good |= (uint64_t)dp_crypto_tag16_equal(tag, text + jobs[i].text_len) << i;
+	}
+	return good;
+}
+
+static uint64_t
+seal_plain(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
+	   unsigned int n)
+{
+	return seal(c, key, jobs, n, false);
+}
+
+static uint64_t
+seal_esn(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
+	 unsigned int n)
+{
+	return seal(c, key, jobs, n, true);
+}
+
+static uint64_t
+open_plain(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
+	   unsigned int n)
+{
+	return open(c, key, jobs, n, false);
+}
+
+static uint64_t
+open_esn(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
+	 unsigned int n)
+{
+	return open(c, key, jobs, n, true);
+}
+
+static void
+expand(struct dp_crypto *c, const struct dp_cipher *cipher, struct dp_crypto_key *slot,
+       const uint8_t *key)
+{
+	const aes_gcm_pre_t pre[3] = {c->mgr->gcm128_pre, c->mgr->gcm192_pre, c->mgr->gcm256_pre};
+
+	slot->gcm.size = (cipher->cipher_key_len - 16u) / 8;
+	pre[slot->gcm.size](key, &slot->gcm.data);
+	memcpy(&slot->gcm.salt, key + cipher->cipher_key_len, DP_CRYPTO_SALT);
+}
+
+bool
+dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out)
+{
+	if (encr != SPW_ENCR_AES128_GCM && encr != SPW_ENCR_AES192_GCM &&
+	    encr != SPW_ENCR_AES256_GCM)
+		return false;
+	*out = (struct dp_cipher){
+		.seal = esn ? seal_esn : seal_plain,
+		.open = esn ? open_esn : open_plain,
+		.expand = expand,
+		.key_len = spw_encr_info(encr)->key_len + DP_CRYPTO_SALT,
+		.cipher_key_len = spw_encr_info(encr)->key_len,
+		.iv_len = DP_CRYPTO_IV,
+		.tag_len = DP_CRYPTO_TAG,
+		.align = 4,
+	};
+	return true;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to dataplane/crypto/ and its tests and benches: what the suites keep, and how. */
+#ifndef SPW_DATAPLANE_CRYPTO_SUITES_H
+#define SPW_DATAPLANE_CRYPTO_SUITES_H
+
+#include "dataplane/crypto/crypto.h"
+
+struct dp_gcm_key {
+	struct gcm_key_data data;
+	uint32_t salt;
+	uint32_t size; /* 0, 1, 2: keys of 128, 192, 256 bits */
+};
+
+struct dp_crypto_key {
+	union {
+		struct dp_gcm_key gcm;
+		uint8_t bytes[DP_CRYPTO_KEY_BYTES];
+	};
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct dp_crypto_key) == DP_CRYPTO_KEY_BYTES, "a slot holds a key");
+
+struct dp_crypto {
+	IMB_MGR *mgr;
+	size_t size; /* of the pages that hold this and the manager */
+	const char *isa;
+	/* Copies of the manager's pointers by dp_gcm_key.size. */
+	aes_gcm_enc_dec_t gcm_seal[3], gcm_open[3];
+	struct gcm_context_data gcm __attribute__((aligned(64)));
+};
+
+/* Is the suite one of this file's? Then fill *out. */
+bool dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
+
+/* Fetch what the cipher of the next packet will read first. */
+static inline void
+dp_crypto_prefetch(const struct dp_crypto_job *jobs, unsigned int at, unsigned int n)
+{
+	if (at < n) {
+		__builtin_prefetch(jobs[at].text);
+		__builtin_prefetch(jobs[at].text + 64);
+	}
+}
+
+/*
+ * SPI | sequence number of 64 bits, as an AEAD authenticates it with ESN (RFC 4106 5, RFC 7634
+ * 2.1). Built here and nowhere else; without ESN it is the ESP header as it lies in the packet.
+ */
+static inline void
+dp_crypto_aad_esn(uint8_t aad[12], const struct dp_crypto_job *job)
+{
+	uint32_t hi_be = __builtin_bswap32((uint32_t)(job->seq >> 32));
+	uint32_t lo_be = __builtin_bswap32((uint32_t)job->seq);
+
+	memcpy(aad, &job->spi_be, 4);
+	memcpy(aad + 4, &hi_be, 4);
+	memcpy(aad + 8, &lo_be, 4);
+}
+
+/* Equality of two tags of 16 bytes in constant time. */
+static inline bool
+dp_crypto_tag16_equal(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
+/* A bit for every packet of a run of n, 1 to DP_CRYPTO_RUN. */
+static inline uint64_t
+dp_crypto_all(unsigned int n)
+{
+	return UINT64_MAX >> (DP_CRYPTO_RUN - n);
+}
+
+#endif
