@@ -2,14 +2,16 @@
 /*
  * ESP inbound: the stage that opens packets (RFC 4303 3.4, RFC 4106, RFC 4301 5.2, RFC 6040).
  *
- * Over a burst, in passes, in the order the RFC demands:
- *   collect   length, SPI -> SA, one piece of memory that is ours; too early: to the park
- *   precheck  replay window, as a hint that saves the cipher (3.4.3); ended SAs refuse
- *   open      the cipher; a bad tag drops the packet and changes nothing but one counter
+ * The burst is taken apart in runs: packets that follow each other and have one SA. What has no SA
+ * yet goes to the park. Of each run, in the order that the RFC demands
+ *   precheck  replay window, as a hint that saves the cipher (3.4.3)
+ *   open      the cipher, one call for the run; a bad tag drops the packet and changes nothing but
+ *             one counter
  *   retire    replay window again and for good, limits, counters, events: exactly one of two copies
- * in a burst passes finish    padding, next header, inner header, selectors, ECN Packets of one SA
- * keep their order. Both forms, native and in UDP, are taken by every SA: which one it was only
- * matters for telling that the peer has moved.
+ *             in a burst passes
+ *   finish    padding, next header, inner header, selectors, ECN
+ * Packets of one SA keep their order. Both forms, native and in UDP, are taken by every SA: which
+ * one it was only matters for telling that the peer has moved.
  *
  * The window and the counters of an SA are touched by one worker at a time, under its guard. A
  * receive queue gets all packets of an outer flow, so the guard is contended only while a flow
@@ -18,58 +20,44 @@
  *
  * Worker thread. Reads the SAD; takes nothing from the inner packet before the tag is verified.
  */
-#include <netinet/in.h>
-#include <rte_ip.h>
 #include <rte_prefetch.h>
 
-#include "dataplane/checksum.h"
 #include "dataplane/ecn.h"
 #include "dataplane/fit.h"
+#include "dataplane/inner.h"
 #include "dataplane/sad_data.h"
 #include "dataplane/wire.h"
 
-#define TEXT_MIN   4 /* padding length and next header, rounded to four bytes */
-#define NEXT_IPV4  4
-#define NEXT_IPV6  41
-#define NEXT_DUMMY 59
-#define MOVED_S	   1 /* at most one peer-moved event per SA in this time */
+#define MOVED_S 1  /* at most one peer-moved event per SA in this time */
+#define ESP_MIN 12 /* header and the shortest text; an SA asks for more */
+#define AHEAD	4  /* packets whose SA is fetched before its turn */
 
 struct item {
-	struct rte_mbuf *m; /* NULL once dropped */
+	struct rte_mbuf *m;
 	struct dp_sa_in *sa;
-	uint64_t seq;
-	uint32_t text_len;
 	uint16_t at; /* index in the burst */
 };
 
-struct work {
+/* What is to be opened, in the order of the burst. */
+struct queue {
 	uint16_t n;
 	struct item item[DP_BURST_ROOM];
 };
 
+/* Packets of one SA; those that drop out are taken out of it. */
+struct run {
+	struct dp_sa_in *sa;
+	uint16_t n;
+	struct item item[DP_CRYPTO_RUN];
+	struct dp_crypto_job job[DP_CRYPTO_RUN];
+	uint16_t trailer[DP_CRYPTO_RUN]; /* padding, its length, next header; 0 = not possible */
+};
+
 static void
-refuse(struct dp_worker *w, struct dp_burst *b, struct item *item, enum dp_drop reason)
+refuse(struct dp_worker *w, struct dp_burst *b, const struct item *item, enum dp_drop reason)
 {
 	dp_drop(w, item->m, reason);
 	b->pkt[item->at] = NULL;
-	item->m = NULL;
-}
-
-static uint8_t *
-text_of(const struct item *item)
-{
-	return rte_pktmbuf_mtod_offset(item->m, uint8_t *, DP_ESP_FRONT);
-}
-
-/* Length of the cipher text, 0 when no packet of AES-GCM can be this long (RFC 4303 2.4). */
-static uint32_t
-text_length(uint32_t esp_len)
-{
-	uint32_t around = DP_ESP_FRONT + DP_CRYPTO_TAG;
-
-	if (esp_len < around + TEXT_MIN || ((esp_len - around) & 3) != 0)
-		return 0;
-	return esp_len - around;
 }
 
 /*
@@ -77,7 +65,7 @@ text_length(uint32_t esp_len)
  * false when it has an SA and the park no room: it is opened rather than lost.
  */
 static bool
-stand_back(struct dp_worker *w, struct dp_burst *b, struct item *item)
+stand_back(struct dp_worker *w, struct dp_burst *b, const struct item *item)
 {
 	if (dp_park_add(w, item->m)) {
 		b->pkt[item->at] = NULL;
@@ -90,14 +78,13 @@ stand_back(struct dp_worker *w, struct dp_burst *b, struct item *item)
 }
 
 static void
-collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct work *work)
+collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct queue *q)
 {
 	struct item item = {.m = b->pkt[at], .at = at};
 	uint8_t room[4];
 	uint32_t spi;
 
-	item.text_len = text_length(rte_pktmbuf_pkt_len(item.m));
-	if (unlikely(item.text_len == 0)) {
+	if (unlikely(rte_pktmbuf_pkt_len(item.m) < ESP_MIN)) {
 		refuse(w, b, &item, DP_DROP_ESP_RUNT);
 		return;
 	}
@@ -107,19 +94,29 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct work *w
 	if (unlikely(item.sa == NULL || dp_park_holds(&w->park, spi)) && stand_back(w, b, &item))
 		return;
 	b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
-	if (unlikely(item.m == NULL))
-		return;
-	rte_prefetch0(&item.sa->guard);
-	work->item[work->n++] = item;
+	if (likely(item.m != NULL))
+		q->item[q->n++] = item;
 }
 
 static void
-collect(struct dp_worker *w, struct dp_burst *b, struct work *work)
+collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 {
-	work->n = 0;
+	q->n = 0;
 	for (uint16_t i = 0; i < b->n; i++)
 		if (dp_pkt(b->pkt[i])->next == DP_NEXT_OPEN)
-			collect_one(w, b, i, work);
+			collect_one(w, b, i, q);
+}
+
+/* Bring near what opening with an SA will touch first. */
+static void
+fetch(const struct dp_sa_in *sa)
+{
+	const char *key = (const char *)sa->key;
+
+	rte_prefetch0(&sa->guard);
+	rte_prefetch0(&sa->child->raised);
+	for (unsigned int line = 0; line < DP_KEY_HOT; line += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(key + line);
 }
 
 static void
@@ -144,7 +141,7 @@ count_shared(_Atomic uint64_t *counter)
 
 /* Drop what the window refuses. */
 static void
-refuse_replay(struct dp_worker *w, struct dp_burst *b, struct item *item,
+refuse_replay(struct dp_worker *w, struct dp_burst *b, const struct item *item,
 	      enum dp_replay_verdict verdict)
 {
 	if (verdict == DP_REPLAY_LATE) {
@@ -156,40 +153,77 @@ refuse_replay(struct dp_worker *w, struct dp_burst *b, struct item *item,
 	}
 }
 
-static void
-precheck_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
+/* Length of the text in a packet of this SA; 0 when none can be this long (RFC 4303 2.4). */
+static inline uint32_t
+text_length(const struct dp_sa_in *sa, uint32_t esp_len)
 {
-	struct dp_sa_in *sa = item->sa;
-	uint32_t lo = dp_be32(rte_pktmbuf_mtod_offset(item->m, uint8_t *, 4));
+	uint32_t around = DP_ESP_HDR + sa->iv_len + sa->tag_len, text = esp_len - around;
+
+	return esp_len >= around + sa->align && (text & (sa->align - 1u)) == 0 ? text : 0;
+}
+
+/* Take `item` into the run unless its length or its number is wrong. Under the guard. */
+static void
+precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item)
+{
+	struct dp_sa_in *sa = r->sa;
+	uint8_t *esp = rte_pktmbuf_mtod(item->m, uint8_t *);
+	uint32_t lo = dp_be32(esp + 4), text_len = text_length(sa, item->m->data_len);
+	uint64_t seq = sa->esn ? dp_replay_infer(sa->replay.top, sa->replay.size, lo) : lo;
 	enum dp_replay_verdict verdict;
 
-	if (unlikely(dp_child_ended(sa->child))) {
-		refuse(w, b, item, DP_DROP_LIMIT_HARD);
+	if (unlikely(text_len == 0)) {
+		refuse(w, b, item, DP_DROP_ESP_RUNT);
 		return;
 	}
-	guard(w->sad, sa);
-	item->seq = sa->esn ? dp_replay_infer(sa->replay.top, sa->replay.size, lo) : lo;
-	verdict = dp_replay_check(&sa->replay, item->seq);
-	unguard(w->sad, sa);
-	if (unlikely(verdict != DP_REPLAY_OK))
+	verdict = dp_replay_check(&sa->replay, seq);
+	if (unlikely(verdict != DP_REPLAY_OK)) {
 		refuse_replay(w, b, item, verdict);
+		return;
+	}
+	r->item[r->n] = *item;
+	r->job[r->n++] = (struct dp_crypto_job){.text = esp + DP_ESP_HDR + sa->iv_len,
+						.text_len = text_len,
+						.spi_be = sa->spi_be,
+						.seq = seq};
 }
 
 static void
-open_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
+precheck(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item,
+	 uint16_t n)
 {
-	struct dp_sa_in *sa = item->sa;
-	struct dp_crypto_job job = {
-		.seq = item->seq,
-		.spi_be = sa->spi_be,
-		.text = text_of(item),
-		.text_len = item->text_len,
-	};
+	r->n = 0;
+	guard(w->sad, r->sa);
+	for (uint16_t i = 0; i < n; i++)
+		precheck_one(w, b, r, &item[i]);
+	unguard(w->sad, r->sa);
+}
 
-	if (unlikely(sa->open(w->crypto, sa->key, &job, 1) == 0)) {
-		count_shared(&sa->auth_failed);
-		refuse(w, b, item, DP_DROP_ESP_AUTH);
+/* Drop the packet in place `from` of a run, or keep it in place `to`. */
+static inline void
+keep(struct run *r, uint16_t from, uint16_t to)
+{
+	r->item[to] = r->item[from];
+	r->job[to] = r->job[from];
+}
+
+static void
+open_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	uint64_t good = r->sa->open(w->crypto, r->sa->key, r->job, r->n);
+	uint16_t kept = 0;
+
+	if (likely(good == UINT64_MAX >> (64 - r->n)))
+		return;
+	for (uint16_t i = 0; i < r->n; i++) {
+		if ((good >> i & 1) != 0) {
+			keep(r, i, kept++);
+			continue;
+		}
+		count_shared(&r->sa->auth_failed);
+		refuse(w, b, &r->item[i], DP_DROP_ESP_AUTH);
 	}
+	r->n = kept;
 }
 
 /*
@@ -199,11 +233,13 @@ open_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
 static void
 watch_peer(struct dp_worker *w, struct dp_sa_in *sa, const struct dp_pkt *p)
 {
-	uint64_t from = dp_peer_word(p->outer_src, p->outer_src_port);
+	uint64_t from;
 	struct dp_sa_note note;
 
-	if (!sa->follow || (p->flags & DP_PKT_UDP_ENCAP) == 0 ||
-	    from == atomic_load_explicit(&sa->remote, memory_order_relaxed))
+	if (!sa->follow || (p->flags & DP_PKT_UDP_ENCAP) == 0)
+		return;
+	from = dp_peer_word(p->outer_src, p->outer_src_port);
+	if (likely(from == atomic_load_explicit(&sa->remote, memory_order_relaxed)))
 		return;
 	if (sa->moved_tsc != 0 && w->now_tsc - sa->moved_tsc < MOVED_S * rte_get_tsc_hz())
 		return;
@@ -232,78 +268,106 @@ raise_limits(struct dp_sad *sad, struct dp_sa_in *sa, uint64_t packets, uint64_t
 		dp_child_raise(sad, sa->child, sa->spi, SPW_SA_EV_HARD, SPW_SA_LIMIT_BYTES);
 }
 
-/* Inner bytes by the trailer; all of the text when the trailer is nonsense. */
-static uint32_t
-payload_length(const uint8_t *text, uint32_t text_len)
+/* Inner bytes of a packet by its trailer; all of the text when the trailer is nonsense. */
+static inline uint32_t
+payload(const struct run *r, uint16_t i)
 {
-	uint32_t trailer = 2u + text[text_len - 2];
-
-	return trailer <= text_len ? text_len - trailer : text_len;
+	return r->job[i].text_len - r->trailer[i];
 }
 
-/* Count an accepted packet against the limits; false when it is beyond one. Under the guard. */
-static bool
-count_in(struct dp_worker *w, struct dp_sa_in *sa, uint32_t len)
+static void
+store_counts(struct dp_worker *w, struct dp_sa_in *sa, uint64_t packets, uint64_t bytes)
 {
-	uint64_t packets = dp_counted(&sa->packets) + 1;
-	uint64_t bytes = dp_counted(&sa->bytes) + len;
-
-	if (unlikely(packets >= sa->limit.soft_packets || bytes >= sa->limit.soft_bytes ||
-		     packets >= sa->limit.hard_packets || bytes >= sa->limit.hard_bytes))
-		raise_limits(w->sad, sa, packets, bytes);
-	if (unlikely(packets > sa->limit.hard_packets || bytes > sa->limit.hard_bytes))
-		return false;
 	atomic_store_explicit(&sa->packets, packets, memory_order_relaxed);
 	atomic_store_explicit(&sa->bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&sa->last_in_tsc, w->now_tsc, memory_order_relaxed);
-	return true;
+}
+
+/* A limit is near: count packet by packet, and drop what is beyond a hard limit. */
+static void
+count_slowly(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t packets,
+	     uint64_t bytes)
+{
+	struct dp_sa_in *sa = r->sa;
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < r->n; i++) {
+		uint32_t len = payload(r, i);
+
+		raise_limits(w->sad, sa, packets + 1, bytes + len);
+		if (packets + 1 > sa->limit.hard_packets || bytes + len > sa->limit.hard_bytes) {
+			refuse(w, b, &r->item[i], DP_DROP_LIMIT_HARD);
+			continue;
+		}
+		packets++;
+		bytes += len;
+		r->trailer[kept] = r->trailer[i];
+		keep(r, i, kept++);
+	}
+	store_counts(w, sa, packets, bytes);
+	r->n = kept;
+}
+
+/* Count the accepted packets of the run against the limits. Under the guard. */
+static void
+count_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	struct dp_sa_in *sa = r->sa;
+	uint64_t packets = dp_counted(&sa->packets), bytes = dp_counted(&sa->bytes), sum = 0;
+
+	for (uint16_t i = 0; i < r->n; i++) {
+		const uint8_t *end = r->job[i].text + r->job[i].text_len;
+		uint32_t trailer = 2u + end[-2];
+
+		r->trailer[i] = (uint16_t)(trailer <= r->job[i].text_len ? trailer : 0);
+		sum += payload(r, i);
+	}
+	if (unlikely(packets + r->n >= sa->watch_packets || bytes + sum >= sa->watch_bytes))
+		count_slowly(w, b, r, packets, bytes);
+	else
+		store_counts(w, sa, packets + r->n, bytes + sum);
+}
+
+/* The window, for good; duplicates inside the run included. Returns the newest packet, or NULL. */
+static const struct rte_mbuf *
+retire_window(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	const struct rte_mbuf *newest = NULL;
+	struct dp_replay *window = &r->sa->replay;
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < r->n; i++) {
+		enum dp_replay_verdict verdict = dp_replay_accept(window, r->job[i].seq);
+
+		if (unlikely(verdict != DP_REPLAY_OK)) {
+			refuse_replay(w, b, &r->item[i], verdict);
+			continue;
+		}
+		if (r->job[i].seq == window->top)
+			newest = r->item[i].m;
+		if (unlikely(kept != i))
+			keep(r, i, kept);
+		kept++;
+	}
+	r->n = kept;
+	return newest;
 }
 
 static void
-retire_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
+retire(struct dp_worker *w, struct dp_burst *b, struct run *r)
 {
-	struct dp_sa_in *sa = item->sa;
-	enum dp_replay_verdict verdict = dp_replay_accept(&sa->replay, item->seq);
+	struct dp_sa_in *sa = r->sa;
+	const struct rte_mbuf *newest;
 
-	if (unlikely(verdict != DP_REPLAY_OK)) {
-		refuse_replay(w, b, item, verdict);
-		return;
-	}
-	if (unlikely(!count_in(w, sa, payload_length(text_of(item), item->text_len)))) {
-		refuse(w, b, item, DP_DROP_LIMIT_HARD);
-		return;
-	}
-	if (unlikely(!dp_child_raised(sa->child, SPW_SA_EV_FIRST_IN)))
+	guard(w->sad, sa);
+	newest = retire_window(w, b, r);
+	if (newest != NULL)
+		watch_peer(w, sa, dp_pkt((struct rte_mbuf *)(uintptr_t)newest));
+	if (likely(r->n != 0))
+		count_run(w, b, r);
+	unguard(w->sad, sa);
+	if (unlikely(!dp_child_raised(sa->child, SPW_SA_EV_FIRST_IN)) && r->n != 0)
 		dp_child_raise(w->sad, sa->child, sa->spi, SPW_SA_EV_FIRST_IN, 0);
-	if (item->seq == sa->replay.top)
-		watch_peer(w, sa, dp_pkt(item->m));
-}
-
-/* Take the guard once for each run of packets of one SA. */
-static void
-retire_all(struct dp_worker *w, struct dp_burst *b, struct work *work)
-{
-	for (uint16_t i = 0; i < work->n;) {
-		struct dp_sa_in *sa = work->item[i].sa;
-
-		guard(w->sad, sa);
-		for (; i < work->n && work->item[i].sa == sa; i++)
-			if (likely(work->item[i].m != NULL))
-				retire_one(w, b, &work->item[i]);
-		unguard(w->sad, sa);
-	}
-}
-
-/* Is this an IPv4 packet that fits in `len` bytes, header checksum right? */
-static bool
-inner_valid(const uint8_t *ip, uint32_t len)
-{
-	uint32_t header = (ip[0] & 15u) * 4, total;
-
-	if (len < 20 || ip[0] >> 4 != 4 || header < 20 || header > len)
-		return false;
-	total = dp_be16(ip + 2);
-	return total >= header && total <= len && rte_raw_cksum(ip, header) == 0xffff;
 }
 
 static bool
@@ -311,104 +375,105 @@ selected(const struct dp_sa_in *sa, const uint8_t *ip, uint32_t len)
 {
 	struct dp_selector_key key;
 
-	if (sa->sel == NULL)
+	if (likely(sa->sel == NULL))
 		return true;
 	dp_selector_key_read(&key, ip, len);
 	return dp_selectors_match_in(sa->sel, &key);
 }
 
-/* Join the outer congestion mark to the inner one (RFC 6040 4.2); false: drop. */
-static bool
-join_ecn(uint8_t *ip, uint8_t outer_tos)
+/* Examine the opened text; DP_DROP_COUNT when it is a good packet. */
+static inline enum dp_drop
+examine(const struct run *r, uint16_t i, uint8_t outer_tos, struct dp_inner *in)
 {
-	uint8_t ecn = dp_ecn_decap(ip[1], outer_tos);
-	uint16_t was = dp_be16(ip), csum;
+	uint8_t *text = r->job[i].text;
+	enum dp_drop why;
 
-	if (ecn == DP_ECN_DROP)
-		return false;
-	if (ecn == (ip[1] & DP_ECN_MASK))
-		return true;
-	ip[1] = (uint8_t)((ip[1] & ~DP_ECN_MASK) | ecn);
-	csum = dp_csum_update(dp_be16(ip + 10), was, dp_be16(ip));
-	dp_put_be16(ip + 10, csum);
-	return true;
-}
-
-static enum dp_drop
-next_header_reason(uint8_t next)
-{
-	if (next == NEXT_DUMMY)
-		return DP_DROP_ESP_DUMMY;
-	return next == NEXT_IPV6 ? DP_DROP_IPV6_OFF : DP_DROP_ESP_NEXT_HEADER;
-}
-
-/*
- * Examine the opened text; DP_DROP_COUNT when it is a good packet, of which *total bytes count:
- * what follows is padding for traffic-flow confidentiality (RFC 4303 2.7).
- */
-static enum dp_drop
-examine(const struct item *item, uint8_t outer_tos, uint32_t *total)
-{
-	uint8_t *text = text_of(item);
-	uint32_t trailer = 2u + text[item->text_len - 2];
-	uint8_t next = text[item->text_len - 1];
-
-	if (unlikely(trailer > item->text_len))
+	if (unlikely(r->trailer[i] == 0))
 		return DP_DROP_ESP_PADDING;
-	if (unlikely(next != NEXT_IPV4))
-		return next_header_reason(next);
-	if (unlikely(!inner_valid(text, item->text_len - trailer)))
-		return DP_DROP_ESP_INNER;
-	*total = dp_be16(text + 2);
-	if (unlikely(!selected(item->sa, text, *total)))
+	why = dp_inner_check(text, payload(r, i), text[r->job[i].text_len - 1], in);
+	if (unlikely(why != DP_DROP_COUNT))
+		return why;
+	if (unlikely(!selected(r->sa, text, in->len)))
 		return DP_DROP_SELECTOR_IN;
-	return join_ecn(text, outer_tos) ? DP_DROP_COUNT : DP_DROP_ESP_ECN;
+	return dp_inner_join_ecn(text, in, outer_tos) ? DP_DROP_COUNT : DP_DROP_ESP_ECN;
 }
 
 static void
-finish_one(struct dp_worker *w, struct dp_burst *b, struct item *item)
+finish_one(struct dp_worker *w, struct dp_burst *b, const struct run *r, uint16_t i)
 {
-	struct dp_pkt *p = dp_pkt(item->m);
-	uint32_t total = 0;
-	enum dp_drop reason = examine(item, p->outer_tos, &total);
+	struct rte_mbuf *m = r->item[i].m;
+	struct dp_pkt *p = dp_pkt(m);
+	struct dp_inner in;
+	enum dp_drop why = examine(r, i, p->outer_tos, &in);
 
-	if (unlikely(reason != DP_DROP_COUNT)) {
-		refuse(w, b, item, reason);
+	if (unlikely(why != DP_DROP_COUNT)) {
+		refuse(w, b, &r->item[i], why);
 		return;
 	}
-	item->m->data_off += DP_ESP_FRONT;
-	item->m->data_len = (uint16_t)total;
-	item->m->pkt_len = total;
-	item->m->packet_type = 0;
+	m->data_off = (uint16_t)(m->data_off + DP_ESP_HDR + r->sa->iv_len);
+	m->data_len = (uint16_t)in.len;
+	m->pkt_len = in.len;
+	m->packet_type = 0;
 	p->next = DP_NEXT_FIB;
-	p->flags |= DP_PKT_DECRYPTED;
-	p->tunnel = item->sa->tunnel;
-	p->sa = item->sa->slot;
-	dp_count(&w->sad->tunnel_count[w->index][p->tunnel].in, 1);
+	p->flags = (uint8_t)((p->flags & ~DP_PKT_IPV6) | DP_PKT_DECRYPTED |
+			     (in.ipv6 ? DP_PKT_IPV6 : 0));
+	p->tunnel = r->sa->tunnel;
+	p->sa = r->sa->slot;
 }
 
-/* Run one pass over the packets that are still there. */
 static void
-each(struct dp_worker *w, struct dp_burst *b, struct work *work,
-     void (*pass)(struct dp_worker *, struct dp_burst *, struct item *))
+finish(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 {
-	for (uint16_t i = 0; i < work->n; i++) {
-		if (i + 1 < work->n && work->item[i + 1].m != NULL)
-			rte_prefetch0(text_of(&work->item[i + 1]));
-		if (likely(work->item[i].m != NULL))
-			pass(w, b, &work->item[i]);
+	uint64_t dropped = w->count.dropped;
+
+	for (uint16_t i = 0; i < r->n; i++)
+		finish_one(w, b, r, i);
+	dp_count(&w->sad->tunnel_count[w->index][r->sa->tunnel].in,
+		 r->n - (w->count.dropped - dropped));
+}
+
+static void
+run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item,
+	    uint16_t n)
+{
+	r->sa = item->sa;
+	if (unlikely(dp_child_ended(r->sa->child))) {
+		for (uint16_t i = 0; i < n; i++)
+			refuse(w, b, &item[i], DP_DROP_LIMIT_HARD);
+		return;
 	}
+	precheck(w, b, r, item, n);
+	if (likely(r->n != 0))
+		open_run(w, b, r);
+	if (likely(r->n != 0))
+		retire(w, b, r);
+	finish(w, b, r);
+}
+
+/* Length of the run of packets with one SA from item `from` on; the SAs behind it are fetched. */
+static uint16_t
+run_length(const struct queue *q, uint16_t from)
+{
+	const struct dp_sa_in *sa = q->item[from].sa;
+	uint16_t n = 1;
+
+	while (from + n < q->n && n < DP_CRYPTO_RUN && q->item[from + n].sa == sa)
+		n++;
+	if (from + n + AHEAD <= q->n && q->item[from + n + AHEAD - 1].sa != sa)
+		fetch(q->item[from + n + AHEAD - 1].sa);
+	return n;
 }
 
 void
 dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 {
-	struct work work;
+	struct queue q;
+	struct run run;
 
-	collect(w, b, &work);
-	each(w, b, &work, precheck_one);
-	each(w, b, &work, open_one);
-	retire_all(w, b, &work);
-	each(w, b, &work, finish_one);
+	collect(w, b, &q);
+	for (uint16_t from = 0, n; from < q.n; from = (uint16_t)(from + n)) {
+		n = run_length(&q, from);
+		run_through(w, b, &run, &q.item[from], n);
+	}
 	dp_burst_compact(b);
 }

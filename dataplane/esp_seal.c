@@ -2,43 +2,54 @@
 /*
  * ESP outbound: the stage that seals packets into tunnels (RFC 4303 3.3, RFC 4106, RFC 3948).
  *
- * Over a burst, in four passes, so that the loads of one packet overlap the work of another:
- *   collect  tunnel -> SA, selectors, one piece of memory with room; a packet without an SA is
- * dropped and never sent in the clear claim    sequence numbers and bytes, once for each run of
- * packets of one SA seal     trailer, ESP header, IV, cipher, outer header compact  take the
- * dropped ones out
+ * The burst is taken apart in runs: packets that follow each other and have one SA. A packet
+ * without an SA is dropped and never sent in the clear. Of each run
+ *   claim   sequence numbers and bytes, by one addition each
+ *   write   trailer, ESP header, IV, outer header, all by wide stores from what the SA has ready
+ *   seal    the cipher, one call for the run
+ * so nothing is asked per packet that the SA has answered. While a run is worked on, what the next
+ * ones need is on its way to the cache.
  *
- * A sequence number is claimed by an atomic addition, so no two packets of any workers share one,
- * and it is the IV (RFC 4106 3.1: unique per key); a number that is claimed and not used leaves a
- * gap, which is allowed. Numbers beyond the last one, and bytes and packets beyond a hard limit,
- * are refused here, whoever is dead. The inner packet gets no change: TTL was the routing stage's,
- * DF and size the fit stage's. The outer header has DF set, so no ESP packet is ever fragmented.
+ * A sequence number is claimed by an addition (atomic when workers share SAs), so no two packets of
+ * any workers have one, and it is the IV (RFC 4106 3.1: unique per key); a number that is claimed
+ * and not used leaves a gap, which is allowed. Numbers beyond the last one, and bytes and packets
+ * beyond a hard limit, are refused here, whoever is dead. The inner packet gets no change: TTL was
+ * the routing stage's, DF and size the fit stage's.
  *
  * Worker thread. Reads the SAD; writes the counters of its own index.
  */
-#include <netinet/in.h>
 #include <rte_prefetch.h>
 
-#include "dataplane/checksum.h"
 #include "dataplane/ecn.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
 #include "dataplane/wire.h"
 
-#define TRAIL_MAX (3 + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
+#define PAD_MAX	  (DP_CRYPTO_ALIGN_MAX - 1)
+#define TAIL	  (PAD_MAX + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
+#define HEAD	  (DP_OUTER_MAX + DP_ESP_HDR + DP_CRYPTO_IV_MAX + DP_L2_ROOM)
 #define NEXT_IPV4 4
+#define NEXT_IPV6 41
+#define AHEAD	  4 /* packets whose SA is fetched before its turn */
 
-struct item {
-	struct rte_mbuf *m;
-	struct dp_sa_out *sa;
-	uint64_t seq;
-	uint32_t len; /* inner bytes */
-	uint16_t at;  /* index in the burst */
+/* What is to be sealed, in the order of the burst. */
+struct queue {
+	uint16_t n;
+	struct item {
+		struct rte_mbuf *m;
+		struct dp_sa_out *sa;
+		uint16_t at; /* index in the burst */
+	} item[DP_BURST_ROOM];
 };
 
-struct work {
+/* Packets of one SA that have their numbers. */
+struct run {
+	struct dp_sa_out *sa;
+	const struct item *item;
 	uint16_t n;
-	struct item item[DP_BURST_ROOM];
+	uint64_t seq; /* before the first */
+	uint64_t bytes;
+	struct dp_crypto_job job[DP_CRYPTO_RUN];
 };
 
 static bool
@@ -46,28 +57,13 @@ selected(const struct dp_sa_out *sa, const struct rte_mbuf *m)
 {
 	struct dp_selector_key key;
 
-	if (sa->sel == NULL)
+	if (likely(sa->sel == NULL))
 		return true;
 	dp_selector_key_read(&key, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
 	return dp_selectors_match_out(sa->sel, &key);
 }
 
-/* Count a packet that goes into a tunnel under what it is. */
-static void
-count_tunnel(struct dp_worker *w, const struct dp_pkt *p)
-{
-	struct dp_tunnel_count *n = &w->sad->tunnel_count[w->index][p->tunnel];
-
-	if ((p->flags & DP_PKT_FROM_TWIN) != 0) {
-		dp_count(&n->own_out, 1);
-		return;
-	}
-	dp_count(&n->transit_out, 1);
-	if ((p->flags & DP_PKT_ER_STOOD) != 0)
-		dp_count(&n->violations, 1);
-}
-
-/* The SA that the packet's tunnel sends on; NULL when there is none. */
+/* The SA that a tunnel sends on; NULL when there is none. */
 static struct dp_sa_out *
 find_sa(const struct dp_sad *sad, uint32_t tunnel)
 {
@@ -86,34 +82,57 @@ refuse(struct dp_worker *w, struct dp_burst *b, uint16_t at, enum dp_drop reason
 }
 
 static void
-collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct work *work)
+collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_sa_out *sa,
+	    struct queue *q)
 {
-	struct dp_sa_out *sa = find_sa(w->sad, dp_pkt(b->pkt[at])->tunnel);
-	struct rte_mbuf *m;
+	struct rte_mbuf *m = b->pkt[at];
 
 	if (unlikely(sa == NULL)) {
 		refuse(w, b, at, DP_DROP_NO_SA);
 		return;
 	}
-	m = dp_packet_own(w, b->pkt[at], DP_OUTER_MAX + DP_ESP_FRONT + DP_L2_ROOM, TRAIL_MAX);
-	b->pkt[at] = m;
+	b->pkt[at] = m = dp_packet_own(w, m, HEAD, TAIL);
 	if (unlikely(m == NULL))
 		return;
 	if (unlikely(!selected(sa, m))) {
 		refuse(w, b, at, DP_DROP_SELECTOR_OUT);
 		return;
 	}
-	rte_prefetch0(rte_pktmbuf_mtod_offset(m, char *, -(DP_OUTER_MAX + DP_ESP_FRONT)));
-	work->item[work->n++] = (struct item){.m = m, .sa = sa, .len = m->data_len, .at = at};
+	q->item[q->n++] = (struct item){.m = m, .sa = sa, .at = at};
 }
 
 static void
-collect(struct dp_worker *w, struct dp_burst *b, struct work *work)
+collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 {
-	work->n = 0;
-	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next == DP_NEXT_SEAL)
-			collect_one(w, b, i, work);
+	uint32_t tunnel = UINT32_MAX;
+	struct dp_sa_out *sa = NULL;
+
+	q->n = 0;
+	for (uint16_t i = 0; i < b->n; i++) {
+		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+
+		if (p->next != DP_NEXT_SEAL)
+			continue;
+		if (p->tunnel != tunnel) {
+			tunnel = p->tunnel;
+			sa = find_sa(w->sad, tunnel);
+			rte_prefetch0(sa);
+		}
+		collect_one(w, b, i, sa, q);
+	}
+}
+
+/* Bring near what sealing with an SA will touch first. */
+static void
+fetch(const struct dp_sa_out *sa)
+{
+	const char *key = (const char *)sa->key;
+
+	rte_prefetch0(&sa->seq);
+	rte_prefetch0(&sa->child->raised);
+	rte_prefetch0(atomic_load_explicit(&sa->outer, memory_order_relaxed));
+	for (unsigned int line = 0; line < DP_KEY_HOT; line += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(key + line);
 }
 
 /* Add to a counter that all workers share; returns what it was. Alone, a plain addition does. */
@@ -127,13 +146,6 @@ claim(const struct dp_sad *sad, _Atomic uint64_t *counter, uint64_t n)
 	was = atomic_load_explicit(counter, memory_order_relaxed);
 	atomic_store_explicit(counter, was + n, memory_order_relaxed);
 	return was;
-}
-
-/* Why an ended SA refuses packets. */
-static enum dp_drop
-end_reason(const struct dp_sa_out *sa)
-{
-	return dp_counted(&sa->seq) >= sa->seq_max ? DP_DROP_SEQ_EXHAUSTED : DP_DROP_LIMIT_HARD;
 }
 
 static void
@@ -160,150 +172,214 @@ within(const struct dp_sa_out *sa, uint64_t seq, uint64_t bytes)
 }
 
 /*
- * Number the run of packets item[0..n) of one SA; those beyond a limit are dropped (seq 0). Byte
+ * A limit is near: keep the packets of the run that are within all of them and drop the rest. Byte
  * limits end the SA at the first packet that does not fit, even if a shorter one would.
  */
 static void
-claim_run(struct dp_worker *w, struct dp_burst *b, struct item *item, uint16_t n)
+trim(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t bytes)
 {
-	struct dp_sa_out *sa = item[0].sa;
-	uint64_t want = 0, seq, bytes, sent_bytes = 0, sent = 0;
+	const struct dp_sa_out *sa = r->sa;
+	uint16_t kept = 0;
+	uint64_t seq = r->seq;
 
-	for (uint16_t i = 0; i < n; i++)
-		want += item[i].len;
-	seq = claim(w->sad, &sa->seq, n);
-	bytes = claim(w->sad, &sa->bytes, want);
-	for (uint16_t i = 0; i < n; i++) {
-		bytes += item[i].len;
-		if (unlikely(!within(sa, ++seq, bytes))) {
-			refuse(w, b, item[i].at,
-			       seq > sa->seq_max ? DP_DROP_SEQ_EXHAUSTED : DP_DROP_LIMIT_HARD);
+	raise_limits(w->sad, sa, seq + r->n, bytes + r->bytes);
+	r->bytes = 0;
+	for (uint16_t i = 0; i < r->n; i++) {
+		uint32_t len = r->item[i].m->data_len;
+
+		bytes += len;
+		if (within(sa, ++seq, bytes)) {
+			r->bytes += len;
+			kept++;
 			continue;
 		}
-		item[i].seq = seq;
-		sent++;
-		sent_bytes += item[i].len;
+		refuse(w, b, r->item[i].at,
+		       seq > sa->seq_max ? DP_DROP_SEQ_EXHAUSTED : DP_DROP_LIMIT_HARD);
 	}
-	dp_count(&sa->count[w->index].packets, sent);
-	dp_count(&sa->count[w->index].bytes, sent_bytes);
-	if (unlikely(seq >= sa->limit.soft_packets || bytes >= sa->limit.soft_bytes ||
-		     seq >= sa->limit.hard_packets || bytes >= sa->limit.hard_bytes ||
-		     seq >= sa->seq_max))
-		raise_limits(w->sad, sa, seq, bytes);
+	r->n = kept;
 }
 
+/* Numbers and bytes for the run; what is beyond a limit is dropped. */
 static void
-refuse_run(struct dp_worker *w, struct dp_burst *b, struct item *item, uint16_t n)
+claim_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 {
-	enum dp_drop reason = end_reason(item[0].sa);
+	struct dp_sa_out *sa = r->sa;
+	uint64_t bytes;
 
-	for (uint16_t i = 0; i < n; i++)
-		refuse(w, b, item[i].at, reason);
+	r->bytes = 0;
+	for (uint16_t i = 0; i < r->n; i++)
+		r->bytes += r->item[i].m->data_len;
+	r->seq = claim(w->sad, &sa->seq, r->n);
+	bytes = claim(w->sad, &sa->bytes, r->bytes);
+	if (unlikely(r->seq + r->n >= sa->watch_packets || bytes + r->bytes >= sa->watch_bytes))
+		trim(w, b, r, bytes);
+	dp_count(&sa->count[w->index].packets, r->n);
+	dp_count(&sa->count[w->index].bytes, r->bytes);
 }
 
+/* Count a run that goes into a tunnel, by what its packets are. */
 static void
-claim_all(struct dp_worker *w, struct dp_burst *b, struct work *work)
+count_tunnel(struct dp_worker *w, const struct run *r)
 {
-	for (uint16_t i = 0, end; i < work->n; i = end) {
-		for (end = i + 1; end < work->n && work->item[end].sa == work->item[i].sa; end++)
-			;
-		if (unlikely(dp_child_ended(work->item[i].sa->child)))
-			refuse_run(w, b, &work->item[i], end - i);
-		else
-			claim_run(w, b, &work->item[i], end - i);
+	struct dp_tunnel_count *n = &w->sad->tunnel_count[w->index][r->sa->tunnel];
+	uint64_t own = 0, violations = 0;
+
+	for (uint16_t i = 0; i < r->n; i++) {
+		uint8_t flags = dp_pkt(r->item[i].m)->flags;
+		bool mine = (flags & DP_PKT_FROM_TWIN) != 0;
+
+		own += mine;
+		violations += !mine && (flags & DP_PKT_ER_STOOD) != 0;
 	}
+	dp_count(&n->transit_out, r->n - own);
+	if (unlikely(own != 0))
+		dp_count(&n->own_out, own);
+	if (unlikely(violations != 0))
+		dp_count(&n->violations, violations);
 }
 
 /*
- * Padding 1, 2, 3.. to a multiple of four, its length, the next header (RFC 4303 2.4), and room for
- * the tag. Returns the length of the text.
+ * Padding 1, 2, 3.. to a multiple of `align` (a power of two), its length, the next header (RFC
+ * 4303 2.4). Returns the length of the text.
  */
-static uint32_t
-add_trailer(struct rte_mbuf *m, uint32_t len)
+static inline uint32_t
+put_trailer(uint8_t *text, uint32_t len, uint32_t align, bool ipv6)
 {
-	static const uint8_t padding[4] = {1, 2, 3, 0};
-	uint32_t pad = -(len + 2) & 3;
-	uint8_t *end = rte_pktmbuf_mtod_offset(m, uint8_t *, len);
+	static const uint8_t padding[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	uint32_t total = (len + 2 + align - 1) & ~(align - 1);
+	uint8_t *end = text + len;
 
-	memcpy(end, padding, 4); /* room was checked for the most */
-	end[pad] = (uint8_t)pad;
-	end[pad + 1] = NEXT_IPV4;
-	m->data_len = (uint16_t)(len + pad + 2 + DP_CRYPTO_TAG);
-	m->pkt_len = m->data_len;
-	return len + pad + 2;
+	memcpy(end, padding, 16); /* room was checked for the most */
+	text[total - 2] = (uint8_t)(total - 2 - len);
+	text[total - 1] = ipv6 ? NEXT_IPV6 : NEXT_IPV4;
+	return total;
 }
 
-/* ESP header and IV: the 64-bit number is the explicit IV (RFC 4106 3.1). */
-static void
-add_esp(uint8_t *esp, uint32_t spi_be, uint64_t seq)
+/* ESP header and the IV of eight bytes, which is the number (RFC 4106 3.1). */
+static inline void
+put_esp(uint8_t *esp, uint32_t spi_be, uint64_t seq)
 {
+	uint64_t head = (uint64_t)__builtin_bswap32((uint32_t)seq) << 32 | spi_be;
 	uint64_t iv = __builtin_bswap64(seq);
 
-	memcpy(esp, &spi_be, 4);
-	dp_put_be32(esp + 4, (uint32_t)seq);
-	memcpy(esp + DP_ESP_HDR, &iv, DP_ESP_IV);
+	memcpy(esp, &head, 8);
+	memcpy(esp + DP_ESP_HDR, &iv, 8);
 }
 
-/* Outer IPv4 (and UDP) header before the ESP header; returns its length. */
-static uint16_t
-add_outer(uint8_t *esp, const struct dp_outer *o, uint32_t esp_len, uint8_t tos, uint16_t id)
+/* Write all that is around the text of one packet, and its job for the cipher. */
+static __rte_always_inline void
+write_one(const struct dp_sa_out *sa, const struct dp_outer *o, enum dp_outer_kind kind,
+	  uint32_t rule, const struct item *it, uint64_t seq, struct dp_crypto_job *job)
 {
-	uint8_t *ip = esp - o->len;
-	uint16_t total = htons((uint16_t)(o->len + esp_len));
-	uint16_t id_be = htons(id), tos_word, csum;
+	const bool outer6 = kind == DP_OUTER_V6 || kind == DP_OUTER_V6_UDP;
+	struct rte_mbuf *m = it->m;
+	struct dp_pkt *p = dp_pkt(m);
+	bool inner6 = (p->flags & DP_PKT_IPV6) != 0;
+	uint8_t *text = rte_pktmbuf_mtod(m, uint8_t *);
+	uint32_t front = DP_ESP_HDR + sa->iv_len;
+	uint8_t *esp = text - front;
+	uint8_t tos = inner6 ? dp_ip6_class(text) : text[1];
+	struct dp_outer_fields f = {
+		.tos = dp_outer_tos(rule, tos),
+		.df = dp_outer_df(rule, inner6 ? DP_DF : text[6]),
+		.id = (uint16_t)seq,
+	};
+	uint32_t text_len = put_trailer(text, m->data_len, sa->align, inner6);
 
-	memcpy(esp - DP_OUTER_MAX, o->bytes, DP_OUTER_MAX);
-	ip[1] = tos;
-	tos_word = htons(tos); /* the octet is the lower half of its word */
-	csum = dp_csum_finish(o->sum + total + id_be + tos_word);
-	memcpy(ip + 2, &total, 2);
-	memcpy(ip + 4, &id_be, 2);
-	memcpy(ip + 10, &csum, 2);
-	if (o->len == DP_OUTER_MAX)
-		dp_put_be16(esp - 4, (uint16_t)(8 + esp_len)); /* checksum 0: RFC 3948 2.1 */
-	return o->len;
+	*job = (struct dp_crypto_job){
+		.text = text, .text_len = text_len, .spi_be = sa->spi_be, .seq = seq};
+	f.esp_len = front + text_len + sa->tag_len;
+	put_esp(esp, sa->spi_be, seq);
+	dp_outer_put(esp, o, kind, &f);
+	m->data_off = (uint16_t)(m->data_off - front - o->len);
+	m->data_len = (uint16_t)(f.esp_len + o->len);
+	m->pkt_len = m->data_len;
+	p->sa = sa->slot;
+	p->flags = (uint8_t)((p->flags & ~DP_PKT_IPV6) | DP_PKT_OUTER | (outer6 ? DP_PKT_IPV6 : 0));
+	p->next = DP_NEXT_OUTER;
+}
+
+static __rte_always_inline void
+write_kind(const struct dp_sad *sad, struct run *r, const struct dp_outer *o,
+	   enum dp_outer_kind kind)
+{
+	const struct dp_sa_out *sa = r->sa;
+	uint32_t rule =
+		atomic_load_explicit(&sad->tunnels[sa->tunnel].outer_rule, memory_order_relaxed);
+
+	for (uint16_t i = 0; i < r->n; i++)
+		write_one(sa, o, kind, rule, &r->item[i], r->seq + i + 1, &r->job[i]);
 }
 
 static void
-seal_one(struct dp_worker *w, const struct item *item)
+write_run(const struct dp_sad *sad, struct run *r)
 {
-	struct rte_mbuf *m = item->m;
-	const struct dp_sa_out *sa = item->sa;
-	struct dp_pkt *p = dp_pkt(m);
-	const struct dp_tunnel *t = &w->sad->tunnels[p->tunnel];
-	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t *esp = inner - DP_ESP_FRONT;
 	/* Partner: move_out() in sad_install.c. */
-	const struct dp_outer *o = atomic_load_explicit(&sa->outer, memory_order_acquire);
-	uint8_t copy = (uint8_t)atomic_load_explicit(&t->tos_mask, memory_order_relaxed);
-	uint8_t tos = dp_ecn_encap(inner[1], copy);
-	struct dp_crypto_job job = {.seq = item->seq, .spi_be = sa->spi_be, .text = inner};
-	uint16_t front;
+	const struct dp_outer *o = atomic_load_explicit(&r->sa->outer, memory_order_acquire);
 
-	job.text_len = add_trailer(m, item->len);
-	add_esp(esp, sa->spi_be, item->seq);
-	sa->seal(w->crypto, sa->key, &job, 1);
-	front = DP_ESP_FRONT +
-		add_outer(esp, o, (uint32_t)m->data_len + DP_ESP_FRONT, tos, (uint16_t)item->seq);
-	rte_pktmbuf_prepend(m, front);
-	p->sa = sa->slot;
-	p->flags |= DP_PKT_OUTER;
-	p->next = DP_NEXT_OUTER;
-	count_tunnel(w, p);
+	switch ((enum dp_outer_kind)o->kind) {
+	case DP_OUTER_V4: write_kind(sad, r, o, DP_OUTER_V4); break;
+	case DP_OUTER_V4_UDP: write_kind(sad, r, o, DP_OUTER_V4_UDP); break;
+	case DP_OUTER_V6: write_kind(sad, r, o, DP_OUTER_V6); break;
+	case DP_OUTER_V6_UDP: write_kind(sad, r, o, DP_OUTER_V6_UDP); break;
+	}
+}
+
+static void
+seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	struct dp_sa_out *sa = r->sa;
+
+	if (unlikely(dp_child_ended(sa->child))) {
+		enum dp_drop why = dp_counted(&sa->seq) >= sa->seq_max ? DP_DROP_SEQ_EXHAUSTED
+								       : DP_DROP_LIMIT_HARD;
+
+		for (uint16_t i = 0; i < r->n; i++)
+			refuse(w, b, r->item[i].at, why);
+		return;
+	}
+	claim_run(w, b, r);
+	count_tunnel(w, r);
+	write_run(w->sad, r);
+	sa->seal(w->crypto, sa->key, r->job, r->n);
+	if (unlikely(sa->udp6))
+		for (uint16_t i = 0; i < r->n; i++)
+			dp_outer_udp6(rte_pktmbuf_mtod(r->item[i].m, uint8_t *));
+}
+
+/* Length of the run of packets with one SA from item `from` on; the SAs behind it are fetched. */
+static uint16_t
+run_length(const struct queue *q, uint16_t from)
+{
+	const struct dp_sa_out *sa = q->item[from].sa;
+	uint16_t n = 1;
+
+	while (from + n < q->n && n < DP_CRYPTO_RUN && q->item[from + n].sa == sa)
+		n++;
+	if (from + n + AHEAD <= q->n && q->item[from + n + AHEAD - 1].sa != sa)
+		fetch(q->item[from + n + AHEAD - 1].sa);
+	return n;
 }
 
 void
 dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 {
-	struct work work;
+	struct queue q;
+	struct run run;
 
-	collect(w, b, &work);
-	claim_all(w, b, &work);
-	for (uint16_t i = 0; i < work.n; i++) {
-		if (i + 1 < work.n && work.item[i + 1].seq != 0)
-			rte_prefetch0(rte_pktmbuf_mtod(work.item[i + 1].m, void *));
-		if (likely(work.item[i].seq != 0))
-			seal_one(w, &work.item[i]);
+	collect(w, b, &q);
+	if (q.n == 0) {
+		dp_burst_compact(b);
+		return;
+	}
+	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + run.n)) {
+		uint16_t n = run_length(&q, from);
+
+		run.sa = q.item[from].sa;
+		run.item = &q.item[from];
+		run.n = n;
+		seal_run(w, b, &run);
+		run.n = n;
 	}
 	dp_burst_compact(b);
 }

@@ -22,9 +22,6 @@ tunnel_check(struct dp_control *c, const struct spw_dp_tunnel *t, struct spw_err
 				DP_TUNNELS_MAX - 1);
 	if (!memchr(t->name, 0, sizeof(t->name)))
 		return spw_fail(err, -EINVAL, "tunnel %u: the name is not terminated", t->id);
-	if (t->local.family != AF_INET || t->remote.family != AF_INET)
-		return spw_fail(err, -EAFNOSUPPORT,
-				"tunnel '%.15s': outer addresses must both be IPv4", t->name);
 	if (t->mtu < 576 || t->mtu > 65535)
 		return spw_fail(err, -EINVAL, "tunnel '%.15s': MTU %u is not in 576..65535",
 				t->name, t->mtu);

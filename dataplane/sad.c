@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dataplane/ecn.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
 
@@ -184,6 +185,8 @@ dp_sad_isa(const struct dp_sad *sad)
 static int
 check_tunnel(const struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw_err *err)
 {
+	char what[24];
+
 	if (t->id >= sad->max_tunnels)
 		return spw_fail(err, -EINVAL, "tunnel %u: ids go to %u", t->id,
 				sad->max_tunnels - 1);
@@ -193,10 +196,8 @@ check_tunnel(const struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw
 	if (t->mss_clamp > MTU_MAX)
 		return spw_fail(err, -EINVAL, "tunnel %u: MSS %u, must be at most %u", t->id,
 				t->mss_clamp, MTU_MAX);
-	if (t->local.family != AF_INET || t->remote.family != AF_INET)
-		return spw_fail(err, -EAFNOSUPPORT, "tunnel %u: outer addresses must be IPv4",
-				t->id);
-	return 0;
+	snprintf(what, sizeof(what), "tunnel %u", t->id);
+	return dp_outer_check(&t->local, &t->remote, what, err);
 }
 
 int
@@ -212,7 +213,9 @@ dp_sad_tunnel_set(struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw_
 	sad->tunnel_conf[t->id].name[SPW_NAME_LEN - 1] = '\0';
 	atomic_store_explicit(&tunnel->mss, t->mss_clamp != 0 ? t->mss_clamp : t->mtu - 40,
 			      memory_order_relaxed);
-	atomic_store_explicit(&tunnel->tos_mask, t->dscp_copy ? 0xfc : 0, memory_order_relaxed);
+	atomic_store_explicit(&tunnel->outer_rule,
+			      dp_outer_rule(t->dscp_copy != 0, (enum spw_dp_outer_df)t->outer_df),
+			      memory_order_relaxed);
 	atomic_store_explicit(&tunnel->mtu, t->mtu, memory_order_relaxed);
 	return 0;
 }

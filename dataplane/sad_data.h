@@ -16,6 +16,7 @@
 
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/crypto/keys.h"
+#include "dataplane/outer.h"
 #include "dataplane/replay.h"
 #include "dataplane/sad.h"
 #include "dataplane/selector.h"
@@ -24,9 +25,9 @@
 #define DP_ESP_HDR   8
 #define DP_ESP_IV    DP_CRYPTO_IV
 #define DP_ESP_FRONT (DP_ESP_HDR + DP_ESP_IV) /* before the text */
-#define DP_OUTER_MAX 28			      /* IPv4 and UDP */
 #define DP_L2_ROOM   22			      /* Ethernet with two tags */
 #define DP_NO_LIMIT  UINT64_MAX
+#define DP_KEY_HOT   512 /* bytes of an expanded key that a small packet touches */
 
 /* Limits of one direction; reached at `soft`, ended at `hard`; DP_NO_LIMIT = none. */
 struct dp_sa_limits {
@@ -36,27 +37,26 @@ struct dp_sa_limits {
 
 struct dp_child;
 
-/* The outer header, kept at the end of the field: 20 bytes of IPv4, or IPv4 and UDP. */
-struct dp_outer {
-	uint8_t bytes[DP_OUTER_MAX]; /* TOS, length, ID and checksums zero */
-	uint32_t sum;		     /* of the 16-bit words of the IPv4 header, as in memory */
-	uint8_t len;		     /* 20 or 28 */
-};
-
+/* What a worker needs for every run comes first, in one cache line. */
 struct dp_sa_out {
 	dp_crypto_run_t seal;
 	const struct dp_crypto_key *key;
 	_Atomic(struct dp_outer *) outer; /* API thread writes (release), workers read (acquire) */
 	const struct dp_selectors *sel;	  /* NULL: any packet */
 	struct dp_child *child;
-	struct dp_sa_limits limit;
-	uint64_t seq_max; /* last number that may be sent */
 	uint32_t spi_be;
 	uint32_t slot;
-	bool esn;
+	uint32_t tunnel;
+	uint8_t iv_len, tag_len;
+	uint8_t align; /* of the text */
+	bool udp6;     /* in UDP over IPv6: a checksum over the whole packet */
 	/* Claimed by all workers. */
 	_Atomic uint64_t seq __attribute__((aligned(64))); /* last number claimed */
 	_Atomic uint64_t bytes;				   /* inner bytes claimed */
+	uint64_t watch_packets, watch_bytes; /* the lowest limit: beyond it, look at all of them */
+	/* Looked at when a limit is near. */
+	struct dp_sa_limits limit;
+	uint64_t seq_max; /* last number that may be sent */
 	/* Written by worker n alone, read by the API thread (relaxed). */
 	struct dp_sa_out_count {
 		_Atomic uint64_t packets, bytes;
@@ -69,11 +69,12 @@ struct dp_sa_in {
 	const struct dp_selectors *sel; /* NULL: any packet */
 	struct dp_child *child;
 	_Atomic uint64_t remote; /* dp_peer_word() of the peer; API thread writes; relaxed */
-	struct dp_sa_limits limit;
-	uint32_t spi; /* host order */
+	uint32_t spi;		 /* host order */
 	uint32_t spi_be;
 	uint32_t tunnel;
 	uint32_t slot;
+	uint8_t iv_len, tag_len;
+	uint8_t align; /* of the text */
 	bool esn;
 	bool follow; /* tell when the peer's address or port changes */
 	/*
@@ -84,10 +85,13 @@ struct dp_sa_in {
 	rte_spinlock_t guard __attribute__((aligned(64)));
 	_Atomic uint64_t packets, bytes;
 	_Atomic uint64_t last_in_tsc;
-	uint64_t moved_tsc; /* when the last peer-moved event was raised */
+	uint64_t moved_tsc;		     /* when the last peer-moved event was raised */
+	uint64_t watch_packets, watch_bytes; /* the lowest limit: beyond it, look at all of them */
 	/* Any worker adds (relaxed). */
-	_Atomic uint64_t auth_failed, replayed, late;
-	struct dp_replay replay; /* must be last */
+	_Atomic uint64_t auth_failed __attribute__((aligned(64)));
+	_Atomic uint64_t replayed, late;
+	struct dp_sa_limits limit;
+	struct dp_replay replay __attribute__((aligned(64))); /* must be last */
 };
 
 /* API thread only, except `raised` and `why`. */
@@ -102,6 +106,7 @@ struct dp_child {
 	uint32_t encr;
 	uint32_t flags;
 	uint32_t replay_window;
+	struct spw_addr local; /* outer */
 	uint64_t installed_ns;
 	uint64_t ended_ns; /* 0 while the keys are there */
 	struct spw_sa_limit seconds;
@@ -123,7 +128,7 @@ struct dp_tunnel {
 	_Atomic(struct dp_sa_out *) out; /* the SA it sends on; release/acquire */
 	_Atomic uint32_t mtu;		 /* inner IP bytes; 0 = no such tunnel. Relaxed. */
 	_Atomic uint32_t mss;
-	_Atomic uint32_t tos_mask; /* bits copied outwards beside ECN */
+	_Atomic uint32_t outer_rule; /* dp_outer_rule(): what the outer header takes */
 };
 
 enum dp_spi_state { DP_SPI_FREE, DP_SPI_ALLOCATED, DP_SPI_INSTALLED };
@@ -190,9 +195,6 @@ void dp_sad_child_remove(struct dp_sad *sad, struct dp_child *c);
 void dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts);
 /* Tell the workers' parks that an inbound SA came or went, after it did. API thread. */
 void dp_sad_changed(struct dp_sad *sad);
-/* Fill the outer header of a child SA. Pure. */
-void dp_outer_set(struct dp_outer *o, uint32_t src, uint32_t dst, bool udp, uint16_t sport,
-		  uint16_t dport);
 
 /*
  * The set of keys that were ever installed. -EEXIST from dp_once_add() when this key material was
@@ -216,6 +218,15 @@ dp_peer_word(const uint8_t addr[16], uint16_t port)
 	memcpy(&hi, addr, 8);
 	memcpy(&lo, addr + 8, 8);
 	return (hi * UINT64_C(0x9e3779b97f4a7c15)) ^ lo ^ (uint64_t)port << 16;
+}
+
+static inline uint64_t
+dp_peer_of(const struct spw_addr *addr, uint16_t port)
+{
+	uint8_t mapped[16];
+
+	spw_addr_to_mapped(addr, mapped);
+	return dp_peer_word(mapped, port);
 }
 
 /* Raise an event of a child once; later calls do nothing. Any thread. */

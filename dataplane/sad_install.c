@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Child SAs: install, switch, move, delete.
+ * Child SAs: install, switch, delete.
  *
  * An install checks everything, prepares everything and then publishes in steps that cannot fail.
  * Key material is taken once for the life of the process (sad_once.c), because an SA starts at
@@ -65,10 +65,12 @@ check_numbers(const struct spw_sa_desc *sa, struct spw_err *err)
 static int
 check_outer(const struct spw_sa_desc *sa, struct spw_err *err)
 {
-	if (sa->local.family != AF_INET || sa->remote.family != AF_INET)
-		return spw_fail(err, -EAFNOSUPPORT, "sa: outer addresses must be IPv4");
-	if (spw_addr_get_v4(&sa->local) == 0 || spw_addr_get_v4(&sa->remote) == 0)
-		return spw_fail(err, -EINVAL, "sa: outer address 0.0.0.0");
+	return dp_outer_check(&sa->local, &sa->remote, "sa", err);
+}
+
+static int
+check_ports(const struct spw_sa_desc *sa, struct spw_err *err)
+{
 	if ((sa->flags & SPW_SA_UDP_ENCAP) != 0 && (sa->local_port == 0 || sa->remote_port == 0))
 		return spw_fail(err, -EINVAL, "sa: UDP encapsulation without ports");
 	return 0;
@@ -133,51 +135,19 @@ limits_of(const struct spw_sa_desc *sa)
 	};
 }
 
-void
-dp_outer_set(struct dp_outer *o, uint32_t src, uint32_t dst, bool udp, uint16_t sport,
-	     uint16_t dport)
-{
-	uint8_t *ip;
-
-	memset(o, 0, sizeof(*o));
-	o->len = udp ? 28 : 20;
-	ip = o->bytes + DP_OUTER_MAX - o->len;
-	ip[0] = 0x45;
-	ip[6] = 0x40; /* DF: fragments of ESP do not arrive */
-	ip[8] = 64;
-	ip[9] = udp ? IPPROTO_UDP : IPPROTO_ESP;
-	spw_put_be32(ip + 12, src);
-	spw_put_be32(ip + 16, dst);
-	if (udp) {
-		spw_put_be16(ip + 20, sport);
-		spw_put_be16(ip + 22, dport);
-	}
-	for (unsigned int i = 0; i < 20; i += 2) {
-		uint16_t word;
-
-		memcpy(&word, ip + i, sizeof(word));
-		o->sum += word;
-	}
-}
-
 static struct dp_outer *
 new_outer(const struct spw_sa_desc *sa)
 {
+	const bool udp = (sa->flags & SPW_SA_UDP_ENCAP) != 0;
+	const struct dp_outer_ends ends = {.local = sa->local,
+					   .remote = sa->remote,
+					   .local_port = udp ? sa->local_port : 0,
+					   .remote_port = udp ? sa->remote_port : 0};
 	struct dp_outer *o = rte_malloc("dp_outer", sizeof(*o), 64);
 
 	if (o != NULL)
-		dp_outer_set(o, spw_addr_get_v4(&sa->local), spw_addr_get_v4(&sa->remote),
-			     (sa->flags & SPW_SA_UDP_ENCAP) != 0, sa->local_port, sa->remote_port);
+		dp_outer_set(o, &ends);
 	return o;
-}
-
-static uint64_t
-remote_word(const struct spw_addr *remote, uint16_t port)
-{
-	uint8_t addr[16];
-
-	spw_addr_to_mapped(remote, addr);
-	return dp_peer_word(addr, port);
 }
 
 static struct dp_sa_in *
@@ -193,8 +163,13 @@ new_in(struct dp_child *c, const struct spw_sa_desc *sa, const struct dp_cipher 
 	in->key = c->key_in;
 	in->sel = c->sel.any ? NULL : &c->sel;
 	in->child = c;
-	atomic_init(&in->remote, remote_word(&sa->remote, sa->remote_port));
+	atomic_init(&in->remote, dp_peer_of(&sa->remote, sa->remote_port));
 	in->limit = limits_of(sa);
+	in->watch_packets = RTE_MIN(in->limit.soft_packets, in->limit.hard_packets);
+	in->watch_bytes = RTE_MIN(in->limit.soft_bytes, in->limit.hard_bytes);
+	in->iv_len = cipher->iv_len;
+	in->tag_len = cipher->tag_len;
+	in->align = cipher->align;
 	in->spi = sa->spi_in;
 	in->spi_be = htonl(sa->spi_in);
 	in->tunnel = sa->tunnel;
@@ -213,6 +188,7 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 {
 	size_t size = sizeof(struct dp_sa_out) + sad->n_workers * sizeof(struct dp_sa_out_count);
 	struct dp_sa_out *out = rte_zmalloc("dp_sa_out", size, 64);
+	const bool esn = (sa->flags & SPW_SA_ESN) != 0;
 
 	if (out == NULL)
 		return NULL;
@@ -222,10 +198,17 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 	out->sel = c->sel.any ? NULL : &c->sel;
 	out->child = c;
 	out->limit = limits_of(sa);
-	out->esn = (sa->flags & SPW_SA_ESN) != 0;
-	out->seq_max = out->esn ? SEQ64_MAX : SEQ32_MAX;
-	if (!out->esn && out->limit.soft_packets > SEQ32_SOFT)
+	out->seq_max = esn ? SEQ64_MAX : SEQ32_MAX;
+	if (!esn && out->limit.soft_packets > SEQ32_SOFT)
 		out->limit.soft_packets = SEQ32_SOFT;
+	out->watch_packets = RTE_MIN(out->limit.soft_packets, out->limit.hard_packets);
+	out->watch_packets = RTE_MIN(out->watch_packets, out->seq_max);
+	out->watch_bytes = RTE_MIN(out->limit.soft_bytes, out->limit.hard_bytes);
+	out->iv_len = cipher->iv_len;
+	out->tag_len = cipher->tag_len;
+	out->align = cipher->align;
+	out->udp6 = sa->local.family == AF_INET6 && (sa->flags & SPW_SA_UDP_ENCAP) != 0;
+	out->tunnel = sa->tunnel;
 	out->spi_be = htonl(sa->spi_out);
 	out->slot = c->slot;
 	return out;
@@ -301,6 +284,7 @@ new_child(struct dp_sad *sad, const struct spw_sa_desc *sa, const struct dp_ciph
 	c->spi_out = sa->spi_out;
 	c->encr = sa->encr;
 	c->flags = sa->flags;
+	c->local = sa->local;
 	c->seconds = sa->seconds;
 	c->installed_ns = sad->clock();
 	rc = fill_child(sad, c, sa, cipher, err);
@@ -329,6 +313,8 @@ check_install(const struct dp_sad *sad, const struct spw_sa_desc *sa, struct dp_
 		rc = check_numbers(sa, err);
 	if (rc == 0)
 		rc = check_outer(sa, err);
+	if (rc == 0)
+		rc = check_ports(sa, err);
 	if (rc == 0)
 		rc = check_keys(sad, sa, cipher, err);
 	return rc;
@@ -428,42 +414,4 @@ dp_sad_delete(struct dp_sad *sad, uint32_t spi_in, uint32_t parts, struct spw_er
 	if (c->in == NULL && c->out == NULL)
 		retire_child(sad, c);
 	return 0;
-}
-
-/* Replace the outer header of the outbound half; the old one goes after grace. */
-static int
-move_out(struct dp_sad *sad, struct dp_sa_out *out, const struct spw_dp_sa_move *move, bool udp,
-	 struct spw_err *err)
-{
-	struct dp_outer *was = atomic_load_explicit(&out->outer, memory_order_relaxed);
-	struct dp_outer *o = rte_malloc("dp_outer", sizeof(*o), 64);
-	uint32_t src = spw_get_be32(was->bytes + DP_OUTER_MAX - was->len + 12);
-
-	if (o == NULL)
-		return spw_fail(err, -ENOMEM, "sa: out of memory");
-	dp_outer_set(o, src, spw_addr_get_v4(&move->remote), udp, move->local_port,
-		     move->remote_port);
-	atomic_store_explicit(&out->outer, o, memory_order_release);
-	dp_sad_grace(sad);
-	rte_free(was);
-	return 0;
-}
-
-int
-dp_sad_move(struct dp_sad *sad, const struct spw_dp_sa_move *move, struct spw_err *err)
-{
-	struct dp_child *c = dp_sad_child(sad, move->spi_in);
-	bool udp;
-
-	if (c == NULL)
-		return spw_fail(err, -ENOENT, "sa: none with SPI %08x", move->spi_in);
-	udp = (c->flags & SPW_SA_UDP_ENCAP) != 0;
-	if (move->remote.family != AF_INET || spw_addr_get_v4(&move->remote) == 0)
-		return spw_fail(err, -EAFNOSUPPORT, "sa: new address of the peer must be IPv4");
-	if (udp && (move->local_port == 0 || move->remote_port == 0))
-		return spw_fail(err, -EINVAL, "sa: UDP encapsulation without ports");
-	if (c->in != NULL)
-		atomic_store_explicit(&c->in->remote, remote_word(&move->remote, move->remote_port),
-				      memory_order_relaxed);
-	return c->out != NULL ? move_out(sad, c->out, move, udp, err) : 0;
 }
