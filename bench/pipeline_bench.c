@@ -42,12 +42,14 @@ static struct bare {
 
 struct figures {
 	unsigned int rounds;
-	double work[101], total[101], cipher[101], ratio[101];
+	double work[1000], total[1000], cipher[1000], ratio[1000];
 	double stage[DP_STAGE_COUNT];
 };
 
 static struct options {
 	bool json, quick;
+	unsigned int size;   /* this one only, 0 = all */
+	unsigned int rounds; /* 0 = by default */
 } options;
 
 static int
@@ -78,11 +80,14 @@ frames_prepare(struct run *r, uint32_t *len)
 	}
 }
 
-/* Make the ring's buffers received frames again. */
+/*
+ * Make BURST buffers received frames again, as a port driver leaves them: buffer header and frame
+ * freshly written. Not timed.
+ */
 static void
-ring_fill(struct run *r, uint32_t len)
+burst_fill(struct run *r, unsigned int at, uint32_t len)
 {
-	for (unsigned int i = 0; i < RING; i++) {
+	for (unsigned int i = at; i < at + BURST; i++) {
 		struct rte_mbuf *m = r->ring[i];
 
 		rte_pktmbuf_reset(m);
@@ -107,12 +112,14 @@ ring_recover(struct run *r)
 
 /* One pass of the ring through the pipeline; cycles in all, driver included. */
 static uint64_t
-pass_pipeline(struct run *r)
+pass_pipeline(struct run *r, uint32_t len)
 {
 	uint64_t cycles = 0;
 
-	for (unsigned int at = 0; at < RING; at += BURST)
+	for (unsigned int at = 0; at < RING; at += BURST) {
+		burst_fill(r, at, len);
 		cycles += bg_burst(&r->g, r->ring + at, BURST);
+	}
 	return cycles;
 }
 
@@ -141,7 +148,7 @@ bare_init(enum spw_encr encr)
 
 /* One pass of the bare cipher over the ring, on the text that ESP would have. */
 static uint64_t
-pass_cipher(struct run *r)
+pass_cipher(struct run *r, uint32_t len)
 {
 	aes_gcm_enc_dec_t cipher = r->open ? bare.dec : bare.enc;
 	uint32_t text = (r->size + 2 + 3) & ~3u;
@@ -149,6 +156,7 @@ pass_cipher(struct run *r)
 	uint64_t cycles = 0;
 
 	for (unsigned int at = 0; at < RING; at += BURST) {
+		burst_fill(r, at, len);
 		uint64_t start = rte_rdtsc();
 
 		for (unsigned int i = at; i < at + BURST; i++) {
@@ -174,10 +182,9 @@ round_run(struct run *r, struct figures *f, unsigned int passes)
 	memset(c, 0, sizeof(*c));
 	for (unsigned int i = 0; i < passes; i++) {
 		frames_prepare(r, &len);
-		ring_fill(r, len);
-		total += pass_pipeline(r);
+		total += pass_pipeline(r, len);
 		ring_recover(r);
-		cipher += pass_cipher(r);
+		cipher += pass_cipher(r, len);
 	}
 	driver = c->spent[DP_STAGE_DRIVER];
 	f->work[f->rounds] = (double)(total - driver) / packets;
@@ -245,6 +252,9 @@ bench(struct run *r, const struct bg_sa *sa, bool open, uint32_t size)
 	static struct figures f;
 	unsigned int rounds = options.quick ? 11 : 51, passes = size > 700 ? 4 : 12;
 
+	if (options.rounds != 0)
+		rounds = options.rounds;
+
 	memset(&f, 0, sizeof(f));
 	r->sa = *sa;
 	r->open = open;
@@ -267,7 +277,8 @@ suite(struct run *r, uint32_t tunnel, enum spw_encr encr, bool udp)
 	bg_tunnel(&r->g, &sa, 0x0a020000, 16);
 	r->seq = 0;
 	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-		if (options.quick && sizes[i] != 64 && sizes[i] != 512 && sizes[i] != 1400)
+		if (options.size != 0 ? sizes[i] != options.size
+				      : options.quick && sizes[i] != 64 && sizes[i] != 1400)
 			continue;
 		bench(r, &sa, false, sizes[i]);
 		bench(r, &sa, true, sizes[i]);
@@ -283,8 +294,10 @@ options_parse(int argc, char **argv)
 			options.json = true;
 		else if (strcmp(argv[i], "--quick") == 0)
 			options.quick = true;
-		else
-			bg_die("the options are --json and --quick", NULL);
+		else if (sscanf(argv[i], "--size=%u", &options.size) != 1 &&
+			 sscanf(argv[i], "--rounds=%u", &options.rounds) != 1)
+			bg_die("the options are --json, --quick, --size=N, --rounds=N (at most 1000)",
+			       NULL);
 	}
 }
 
@@ -294,6 +307,8 @@ main(int argc, char **argv)
 	static struct run r;
 
 	options_parse(argc, argv);
+	if (options.rounds > 1000)
+		bg_die("at most 1000 rounds", NULL);
 	bg_eal(512);
 	bg_new(&r.g, 1);
 	if (rte_pktmbuf_alloc_bulk(r.g.c->pool, r.ring, RING) != 0)
