@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rules by which a received IPv4 packet is judged: is the header sound, may its addresses appear
+ * Rules by which a received IP packet is judged: is the header sound, may its addresses appear
  * on a wire, and, when it is for us, is it ESP, for the kernel, or nothing at all.
  *
  * Azure sends no fragments of ESP and none are reassembled here (RFC 4303 3.4.1 demands whole
  * packets), so fragments of ESP are refused; but a fragmented IKE message on port 4500 carries the
  * zero marker in its first fragment and is the kernel's to reassemble.
+ *
+ * Of an IPv6 packet for us the extension headers are walked to what they carry (RFC 8200 4.1), at
+ * most EXT_MAX of them. Like source routes of IPv4, a routing header that wants us to send the
+ * packet on is refused (RFC 5095 for type 0; there is no other that we serve). A fragment header
+ * whose packet is whole counts as absent (RFC 6946). What is not for us keeps its extension headers
+ * unread.
  *
  * Pure functions over bytes, called by workers; no state, no DPDK calls.
  */
@@ -17,6 +23,13 @@
 #define PROTO_UDP 17
 #define PROTO_ESP 50
 #define PORT_NATT 4500
+
+#define IPV6_LEN	40
+#define EXT_MAX		8 /* extension headers looked at */
+#define NEXT_HOP_BY_HOP 0
+#define NEXT_ROUTING	43
+#define NEXT_FRAGMENT	44
+#define NEXT_DEST_OPTS	60
 
 #define FRAG_MORE   0x2000
 #define FRAG_OFFSET 0x1fff
@@ -67,24 +80,44 @@ dp_ipv4_check(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len)
 	return DP_DROP_COUNT;
 }
 
-static bool
-outside_unicast(uint32_t addr)
-{
-	uint32_t top = addr >> 24;
-
-	return top == 0 || top == 127 || top >= 224;
-}
-
 bool
 dp_ipv4_source_martian(uint32_t src)
 {
-	return outside_unicast(src);
+	return dp_ipv4_martian(src);
 }
 
 bool
 dp_ipv4_dest_martian(uint32_t dst)
 {
-	return outside_unicast(dst);
+	return dp_ipv4_martian(dst);
+}
+
+enum dp_drop
+dp_ipv6_check(const uint8_t *ip, uint32_t len, uint32_t *tot_len)
+{
+	if (len < IPV6_LEN)
+		return DP_DROP_RUNT;
+	uint32_t payload = dp_be16(ip + 4);
+
+	if (ip[0] >> 4 != 6 || (payload == 0 && ip[6] == NEXT_HOP_BY_HOP))
+		return DP_DROP_IP_HEADER;
+	if (IPV6_LEN + payload > len)
+		return DP_DROP_RUNT;
+	*tot_len = IPV6_LEN + payload;
+	return DP_DROP_COUNT;
+}
+
+bool
+dp_ipv6_martian(const uint8_t addr[16])
+{
+	uint64_t hi, lo;
+
+	memcpy(&hi, addr, 8);
+	memcpy(&lo, addr + 8, 8);
+	lo = __builtin_bswap64(lo);
+	if (addr[0] == 0xff)
+		return true;
+	return hi == 0 && (lo <= 1 || lo >> 32 == 0xffff);
 }
 
 /* UDP to port 4500: `udp` with `len` bytes of it in this packet. */
@@ -121,6 +154,62 @@ dp_ipv4_to_us(const uint8_t *ip, uint16_t tot_len)
 	return fragment ? DP_TO_US_KERNEL_FRAG : DP_TO_US_KERNEL;
 }
 
+/* A walk along extension headers; `next` is the type of what begins at `at`. */
+struct ext_walk {
+	uint32_t at;
+	uint8_t next;
+	bool fragment; /* part of a packet */
+	bool later;    /* not its first part: what follows is no header */
+};
+
+/* Step over one extension header. False when it is broken or wants to be routed on. */
+static bool
+ext_step(const uint8_t *ip, uint32_t len, struct ext_walk *x)
+{
+	const uint8_t *ext = ip + x->at;
+	uint32_t ext_len = 8;
+
+	if (x->at + 8 > len)
+		return false;
+	if (x->next == NEXT_ROUTING && ext[3] != 0)
+		return false;
+	if (x->next == NEXT_FRAGMENT) {
+		uint16_t where = dp_be16(ext + 2);
+
+		x->fragment |= (where & 0xfff9) != 0;
+		x->later |= (where & 0xfff8) != 0;
+	} else {
+		ext_len = ext[1] * 8u + 8;
+	}
+	x->next = ext[0];
+	x->at += ext_len;
+	return x->at <= len;
+}
+
+static bool
+is_extension(uint8_t next)
+{
+	return next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_FRAGMENT ||
+	       next == NEXT_DEST_OPTS;
+}
+
+enum dp_to_us
+dp_ipv6_to_us(const uint8_t *ip, uint32_t tot_len, uint16_t *at)
+{
+	struct ext_walk x = {.at = IPV6_LEN, .next = ip[6]};
+
+	for (unsigned int n = 0; is_extension(x.next) && !x.later; n++)
+		if (n == EXT_MAX || !ext_step(ip, tot_len, &x))
+			return DP_TO_US_BROKEN;
+	*at = (uint16_t)x.at;
+	if (x.next == PROTO_ESP)
+		return x.fragment ? DP_TO_US_ESP_FRAG : DP_TO_US_ESP;
+	if (x.next == PROTO_UDP && !x.later && tot_len - x.at >= 8 &&
+	    dp_be16(ip + x.at + 2) == PORT_NATT)
+		return natt_to_us(ip + x.at, tot_len - x.at, x.fragment);
+	return x.fragment ? DP_TO_US_KERNEL_FRAG : DP_TO_US_KERNEL;
+}
+
 static bool
 has_ports(uint8_t proto)
 {
@@ -138,6 +227,23 @@ dp_ipv4_flow_hash(const uint8_t *ip, uint16_t len)
 	if (has_ports(ip[9]) && len >= hdr_len + 4 &&
 	    !(dp_be16(ip + 6) & (FRAG_MORE | FRAG_OFFSET)))
 		h ^= dp_be32(ip + hdr_len);
+	h *= UINT64_C(0xbf58476d1ce4e5b9);
+	return (uint32_t)(h >> 32);
+}
+
+uint32_t
+dp_ipv6_flow_hash(const uint8_t *ip, uint16_t len)
+{
+	uint64_t a[4], h;
+
+	memcpy(a, ip + 8, sizeof(a));
+	h = (dp_be32(ip) & 0xfffff) ^ (uint64_t)ip[6] << 20;
+	for (unsigned int i = 0; i < 4; i++) {
+		h = (h ^ a[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 29;
+	}
+	if (has_ports(ip[6]) && len >= IPV6_LEN + 4)
+		h ^= dp_be32(ip + IPV6_LEN);
 	h *= UINT64_C(0xbf58476d1ce4e5b9);
 	return (uint32_t)(h >> 32);
 }

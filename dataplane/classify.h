@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Private to dataplane/: what a received IPv4 packet is. Pure rules over bytes. */
+/* Private to dataplane/: what a received IP packet is. Pure rules over bytes. */
 #ifndef SPW_DATAPLANE_CLASSIFY_H
 #define SPW_DATAPLANE_CLASSIFY_H
 
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "dataplane/packet.h"
+#include "dataplane/wire.h"
 
 /*
  * Check an IPv4 header (RFC 1812 5.2.2, 5.3.7).
@@ -16,12 +17,64 @@
  * Returns DP_DROP_COUNT when all is well, else the reason to drop it.
  */
 enum dp_drop dp_ipv4_check(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len);
-/* A source that no host may use on a wire: 0/8, 127/8, 224/4, 240/4 (host order). */
+
+/* Sum of the 20 bytes of a header without options; 0xffff when its checksum is right. */
+static inline uint16_t
+dp_ipv4_sum20(const uint8_t *ip)
+{
+	uint32_t word[5];
+	uint64_t sum = 0;
+
+	memcpy(word, ip, sizeof(word));
+	for (unsigned int i = 0; i < 5; i++)
+		sum += word[i];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* The common case of dp_ipv4_check(): all well and no options. False says nothing. */
+static inline bool
+dp_ipv4_plain(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len)
+{
+	if (len < 20 || ip[0] != 0x45)
+		return false;
+	*tot_len = dp_be16(ip + 2);
+	return *tot_len >= 20 && *tot_len <= len && (csum_ok || dp_ipv4_sum20(ip) == 0xffff);
+}
+
+/* Outside of what one host may be called: 0/8, 127/8, 224/4, 240/4 (host order). */
+static inline bool
+dp_ipv4_martian(uint32_t addr)
+{
+	uint32_t top = addr >> 24;
+
+	return top == 0 || top == 127 || top >= 224;
+}
+/* A source that no host may use on a wire (host order). */
 bool dp_ipv4_source_martian(uint32_t src);
-/* A destination that is never forwarded: 0/8, 127/8, 224/4, 240/4 (host order). */
+/* A destination that is never forwarded (host order). */
 bool dp_ipv4_dest_martian(uint32_t dst);
 
-/* What to do with an IPv4 packet to one of our own addresses. */
+/*
+ * Check an IPv6 header (RFC 8200 3). A length of zero means a packet without payload; with
+ * hop-by-hop options behind the header it means a jumbogram (RFC 2675), which nothing here can be.
+ * @ip       first byte of the header; `len` bytes are there, possibly more than the packet's own
+ * @tot_len  receives header and payload length when all is well
+ * Returns DP_DROP_COUNT when all is well, else the reason to drop it.
+ */
+enum dp_drop dp_ipv6_check(const uint8_t *ip, uint32_t len, uint32_t *tot_len);
+/* An address that no packet may come from: unspecified, loopback, multicast, IPv4-mapped. */
+bool dp_ipv6_martian(const uint8_t addr[16]);
+/* fe80::/10: never leaves its link (RFC 4291 2.5.6). */
+static inline bool
+dp_ipv6_link_local(const uint8_t addr[16])
+{
+	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
+}
+
+/* What to do with a packet to one of our own addresses. */
 enum dp_to_us {
 	DP_TO_US_KERNEL,      /* up to the twin */
 	DP_TO_US_KERNEL_FRAG, /* the same, a fragment */
@@ -30,16 +83,24 @@ enum dp_to_us {
 	DP_TO_US_KEEPALIVE,   /* NAT keepalive, ends here (RFC 3948 4) */
 	DP_TO_US_SHORT,	      /* UDP 4500, too short for anything */
 	DP_TO_US_ESP_FRAG,    /* fragment of an ESP packet */
+	DP_TO_US_BROKEN,      /* IPv6 extension headers that do not add up, or route onwards */
 };
 /*
  * @ip   header that passed dp_ipv4_check(); `tot_len` as it gave
  */
 enum dp_to_us dp_ipv4_to_us(const uint8_t *ip, uint16_t tot_len);
+/*
+ * @ip   header that passed dp_ipv6_check(); `tot_len` as it gave
+ * @at   receives where the ESP or UDP header begins, with DP_TO_US_ESP and DP_TO_US_ESP_UDP
+ */
+enum dp_to_us dp_ipv6_to_us(const uint8_t *ip, uint32_t tot_len, uint16_t *at);
 
 /*
  * Hash of the flow: addresses, protocol, and ports of unfragmented TCP, UDP and SCTP. All
  * fragments of a datagram give the same value.
  */
 uint32_t dp_ipv4_flow_hash(const uint8_t *ip, uint16_t len);
+/* The same; of IPv6 the flow label, too (RFC 6437), and ports only right behind the header. */
+uint32_t dp_ipv6_flow_hash(const uint8_t *ip, uint16_t len);
 
 #endif

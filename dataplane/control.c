@@ -204,7 +204,7 @@ dp_handle_sweep(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
 	case SPW_DP_CLASS_GROUP: return sweep_ids(c, s, err);
 	case SPW_DP_CLASS_ADDR: return dp_addrs_sweep(c, s->generation, err);
 	case SPW_DP_CLASS_NEIGH:
-		dp_neighs_sweep(c->tables->neighs, DP_NO_IFACE, s->generation);
+		dp_neighs_expire(c, s->generation);
 		return 0;
 	case SPW_DP_CLASS_ROUTE: return dp_routes_sweep(c, s->generation, err);
 	}
@@ -222,7 +222,7 @@ dp_control_free_objects(struct dp_control *c)
 	for (uint32_t i = 0; t && i < DP_IFACES_MAX; i++)
 		free(atomic_load(&t->iface[i]));
 	for (uint32_t i = 0; t && i < SPW_DP_PATHS_MAX; i++)
-		free(atomic_load(&t->path[i]));
+		dp_path_free(atomic_load(&t->path[i]));
 	for (uint32_t i = 0; t && c->n_groups && i < DP_GROUPS_MAX; i++)
 		free(atomic_load(&t->group[i]));
 	for (uint32_t i = 0; i < DP_TUNNELS_MAX; i++)

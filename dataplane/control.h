@@ -84,6 +84,15 @@ int dp_routes_sweep(struct dp_control *c, uint32_t generation, struct spw_err *e
 
 /* Make the set of paths of every port anew, after paths or interfaces changed. */
 void dp_ports_remask(struct dp_control *c);
+/* Bring the finished header of every path up to date, after neighbours, interfaces or paths
+ * changed. */
+void dp_paths_prepare(struct dp_control *c);
+/* Free a path that no worker can see. */
+void dp_path_free(struct dp_path *p);
+/* Key of an address of either family among the neighbours. */
+struct dp_neigh_key dp_neigh_key_of(uint16_t iface, const struct spw_addr *addr);
+/* Forget neighbours older than a generation. */
+void dp_neighs_expire(struct dp_control *c, uint32_t generation);
 /* Clear every path over an interface (it went down). */
 void dp_iface_clear_paths(struct dp_control *c, uint32_t iface);
 /* A route was pointed to the group, or its content changed: the next packet tells. */

@@ -58,7 +58,7 @@ tell_switched(struct dp_api *api, struct dp_control *c, const struct dp_worker_e
 static void
 tell_miss(struct dp_api *api, const struct dp_worker_event *note)
 {
-	struct spw_dp_neigh ev = {.iface = note->iface, .addr = spw_addr_v4(note->addr)};
+	struct spw_dp_neigh ev = {.iface = note->iface, .addr = spw_addr_from_mapped(note->addr)};
 
 	dp_api_event(api, SPW_DP_SUB_NEIGH, SPW_DP_EV_NEIGH_MISS, &ev, sizeof(ev));
 }

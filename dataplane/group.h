@@ -9,7 +9,7 @@
 
 #include "lib/spillway.h"
 
-#define DP_BUCKETS 64
+#define DP_BUCKETS 64 /* a power of two */
 
 struct dp_group_tier {
 	uint8_t role; /* enum spw_dp_tier_role */
@@ -29,12 +29,22 @@ struct dp_group {
 	uint8_t bucket[][DP_BUCKETS]; /* slot of the tier's path */
 };
 
+/* What a group decides while no bit changes: for all its packets, but for the flow hash. */
+struct dp_pick {
+	const uint16_t *path;  /* of the tier, by slot */
+	const uint8_t *bucket; /* slot of each hash bucket */
+	uint8_t tier;
+	uint8_t role;
+	bool alone;    /* one path for every flow: bucket 0 will do */
+	bool er_stood; /* into a tunnel although an ExpressRoute path of the group is up */
+};
+
 /* What a group decides for one packet. */
 struct dp_choice {
 	uint16_t path;
 	uint8_t tier;
 	uint8_t role;
-	bool er_stood; /* into a tunnel although an ExpressRoute path of the group is up */
+	bool er_stood;
 };
 
 /*
@@ -69,12 +79,12 @@ dp_tier_alive(const struct dp_group_tier *t, const uint64_t *bits)
 bool dp_group_er_stands(const struct dp_group *g, const uint64_t *bits);
 
 /*
- * The path that carries a packet: first tier with a live path, there by flow hash.
+ * The tier that carries packets: the first with a live path.
  * @bits  global path bitmap, SPW_DP_PATHS_MAX bits
  * False when nothing of the group is up: drop. Any thread.
  */
 static inline bool
-dp_group_choose(const struct dp_group *g, const uint64_t *bits, uint32_t hash, struct dp_choice *c)
+dp_group_pick(const struct dp_group *g, const uint64_t *bits, struct dp_pick *p)
 {
 	for (unsigned int i = 0; i < g->n_tiers; i++) {
 		const struct dp_group_tier *t = &g->tier[i];
@@ -82,13 +92,37 @@ dp_group_choose(const struct dp_group *g, const uint64_t *bits, uint32_t hash, s
 
 		if (!alive)
 			continue;
-		c->path = t->path[g->bucket[t->table + alive - 1][hash % DP_BUCKETS]];
-		c->tier = (uint8_t)i;
-		c->role = t->role;
-		c->er_stood = t->role == SPW_TIER_TUNNEL && dp_group_er_stands(g, bits);
+		p->path = t->path;
+		p->bucket = g->bucket[t->table + alive - 1];
+		p->tier = (uint8_t)i;
+		p->role = t->role;
+		p->alone = (alive & (alive - 1)) == 0;
+		p->er_stood = t->role == SPW_TIER_TUNNEL && dp_group_er_stands(g, bits);
 		return true;
 	}
 	return false;
+}
+
+/* The path of a flow within the tier. */
+static inline uint16_t
+dp_pick_path(const struct dp_pick *p, uint32_t hash)
+{
+	return p->path[p->bucket[hash & (DP_BUCKETS - 1)]];
+}
+
+/* Both at once: the path that carries a packet. False: drop. Any thread. */
+static inline bool
+dp_group_choose(const struct dp_group *g, const uint64_t *bits, uint32_t hash, struct dp_choice *c)
+{
+	struct dp_pick p;
+
+	if (!dp_group_pick(g, bits, &p))
+		return false;
+	*c = (struct dp_choice){.path = dp_pick_path(&p, hash),
+				.tier = p.tier,
+				.role = p.role,
+				.er_stood = p.er_stood};
+	return true;
 }
 
 #endif

@@ -50,7 +50,8 @@ dp_mirror_ip(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
 		}
 		memcpy(frame, to->mac, 6);
 		memcpy(frame + 6, made_up_sender, 6);
-		dp_put_be16(frame + 12, 0x0800);
+		dp_put_be16(frame + 12,
+			    dp_pkt(m)->flags & DP_PKT_IPV6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
 	}
 	dp_mirror_frame(w, m, iface);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Neighbours: (interface, IPv4 address) to MAC.
+ * Neighbours: (interface, IPv4 or IPv6 address) to MAC.
  *
  * The kernel resolves and keeps them; controld passes its verdicts on. Workers read without locks:
- * a slot's key is written once, after its value, and stays; the value is one 64-bit word, so a
- * reader sees the old MAC or the new one, never half of each. Deleting sets the value to
- * unknown and leaves the key; a rebuilt table (published as a whole, the old one freed after
- * grace) gets rid of such slots when the table is more than half full.
+ * a slot's key is written once, after its value, and stays (its interface last, which makes the
+ * slot count); the value is one 64-bit word, so a reader sees the old MAC or the new one, never
+ * half of each. Deleting sets the value to unknown and leaves the key; a rebuilt table (published
+ * as a whole, the old one freed after grace) gets rid of such slots when the table is more than
+ * half full.
  *
  * One writer, the API thread. No DPDK.
  */
@@ -56,30 +57,47 @@ dp_neighs_free(struct dp_neighs *n)
 	free(n);
 }
 
+static uint32_t
+slot_iface(const struct dp_neigh_slot *s)
+{
+	return atomic_load_explicit(&s->iface, memory_order_relaxed);
+}
+
+static struct dp_neigh_key
+slot_key(const struct dp_neigh_slot *s)
+{
+	return (struct dp_neigh_key){.hi = s->hi, .lo = s->lo, .iface = slot_iface(s)};
+}
+
 /* The slot with this key, or the free one where it belongs. */
 static struct dp_neigh_slot *
-slot_for(struct dp_neigh_table *t, uint64_t key)
+slot_for(struct dp_neigh_table *t, const struct dp_neigh_key *key)
 {
 	for (uint32_t i = dp_neigh_hash(key);; i++) {
 		struct dp_neigh_slot *s = &t->slot[i & t->mask];
-		uint64_t have = atomic_load_explicit(&s->key, memory_order_relaxed);
+		struct dp_neigh_key have = slot_key(s);
 
-		if (have == 0 || have == key)
+		if (have.iface == 0 || dp_neigh_key_equal(&have, key))
 			return s;
 	}
 }
 
 static void
-slot_write(struct dp_neigh_table *t, struct dp_neigh_slot *s, uint64_t key, uint64_t value,
+slot_write(struct dp_neigh_table *t, const struct dp_neigh_key *key, uint64_t value,
 	   uint32_t generation)
 {
+	struct dp_neigh_slot *s = slot_for(t, key);
+
 	s->generation = generation;
 	s->present = 1;
 	atomic_store_explicit(&s->value, value, memory_order_relaxed);
-	if (atomic_load_explicit(&s->key, memory_order_relaxed) == 0)
-		t->used++;
-	/* Pairs with the acquire in dp_neigh_find(): the value is there before the key. */
-	atomic_store_explicit(&s->key, key, memory_order_release);
+	if (slot_iface(s) != 0)
+		return;
+	t->used++;
+	s->hi = key->hi;
+	s->lo = key->lo;
+	/* Pairs with the acquire in dp_neigh_find(): value and address are there before. */
+	atomic_store_explicit(&s->iface, key->iface, memory_order_release);
 }
 
 int
@@ -99,11 +117,10 @@ dp_neighs_reserve(struct dp_neighs *n, uint32_t more, struct dp_neigh_table **ol
 		return -ENOMEM;
 	for (uint32_t i = 0; i <= from->mask; i++) {
 		struct dp_neigh_slot *s = &from->slot[i];
-		uint64_t key = atomic_load_explicit(&s->key, memory_order_relaxed);
+		struct dp_neigh_key key = slot_key(s);
 
 		if (s->present)
-			slot_write(to, slot_for(to, key), key,
-				   atomic_load_explicit(&s->value, memory_order_relaxed),
+			slot_write(to, &key, atomic_load_explicit(&s->value, memory_order_relaxed),
 				   s->generation);
 	}
 	atomic_store_explicit(&n->table, to, memory_order_release);
@@ -118,16 +135,16 @@ changed(struct dp_neighs *n)
 }
 
 void
-dp_neigh_set(struct dp_neighs *n, uint64_t key, const uint8_t mac[6], uint32_t generation)
+dp_neigh_set(struct dp_neighs *n, const struct dp_neigh_key *key, const uint8_t mac[6],
+	     uint32_t generation)
 {
-	struct dp_neigh_table *t = table_of(n);
 	uint64_t value = 0;
 
 	if (mac) {
 		memcpy(&value, mac, 6);
 		value = __builtin_bswap64(value) | 1;
 	}
-	slot_write(t, slot_for(t, key), key, value, generation);
+	slot_write(table_of(n), key, value, generation);
 	changed(n);
 }
 
@@ -139,7 +156,7 @@ slot_forget(struct dp_neigh_slot *s)
 }
 
 void
-dp_neigh_del(struct dp_neighs *n, uint64_t key)
+dp_neigh_del(struct dp_neighs *n, const struct dp_neigh_key *key)
 {
 	slot_forget(slot_for(table_of(n), key));
 	changed(n);
@@ -152,11 +169,10 @@ dp_neighs_sweep(struct dp_neighs *n, uint16_t iface, uint32_t generation)
 
 	for (uint32_t i = 0; i <= t->mask; i++) {
 		struct dp_neigh_slot *s = &t->slot[i];
-		uint64_t key = atomic_load_explicit(&s->key, memory_order_relaxed);
 
 		if (!s->present)
 			continue;
-		if (iface ? key >> 32 == iface : (int32_t)(s->generation - generation) < 0)
+		if (iface ? slot_iface(s) == iface : (int32_t)(s->generation - generation) < 0)
 			slot_forget(s);
 	}
 	changed(n);

@@ -2,14 +2,15 @@
 /*
  * Addresses of the gateway and its neighbours: ADDR_SET, ADDR_DEL, NEIGH_SET, NEIGH_DEL.
  *
- * Addresses are few and change seldom, so every change makes the list, the set that workers probe,
+ * Addresses are few and change seldom, so every change makes the list, the sets that workers probe,
  * and the first address of each interface (source of ICMP errors) anew, and publishes them
- * together. IPv6 addresses are known (packets to them go up), IPv6 neighbours are the kernel's
- * business alone until IPv6 transit exists: they are accepted and ignored. Deleting what is not
+ * together. Link-local IPv6 addresses are listed but in no set: whatever comes for one goes to the
+ * twin of the interface that it came by, and two interfaces may have the same. Deleting what is not
  * there is no error: these messages mirror the kernel's own stream.
  *
  * API thread.
  */
+#include "dataplane/classify.h"
 #include "dataplane/control.h"
 
 #include <errno.h>
@@ -45,44 +46,98 @@ first_v4(const struct addr_plan *p, uint32_t iface)
 	return 0;
 }
 
-/* An address to speak from where the interface has none: of the LAN side if possible. */
-static uint32_t
-any_v4(const struct dp_control *c, const struct addr_plan *p)
+/* Is this an IPv6 address that is known beyond its link? */
+static bool
+routed_v6(const struct spw_dp_addr *a)
 {
-	uint32_t any = 0;
+	return a->prefix.addr.family == AF_INET6 && !dp_ipv6_link_local(a->prefix.addr.bytes);
+}
+
+/* First such address of an interface, NULL = none. */
+static const uint8_t *
+first_v6(const struct addr_plan *p, uint32_t iface)
+{
+	for (uint32_t i = 0; i < p->n; i++)
+		if (p->addr[i].iface == iface && routed_v6(&p->addr[i]))
+			return p->addr[i].prefix.addr.bytes;
+	return NULL;
+}
+
+/* An address to speak from where the interface has none: of the LAN side if possible. */
+static const struct spw_addr *
+any_of(const struct dp_control *c, const struct addr_plan *p, uint8_t family)
+{
+	const struct spw_addr *any = NULL;
 
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct dp_iface *f = dp_iface_get(c->tables, (uint16_t)p->addr[i].iface);
+		const struct spw_addr *a = &p->addr[i].prefix.addr;
 
-		if (p->addr[i].prefix.addr.family != AF_INET)
+		if (a->family != family || (family == AF_INET6 && !routed_v6(&p->addr[i])))
 			continue;
-		if (!any || (f && f->conf.role == SPW_IF_ROLE_LAN))
-			any = spw_addr_get_v4(&p->addr[i].prefix.addr);
 		if (f && f->conf.role == SPW_IF_ROLE_LAN)
-			break;
+			return a;
+		if (!any)
+			any = a;
 	}
 	return any;
 }
 
 static int
-plan_sets(struct dp_control *c, struct addr_plan *p)
+plan_set_v4(struct dp_control *c, struct addr_plan *p)
 {
 	struct dp_local_entry *e = calloc(p->n + 1, sizeof(*e));
-	uint32_t n4 = 0;
+	const struct spw_addr *any = any_of(c, p, AF_INET);
+	uint32_t n = 0;
 
-	p->local6 = calloc(1, sizeof(*p->local6) + p->n * sizeof(p->local6->addr[0]));
-	for (uint32_t i = 0; e && p->local6 && i < p->n; i++) {
-		const struct spw_addr *a = &p->addr[i].prefix.addr;
-
-		if (a->family == AF_INET)
-			e[n4++] = (struct dp_local_entry){.addr = spw_addr_get_v4(a),
-							  .iface = (uint16_t)p->addr[i].iface};
-		else
-			memcpy(p->local6->addr[p->local6->n++], a->bytes, 16);
-	}
-	p->local = e ? dp_local_new(e, n4, any_v4(c, p)) : NULL;
+	for (uint32_t i = 0; e && i < p->n; i++)
+		if (p->addr[i].prefix.addr.family == AF_INET)
+			e[n++] = (struct dp_local_entry){
+				.addr = spw_addr_get_v4(&p->addr[i].prefix.addr),
+				.iface = (uint16_t)p->addr[i].iface};
+	p->local = e ? dp_local_new(e, n, any ? spw_addr_get_v4(any) : 0) : NULL;
 	free(e);
-	return p->local && p->local6 ? 0 : -ENOMEM;
+	return p->local ? 0 : -ENOMEM;
+}
+
+static int
+plan_set_v6(struct dp_control *c, struct addr_plan *p)
+{
+	struct dp_local6_entry *e = calloc(p->n + 1, sizeof(*e));
+	const struct spw_addr *any = any_of(c, p, AF_INET6);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; e && i < p->n; i++) {
+		if (!routed_v6(&p->addr[i]))
+			continue;
+		memcpy(e[n].addr, p->addr[i].prefix.addr.bytes, 16);
+		e[n++].iface = (uint16_t)p->addr[i].iface;
+	}
+	p->local6 = e ? dp_local6_new(e, n, any ? any->bytes : NULL) : NULL;
+	free(e);
+	return p->local6 ? 0 : -ENOMEM;
+}
+
+/* Do the interface's first addresses stay as they are? */
+static bool
+firsts_stand(const struct addr_plan *p, uint32_t id, const struct dp_iface *i)
+{
+	const uint8_t *v6 = first_v6(p, id);
+
+	return i->addr_v4 == first_v4(p, id) && i->has_v6 == (v6 != NULL) &&
+	       (!v6 || memcmp(i->addr_v6, v6, 16) == 0);
+}
+
+static void
+firsts_put(const struct addr_plan *p, uint32_t id, struct dp_iface *i)
+{
+	const uint8_t *v6 = first_v6(p, id);
+
+	i->addr_v4 = first_v4(p, id);
+	i->has_v6 = v6 != NULL;
+	memset(i->addr_v6, 0, sizeof(i->addr_v6));
+	if (v6)
+		memcpy(i->addr_v6, v6, 16);
 }
 
 static int
@@ -92,14 +147,14 @@ plan_ifaces(struct dp_control *c, struct addr_plan *p)
 	for (uint32_t id = 1; p->iface && id < DP_IFACES_MAX; id++) {
 		const struct dp_iface *old = dp_iface_get(c->tables, (uint16_t)id);
 
-		if (!old || old->addr_v4 == first_v4(p, id))
+		if (!old || firsts_stand(p, id, old))
 			continue;
 		struct dp_iface *new = malloc(sizeof(*new));
 
 		if (!new)
 			return -ENOMEM;
 		*new = *old;
-		new->addr_v4 = first_v4(p, id);
+		firsts_put(p, id, new);
 		p->iface[p->n_ifaces++] = new;
 	}
 	return p->iface ? 0 : -ENOMEM;
@@ -110,8 +165,10 @@ static int
 plan_run(struct dp_control *c, struct addr_plan *p)
 {
 	struct dp_tables *t = c->tables;
-	int rc = plan_sets(c, p);
+	int rc = plan_set_v4(c, p);
 
+	if (rc == 0)
+		rc = plan_set_v6(c, p);
 	if (rc == 0)
 		rc = plan_ifaces(c, p);
 	if (rc == 0)
@@ -270,10 +327,13 @@ neigh_check(struct dp_control *c, const struct spw_dp_neigh *n, struct spw_err *
 	return 0;
 }
 
-static uint64_t
-key_of(const struct spw_dp_neigh *n)
+struct dp_neigh_key
+dp_neigh_key_of(uint16_t iface, const struct spw_addr *addr)
 {
-	return dp_neigh_key((uint16_t)n->iface, spw_addr_get_v4(&n->addr));
+	uint8_t bytes[16];
+
+	spw_addr_to_mapped(addr, bytes);
+	return dp_neigh_key6(iface, bytes);
 }
 
 int
@@ -292,10 +352,13 @@ dp_handle_neigh_set(struct dp_control *c, struct dp_batch *b, struct spw_err *er
 	    dp_neighs_reserve(c->tables->neighs, b->count, &old) != 0)
 		return spw_fail(err, -ENOMEM, "no memory for neighbours");
 	dp_retire(c, old);
-	for (uint32_t i = 0; i < b->count; i++)
-		if (n[i].addr.family == AF_INET)
-			dp_neigh_set(c->tables->neighs, key_of(&n[i]),
-				     n[i].reachable ? n[i].mac : NULL, n[i].generation);
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct dp_neigh_key key = dp_neigh_key_of((uint16_t)n[i].iface, &n[i].addr);
+
+		dp_neigh_set(c->tables->neighs, &key, n[i].reachable ? n[i].mac : NULL,
+			     n[i].generation);
+	}
+	dp_paths_prepare(c);
 	return 0;
 }
 
@@ -304,8 +367,22 @@ dp_handle_neigh_del(struct dp_control *c, struct dp_batch *b, struct spw_err *er
 {
 	const struct spw_dp_neigh *n = b->elems;
 
-	for (uint32_t i = 0; i < b->count; i++)
-		if (n[i].addr.family == AF_INET)
-			dp_neigh_del(c->tables->neighs, key_of(&n[i]));
+	for (b->bad = 0; b->bad < b->count; b->bad++)
+		if (n[b->bad].iface < 1 || n[b->bad].iface >= DP_IFACES_MAX)
+			return spw_fail(err, -EINVAL, "neighbour on interface %u: no such id",
+					n[b->bad].iface);
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct dp_neigh_key key = dp_neigh_key_of((uint16_t)n[i].iface, &n[i].addr);
+
+		dp_neigh_del(c->tables->neighs, &key);
+	}
+	dp_paths_prepare(c);
 	return 0;
+}
+
+void
+dp_neighs_expire(struct dp_control *c, uint32_t generation)
+{
+	dp_neighs_sweep(c->tables->neighs, DP_NO_IFACE, generation);
+	dp_paths_prepare(c);
 }

@@ -32,6 +32,18 @@ on_port(const struct spw_dp_iface *i, uint32_t port)
 }
 
 static int
+tpid_check(const struct spw_dp_iface *i, struct spw_err *err)
+{
+	if (i->vlan_tpid == 0 || i->vlan_tpid == DP_ETHERTYPE_VLAN ||
+	    (i->vlan_tpid == DP_ETHERTYPE_QINQ && i->vlan_outer))
+		return 0;
+	return spw_fail(err, -EINVAL,
+			"interface '%.15s': outer tags have type 0x8100, or 0x88a8 on a "
+			"sub-interface, not 0x%04x",
+			i->name, i->vlan_tpid);
+}
+
+static int
 iface_check_kind(struct dp_control *c, const struct spw_dp_iface *i, struct spw_err *err)
 {
 	bool tagged = i->vlan_outer != 0;
@@ -53,7 +65,7 @@ iface_check_kind(struct dp_control *c, const struct spw_dp_iface *i, struct spw_
 				"interface '%.15s': VLAN tags %u and %u do not fit its kind (1..%u "
 				"for sub-interfaces, none for ports)",
 				i->name, i->vlan_outer, i->vlan_inner, VLAN_MAX);
-	return 0;
+	return tpid_check(i, err);
 }
 
 static int
@@ -156,6 +168,23 @@ plan_maps(struct dp_control *c, struct iface_plan *plan)
 	return 0;
 }
 
+/* What its frames look like. */
+static void
+iface_frame(struct dp_iface *i)
+{
+	const struct dp_l2_tags tags = {.outer = i->conf.vlan_outer,
+					.inner = i->conf.vlan_inner,
+					.tpid = i->conf.vlan_tpid ? i->conf.vlan_tpid
+								  : DP_ETHERTYPE_VLAN,
+					.insert = i->port->tx_insert};
+	uint8_t word[8] = {0};
+
+	memcpy(i->mac, i->port->mac, 6);
+	memcpy(word, i->mac, 6);
+	i->mac_word = dp_mac_word(word);
+	i->l2 = dp_l2_make(i->mac, &tags, (uint16_t)i->conf.id, i->port->dpdk_id);
+}
+
 static struct dp_iface *
 iface_new(struct dp_control *c, const struct spw_dp_iface *conf, bool twin)
 {
@@ -166,10 +195,14 @@ iface_new(struct dp_control *c, const struct spw_dp_iface *conf, bool twin)
 		return NULL;
 	i->conf = *conf;
 	i->twin = twin;
-	i->addr_v4 = old ? old->addr_v4 : 0;
+	if (old) {
+		i->addr_v4 = old->addr_v4;
+		i->has_v6 = old->has_v6;
+		memcpy(i->addr_v6, old->addr_v6, sizeof(i->addr_v6));
+	}
 	if (conf->kind != SPW_IFACE_TUNNEL) {
 		i->port = c->port[conf->port];
-		memcpy(i->mac, i->port->mac, 6);
+		iface_frame(i);
 	}
 	return i;
 }
@@ -222,6 +255,7 @@ plan_commit(struct dp_control *c, struct iface_plan *plan, const struct dp_batch
 	}
 	maps_publish(c, plan);
 	dp_ports_remask(c);
+	dp_paths_prepare(c);
 }
 
 /* How many elements bring a descriptor, and is that what came? */

@@ -3,7 +3,9 @@
  * Tunnels, paths, their state, and groups: TUNNEL_SET, PATH_SET, PATH_STATE, GROUP_SET, removal.
  *
  * A path that is set again with the same content keeps its bit; with another content it is a new
- * path and down until controld says otherwise. A group that changes marks itself, so the first
+ * path and down until controld says otherwise. A path to a next hop whose neighbour is known
+ * carries the finished header of its frames, which is made anew when neighbours, interfaces or
+ * paths change and replaced only when it differs. A group that changes marks itself, so the first
  * packet that goes by its new content tells when it left. Tunnels live in the SAD; here is only
  * what the rest of the data plane must know: that they exist, and the path of their outer packets.
  *
@@ -22,6 +24,10 @@ tunnel_check(struct dp_control *c, const struct spw_dp_tunnel *t, struct spw_err
 				DP_TUNNELS_MAX - 1);
 	if (!memchr(t->name, 0, sizeof(t->name)))
 		return spw_fail(err, -EINVAL, "tunnel %u: the name is not terminated", t->id);
+	if (spw_addr_len(t->local.family) == 0 || t->local.family != t->remote.family)
+		return spw_fail(err, -EAFNOSUPPORT,
+				"tunnel '%.15s': outer addresses must both be IPv4 or both IPv6",
+				t->name);
 	if (t->mtu < 576 || t->mtu > 65535)
 		return spw_fail(err, -EINVAL, "tunnel '%.15s': MTU %u is not in 576..65535",
 				t->name, t->mtu);
@@ -133,8 +139,10 @@ path_check_iface(struct dp_control *c, const struct spw_dp_path *p, struct spw_e
 		return spw_fail(err, -EINVAL,
 				"path %u: interface '%.15s' is a tunnel; use a path of kind tunnel",
 				p->id, i->conf.name);
-	if (p->kind == SPW_PATH_ADJACENCY && p->next_hop.family != AF_INET)
-		return spw_fail(err, -EAFNOSUPPORT, "path %u: the next hop must be IPv4", p->id);
+	if (p->kind == SPW_PATH_ADJACENCY && spw_addr_len(p->next_hop.family) == 0)
+		return spw_fail(err, -EAFNOSUPPORT,
+				"path %u: the next hop is neither an IPv4 nor an IPv6 address",
+				p->id);
 	return 0;
 }
 
@@ -172,8 +180,83 @@ path_new(const struct spw_dp_path *conf)
 	if (!p)
 		return NULL;
 	p->conf = *conf;
-	p->next_hop_v4 = conf->kind == SPW_PATH_ADJACENCY ? spw_addr_get_v4(&conf->next_hop) : 0;
+	if (conf->kind == SPW_PATH_ADJACENCY)
+		p->hop = dp_neigh_key_of((uint16_t)conf->iface, &conf->next_hop);
 	return p;
+}
+
+void
+dp_path_free(struct dp_path *p)
+{
+	if (p)
+		free(atomic_load(&p->l2));
+	free(p);
+}
+
+/* Room for two was reserved. */
+static void
+path_retire(struct dp_control *c, struct dp_path *p)
+{
+	if (p)
+		dp_retire(c, atomic_load(&p->l2));
+	dp_retire(c, p);
+}
+
+/* The header that the path's packets want now: false when its neighbour is not known. */
+static bool
+path_header(const struct dp_control *c, const struct dp_path *p, struct dp_l2 *l2)
+{
+	const struct dp_iface *out = dp_iface_get(c->tables, (uint16_t)p->conf.iface);
+	uint8_t mac[6];
+
+	if (!out || !out->port || !dp_neigh_find(c->tables->neighs, &p->hop, mac))
+		return false;
+	*l2 = out->l2;
+	dp_l2_dest(l2, mac);
+	return true;
+}
+
+/* Publish a header (NULL = none). Without room to retire the old one its end is waited for. */
+static void
+header_publish(struct dp_control *c, struct dp_path *p, struct dp_l2 *l2)
+{
+	bool room = dp_retire_reserve(c, 1) == 0;
+	/* Pairs with the acquire in adjacency_one(). */
+	struct dp_l2 *old = atomic_exchange_explicit(&p->l2, l2, memory_order_acq_rel);
+
+	if (room) {
+		dp_retire(c, old);
+		return;
+	}
+	dp_control_grace(c);
+	free(old);
+}
+
+static void
+path_prepare(struct dp_control *c, struct dp_path *p)
+{
+	const struct dp_l2 *old = atomic_load(&p->l2);
+	struct dp_l2 now, *made = NULL;
+	bool known = path_header(c, p, &now);
+
+	if (known ? old && memcmp(old, &now, sizeof(now)) == 0 : !old)
+		return;
+	if (known)
+		made = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_SIZE);
+	if (made)
+		*made = now; /* without memory the stage asks the neighbours each time */
+	header_publish(c, p, made);
+}
+
+void
+dp_paths_prepare(struct dp_control *c)
+{
+	for (uint32_t id = 0; id < SPW_DP_PATHS_MAX; id++) {
+		struct dp_path *p = atomic_load(&c->tables->path[id]);
+
+		if (p && p->conf.kind == SPW_PATH_ADJACENCY)
+			path_prepare(c, p);
+	}
 }
 
 static void
@@ -189,7 +272,7 @@ path_commit(struct dp_control *c, struct dp_path *new)
 	if (old)
 		dp_path_bits_reset(c->tables->bits, new->conf.id, false, spw_clock_ns());
 	atomic_store_explicit(&c->tables->path[new->conf.id], new, memory_order_release);
-	dp_retire(c, old);
+	path_retire(c, old);
 }
 
 int
@@ -197,7 +280,7 @@ dp_handle_path_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err
 {
 	const struct spw_dp_path *p = b->elems;
 	struct dp_path **made = calloc(b->count, sizeof(*made));
-	int rc = made && dp_retire_reserve(c, b->count) == 0 ? 0 : -ENOMEM;
+	int rc = made && dp_retire_reserve(c, 2 * b->count) == 0 ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; rc == 0 && i < b->count; i++)
 		if (!(made[i] = path_new(&p[i])))
@@ -213,8 +296,10 @@ dp_handle_path_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err
 			free(made[i]);
 	}
 	free(made);
-	if (rc == 0)
+	if (rc == 0) {
 		dp_ports_remask(c);
+		dp_paths_prepare(c);
+	}
 	return rc;
 }
 
@@ -233,13 +318,13 @@ dp_path_del(struct dp_control *c, uint32_t id)
 {
 	struct dp_path *old = atomic_load(&c->tables->path[id]);
 
-	if (dp_retire_reserve(c, 1) != 0) {
+	if (dp_retire_reserve(c, 2) != 0) {
 		spw_log(SPW_LOG_ERROR, "path", "delete-failed", "path=%u cause=\"no memory\"", id);
 		return;
 	}
 	dp_path_bits_reset(c->tables->bits, id, true, spw_clock_ns());
 	atomic_store_explicit(&c->tables->path[id], NULL, memory_order_release);
-	dp_retire(c, old);
+	path_retire(c, old);
 	dp_ports_remask(c);
 }
 

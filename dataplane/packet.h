@@ -58,13 +58,12 @@ struct dp_pkt {
 	uint32_t flow_hash;
 	uint32_t sa;		 /* index of the SA in the SAD */
 	uint32_t spi;		 /* inbound ESP, host order */
-	uint32_t next_hop_v4;	 /* host order; adjacency's next hop */
 	uint8_t tier_role;	 /* enum spw_dp_tier_role */
 	uint8_t outer_tos;	 /* inbound ESP: TOS of the outer header, for ECN */
 	uint16_t outer_src_port; /* inbound UDP encapsulation, host order */
 	uint8_t outer_src[16];	 /* inbound ESP: outer source; IPv4 mapped (RFC 4291 2.5.5.2) */
 	uint16_t twin;		 /* mirrored: interface whose twin gets it */
-	uint8_t pad[6];
+	uint8_t pad[10];
 };
 _Static_assert(sizeof(struct dp_pkt) == 64, "one cache line");
 

@@ -39,6 +39,9 @@ copy_to(struct rte_mbuf *copy, const struct rte_mbuf *m, uint16_t head, uint16_t
 		memcpy(to, from, len);
 	*dp_pkt(copy) = *(const struct dp_pkt *)rte_mbuf_to_priv((struct rte_mbuf *)(uintptr_t)m);
 	copy->port = m->port;
+	copy->ol_flags |= m->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+	copy->vlan_tci = m->vlan_tci;
+	copy->vlan_tci_outer = m->vlan_tci_outer;
 	return true;
 }
 

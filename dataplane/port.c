@@ -142,6 +142,9 @@ conf_for(struct dp_port *p, const struct rte_eth_dev_info *info, unsigned int n_
 		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
 		p->rx_csum = true;
 	}
+	conf.rxmode.offloads |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	conf.txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	p->tx_insert = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
 	p->lsc = info->dev_flags && (*info->dev_flags & RTE_ETH_DEV_INTR_LSC);
 	conf.intr_conf.lsc = p->lsc;
 	return conf;

@@ -2,49 +2,52 @@
 /*
  * Stage adjacency: the Ethernet header (and VLAN tags) in front of the packet.
  *
- * The next hop's MAC comes from the kernel's neighbours. When it is not known, a few packets wait
+ * An adjacency whose neighbour is known has a finished header, published with its path: two stores
+ * and the packet may go. Otherwise (a connected network, or a neighbour that is not known) the
+ * MAC is looked up among the kernel's neighbours. When it is not known, a few packets wait
  * (DP_PENDING_PKTS for each of DP_PENDING_SLOTS next hops of a worker, found by hash), the API
  * thread is asked to have it resolved, at a limited rate, and asked again while packets keep
  * coming. What waits longer than a second is dropped; no packet ever leaves with a guessed
- * address. Waiting packets hold ids only, so interfaces may change meanwhile.
+ * address. Waiting packets hold ids only: interfaces and paths may change meanwhile, and a path
+ * that leads elsewhere by then costs the packet, because its size was fitted to the way it had.
  *
  * Worker thread.
  */
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
-#define ETHERTYPE_VLAN 0x8100
-#define WAIT_MAX_S     1
-#define ASK_AGAIN_MS   200
-#define CHECK_MS       20
+#define WAIT_MAX_S   1
+#define ASK_AGAIN_MS 200
+#define CHECK_MS     20
 
 static void
-ask(struct dp_worker *w, struct dp_pending *slot, uint16_t iface, uint32_t addr)
+ask(struct dp_worker *w, struct dp_pending *slot)
 {
 	struct dp_worker_priv *p = dp_priv(w);
 	struct dp_worker_event ev = {
-		.kind = DP_EVENT_NEIGH_MISS, .iface = iface, .addr = addr, .tsc = w->now_tsc};
+		.kind = DP_EVENT_NEIGH_MISS, .iface = (uint16_t)slot->key.iface, .tsc = w->now_tsc};
 
 	if (slot->asked_tsc && w->now_tsc - slot->asked_tsc < p->hz / 1000 * ASK_AGAIN_MS)
 		return;
+	dp_neigh_key_addr(&slot->key, ev.addr);
 	if (dp_rate_take(&p->ask_rate, w->now_tsc) && dp_worker_tell(w, &ev))
 		slot->asked_tsc = w->now_tsc;
 }
 
 /* Keep the packet until its next hop is known, or drop it. */
 static void
-wait_for(struct dp_worker *w, struct rte_mbuf *m, uint64_t key)
+wait_for(struct dp_worker *w, struct rte_mbuf *m, const struct dp_neigh_key *key)
 {
 	struct dp_pending *slot = &dp_priv(w)->pending[dp_neigh_hash(key) % DP_PENDING_SLOTS];
 
-	if (slot->key != key) {
+	if (!dp_neigh_key_equal(&slot->key, key)) {
 		if (slot->n) {
 			dp_drop(w, m, DP_DROP_NEIGHBOUR_QUEUE);
 			return;
 		}
-		*slot = (struct dp_pending){.key = key};
+		*slot = (struct dp_pending){.key = *key};
 	}
-	ask(w, slot, dp_pkt(m)->iface_out, dp_pkt(m)->next_hop_v4);
+	ask(w, slot);
 	if (slot->n == DP_PENDING_PKTS) {
 		dp_drop(w, m, DP_DROP_NEIGHBOUR_QUEUE);
 		return;
@@ -54,29 +57,54 @@ wait_for(struct dp_worker *w, struct rte_mbuf *m, uint64_t key)
 	slot->pkt[slot->n++] = m;
 }
 
-static unsigned int
-header_len(const struct dp_iface *out)
+/* The station a packet goes to next: the path's, or on a connected network its destination. */
+static struct dp_neigh_key
+next_hop(const struct rte_mbuf *m, const struct dp_pkt *p, const struct dp_path *path)
 {
-	return DP_ETHER_LEN + (out->conf.vlan_outer ? 4 : 0) + (out->conf.vlan_inner ? 4 : 0);
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (path->conf.kind == SPW_PATH_ADJACENCY)
+		return path->hop;
+	return p->flags & DP_PKT_IPV6 ? dp_neigh_key6(p->iface_out, ip + 24)
+				      : dp_neigh_key4(p->iface_out, dp_be32(ip + 16));
 }
 
-static void
-header_write(uint8_t *h, const struct dp_iface *out, const uint8_t mac[6])
+/* Does the path still lead over the interface that was chosen with it? */
+static bool
+leads_over(const struct dp_path *path, uint16_t iface)
 {
-	memcpy(h, mac, 6);
-	memcpy(h + 6, out->mac, 6);
-	h += 12;
-	if (out->conf.vlan_outer) {
-		dp_put_be16(h, ETHERTYPE_VLAN);
-		dp_put_be16(h + 2, out->conf.vlan_outer);
-		h += 4;
+	return path && path->conf.iface == iface &&
+	       (path->conf.kind == SPW_PATH_ADJACENCY || path->conf.kind == SPW_PATH_CONNECTED);
+}
+
+/* Without a finished header. True when the packet stays in the burst. */
+static bool
+slow_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_path *path)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	const struct dp_iface *out = dp_iface_get(w->tables, p->iface_out);
+	uint8_t mac[6];
+
+	if (!out || !out->port || !leads_over(path, p->iface_out)) {
+		dp_drop(w, m, DP_DROP_PORT_GONE);
+		return false;
 	}
-	if (out->conf.vlan_inner) {
-		dp_put_be16(h, ETHERTYPE_VLAN);
-		dp_put_be16(h + 2, out->conf.vlan_inner);
-		h += 4;
+	struct dp_neigh_key key = next_hop(m, p, path);
+
+	if (!dp_neigh_find(w->tables->neighs, &key, mac)) {
+		wait_for(w, m, &key);
+		return false;
 	}
-	dp_put_be16(h, 0x0800);
+	struct dp_l2 l2 = out->l2;
+
+	dp_l2_dest(&l2, mac);
+	if (!dp_l2_push(m, &l2, p->flags & DP_PKT_IPV6)) {
+		dp_drop(w, m, DP_DROP_NO_ROOM);
+		return false;
+	}
+	p->port_out = l2.port_out;
+	p->next = DP_NEXT_TX;
+	return true;
 }
 
 /* True when the packet stays in the burst. */
@@ -84,26 +112,15 @@ static bool
 adjacency_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
-	const struct dp_iface *out = dp_iface_get(w->tables, p->iface_out);
-	uint64_t key = dp_neigh_key(p->iface_out, p->next_hop_v4);
-	uint8_t mac[6];
+	const struct dp_path *path = dp_path_get(w->tables, p->path);
+	/* Pairs with the release in dp_paths_prepare(). */
+	const struct dp_l2 *l2 =
+		likely(path) ? atomic_load_explicit(&path->l2, memory_order_acquire) : NULL;
 
-	if (!out || !out->port) {
-		dp_drop(w, m, DP_DROP_PORT_GONE);
-		return false;
-	}
-	if (!dp_neigh_find(w->tables->neighs, key, mac)) {
-		wait_for(w, m, key);
-		return false;
-	}
-	uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)header_len(out));
-
-	if (!h) {
-		dp_drop(w, m, DP_DROP_NO_ROOM);
-		return false;
-	}
-	header_write(h, out, mac);
-	p->port_out = out->port->dpdk_id;
+	if (unlikely(!l2 || l2->iface != p->iface_out ||
+		     !dp_l2_push(m, l2, p->flags & DP_PKT_IPV6)))
+		return slow_one(w, m, path);
+	p->port_out = l2->port_out;
 	p->next = DP_NEXT_TX;
 	return true;
 }
@@ -124,7 +141,7 @@ slot_check(struct dp_worker *w, struct dp_pending *slot, struct dp_burst *b)
 {
 	uint8_t mac[6];
 
-	if (dp_neigh_find(w->tables->neighs, slot->key, mac)) {
+	if (dp_neigh_find(w->tables->neighs, &slot->key, mac)) {
 		while (slot->n && dp_burst_add(b, slot->pkt[0])) {
 			slot->n--;
 			memmove(slot->pkt, slot->pkt + 1, slot->n * sizeof(slot->pkt[0]));

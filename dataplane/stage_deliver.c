@@ -5,7 +5,8 @@
  * Their interface is the tunnel's from here on (none when the tunnel has no interface). Packets for
  * the gateway itself go up: to the tunnel's own twin when it has one (BGP in the tunnel, probes),
  * else to the twin of the interface that owns the address. Group addresses end here too, because
- * nothing routes them. The rest goes on to the TTL and the FIB like any received packet.
+ * nothing routes them, and so do link-local ones, which are the tunnel's own twin's or nobody's.
+ * The rest goes on to the TTL and the FIB like any received packet.
  *
  * Worker thread. ESP has checked the inner header and the selectors.
  */
@@ -31,14 +32,54 @@ iface_becomes_tunnel(struct dp_worker *w, struct rte_mbuf *m)
 	w->iface[id].rx_bytes += m->pkt_len;
 }
 
+/* The tunnel's own twin; DP_NO_IFACE when it has none. */
 static uint16_t
-twin_for(const struct dp_worker *w, struct rte_mbuf *m, uint16_t owner)
+tunnel_twin(const struct dp_worker *w, struct rte_mbuf *m)
 {
 	const struct dp_iface *in = dp_iface_get(w->tables, dp_pkt(m)->iface_in);
 
-	if (in && in->conf.kind == SPW_IFACE_TUNNEL && in->twin)
-		return (uint16_t)in->conf.id;
+	return in && in->conf.kind == SPW_IFACE_TUNNEL && in->twin ? (uint16_t)in->conf.id
+								   : DP_NO_IFACE;
+}
+
+/* For the gateway itself: up. */
+static void
+deliver_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t owner)
+{
+	uint16_t twin = tunnel_twin(w, m);
+
+	dp_sad_count_own_in(w, dp_pkt(m)->tunnel);
+	dp_mirror_ip(w, m, twin != DP_NO_IFACE ? twin : owner);
+}
+
+/* Who owns the destination; DP_NO_IFACE with `why` set when the packet must go instead. */
+static uint16_t
+owner_v4(const struct dp_worker *w, const uint8_t *ip, enum dp_drop *why)
+{
+	uint32_t dst = dp_be32(ip + 16);
+	uint16_t owner =
+		dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire), dst);
+
+	if (owner == DP_NO_IFACE && (dp_ipv4_martian(dp_be32(ip + 12)) || dp_ipv4_martian(dst)))
+		*why = DP_DROP_MARTIAN;
 	return owner;
+}
+
+static uint16_t
+owner_v6(const struct dp_worker *w, struct rte_mbuf *m, const uint8_t *ip, enum dp_drop *why)
+{
+	uint16_t owner = dp_local6_find(
+		atomic_load_explicit(&w->tables->local6, memory_order_acquire), ip + 24);
+
+	if (owner == DP_NO_IFACE && dp_ipv6_link_local(ip + 24))
+		owner = tunnel_twin(w, m);
+	if (owner != DP_NO_IFACE)
+		return owner;
+	if (dp_ipv6_martian(ip + 8) || dp_ipv6_martian(ip + 24))
+		*why = DP_DROP_MARTIAN;
+	else if (dp_ipv6_link_local(ip + 8) || dp_ipv6_link_local(ip + 24))
+		*why = DP_DROP_LINK_LOCAL;
+	return DP_NO_IFACE;
 }
 
 /* True when the packet stays in the burst. */
@@ -46,26 +87,18 @@ static bool
 deliver_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	enum dp_drop why = DP_DROP_COUNT;
+	uint16_t owner;
 
 	iface_becomes_tunnel(w, m);
-	if (m->data_len < 20 || ip[0] >> 4 != 4) {
-		dp_drop(w, m, DP_DROP_IPV6_OFF);
-		return false;
-	}
-	uint32_t dst = dp_be32(ip + 16);
-	uint16_t owner =
-		dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire), dst);
-
-	if (owner != DP_NO_IFACE) {
-		dp_sad_count_own_in(w, dp_pkt(m)->tunnel);
-		dp_mirror_ip(w, m, twin_for(w, m, owner));
-		return false;
-	}
-	if (dp_ipv4_source_martian(dp_be32(ip + 12)) || dp_ipv4_dest_martian(dst)) {
-		dp_drop(w, m, DP_DROP_MARTIAN);
-		return false;
-	}
-	return true;
+	owner = dp_pkt(m)->flags & DP_PKT_IPV6 ? owner_v6(w, m, ip, &why) : owner_v4(w, ip, &why);
+	if (likely(owner == DP_NO_IFACE && why == DP_DROP_COUNT))
+		return true;
+	if (owner != DP_NO_IFACE)
+		deliver_own(w, m, owner);
+	else
+		dp_drop(w, m, why);
+	return false;
 }
 
 void

@@ -2,95 +2,149 @@
 /*
  * Stage parse: received frames to IP packets.
  *
- * A frame belongs to the interface that its port and VLAN tags name. Tags are taken off first (the
- * MAC addresses move over them), so from there on, and for the kernel's twin, every frame
- * has the plain 14-byte header. Group addresses, ARP, and packets to one of our own addresses go
- * to the twin as received; ESP for us goes to open; the rest is forwarded.
+ * A frame belongs to the interface that its port and VLAN tags name: up to two tags, each of either
+ * TPID, because a port that takes a tag off does not say which it had; VLAN 0 names none, it is a
+ * priority alone (IEEE 802.1Q 6.9). Tags are taken off first (the MAC addresses move over them), so
+ * from there on, and for the kernel's twin, every frame has the plain 14-byte header. Group
+ * addresses, ARP, and packets to one of our own or a link-local address go to the twin as received;
+ * ESP for us goes to open; the rest is forwarded. What a device received in several pieces is put
+ * together first: nothing behind this stage sees a chain.
  *
  * From an interface of role Internet nothing is forwarded in the clear, and not even the gateway
  * itself takes a clear packet whose source or destination lies in a protected prefix or whose
  * destination is the address of an inner interface: those must come out of a tunnel (RFC 4301 5.2).
  *
+ * A burst comes from one port and mostly carries the same tags, so the interface is looked up when
+ * these differ from the frame before, and its counters are written once for each such run.
+ *
  * Worker thread; the packet data stay in place, only offsets move.
  */
 #include "dataplane/classify.h"
+#include "dataplane/fit.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
-#define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_ARP  0x0806
-#define ETHERTYPE_IPV6 0x86dd
-#define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_QINQ 0x88a8
+#define AHEAD	    4 /* packets between the first look at one and its turn */
+#define TAGS_BROKEN UINT32_MAX
+#define TAGS_NONE   0
 
-#define TAG_LEN 4
+/* The interface of the frame before, and what is the same for the whole burst. */
+struct scan {
+	const struct dp_port *port;
+	const struct dp_iface *iface;
+	const struct dp_local *local;
+	const struct dp_local6 *local6;
+	uint64_t packets, bytes; /* of the interface, not counted yet */
+	uint32_t tags;		 /* outer << 16 | inner */
+	uint16_t dpdk_id;
+	enum dp_drop why; /* DP_DROP_COUNT: the interface takes packets */
+};
 
 static bool
 is_tag(uint16_t ethertype)
 {
-	return ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ;
+	return ethertype == DP_ETHERTYPE_VLAN || ethertype == DP_ETHERTYPE_QINQ;
+}
+
+/* Tags that the port has taken off, as outer << 16 | inner; VLAN 0 is none. */
+static uint32_t
+tags_of_port(const struct rte_mbuf *m)
+{
+	uint32_t first = m->vlan_tci & 0xfffu;
+
+	if (m->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED)
+		return (m->vlan_tci_outer & 0xfffu) << 16 | first;
+	return m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? first << 16 : TAGS_NONE;
 }
 
 /*
- * Take off up to two tags; `vid` receives outer and inner VLAN ids (0 = none). A NIC may have put
- * the outer one into the mbuf already. False when the frame ends within a tag.
+ * Take off up to two tags, with those that the port has taken off before. Returns outer << 16 |
+ * inner, or TAGS_BROKEN when the frame ends within a tag.
  */
-static bool
-tags_strip(struct rte_mbuf *m, uint16_t vid[2])
+static uint32_t
+tags_take(struct rte_mbuf *m)
 {
-	unsigned int n = 0;
+	uint32_t tags = tags_of_port(m);
 
-	vid[0] = vid[1] = 0;
-	if (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)
-		vid[n++] = m->vlan_tci & 0xfff;
-	while (n < 2) {
+	for (unsigned int n = 0; n < 2; n++) {
 		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
 
-		if (!is_tag(dp_be16(frame + 12)))
+		if (!is_tag(dp_be16(frame + 12)) || (tags & 0xffff))
 			break;
-		if (m->data_len < DP_ETHER_LEN + TAG_LEN)
-			return false;
-		vid[n++] = dp_be16(frame + 14) & 0xfff;
-		memmove(frame + TAG_LEN, frame, 12);
-		rte_pktmbuf_adj(m, TAG_LEN);
-	}
-	return true;
-}
+		if (m->data_len < DP_ETHER_LEN + DP_TAG_LEN)
+			return TAGS_BROKEN;
+		uint32_t vid = dp_be16(frame + 14) & 0xfffu;
 
-/* Interface of a frame; NULL when it was dropped. */
-static const struct dp_iface *
-iface_of(struct dp_worker *w, struct rte_mbuf *m, const struct dp_port *port)
-{
-	uint16_t vid[2];
-
-	if (m->data_len < DP_ETHER_LEN || m->nb_segs != 1 || !tags_strip(m, vid)) {
-		dp_drop(w, m, DP_DROP_RUNT);
-		return NULL;
+		tags |= tags ? vid : vid << 16;
+		memmove(frame + DP_TAG_LEN, frame, 12);
+		rte_pktmbuf_adj(m, DP_TAG_LEN);
 	}
-	uint16_t id = dp_vlan_find(atomic_load_explicit(&port->vlans, memory_order_acquire), vid[0],
-				   vid[1]);
-	const struct dp_iface *iface = id != DP_NO_IFACE ? dp_iface_get(w->tables, id) : NULL;
-
-	if (!iface) {
-		dp_drop(w, m, vid[0] ? DP_DROP_VLAN_UNKNOWN : DP_DROP_PORT_GONE);
-		return NULL;
-	}
-	dp_pkt(m)->iface_in = id;
-	w->iface[id].rx_packets++;
-	w->iface[id].rx_bytes += m->pkt_len;
-	if (!iface->conf.up) {
-		dp_drop(w, m, DP_DROP_IFACE_DOWN);
-		return NULL;
-	}
-	return iface;
+	return tags;
 }
 
 static bool
-leaf_protected(const struct dp_worker *w, uint32_t leaf)
+has_tags(const struct rte_mbuf *m)
 {
-	const struct dp_group *g = leaf ? dp_group_get(w->tables, leaf) : NULL;
+	return (m->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)) ||
+	       is_tag(dp_be16(rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)));
+}
+
+/* Write what the run of frames of one interface has come to. */
+static void
+scan_count(struct dp_worker *w, struct scan *s)
+{
+	if (s->packets == 0)
+		return;
+	w->iface[s->iface->conf.id].rx_packets += s->packets;
+	w->iface[s->iface->conf.id].rx_bytes += s->bytes;
+	s->packets = s->bytes = 0;
+}
+
+/* Look the interface of (port, tags) up. */
+static void
+scan_ask(struct dp_worker *w, struct scan *s, uint16_t dpdk_id, uint32_t tags)
+{
+	uint16_t id = DP_NO_IFACE;
+
+	scan_count(w, s);
+	s->dpdk_id = dpdk_id;
+	s->tags = tags;
+	s->port = atomic_load_explicit(&w->tables->port[dpdk_id], memory_order_acquire);
+	if (s->port)
+		id = dp_vlan_find(atomic_load_explicit(&s->port->vlans, memory_order_acquire),
+				  (uint16_t)(tags >> 16), (uint16_t)tags);
+	s->iface = id != DP_NO_IFACE ? dp_iface_get(w->tables, id) : NULL;
+	if (!s->iface)
+		s->why = tags && s->port ? DP_DROP_VLAN_UNKNOWN : DP_DROP_PORT_GONE;
+	else
+		s->why = s->iface->conf.up ? DP_DROP_COUNT : DP_DROP_IFACE_DOWN;
+}
+
+static bool
+leaf_protected(const struct dp_worker *w, uint64_t leaf)
+{
+	const struct dp_group *g = leaf ? dp_group_get(w->tables, (uint32_t)leaf) : NULL;
 
 	return g && (g->conf.flags & SPW_GROUP_PROTECTED);
+}
+
+/* Source or destination in a protected prefix. */
+static bool
+ends_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
+{
+	uint32_t v4[2];
+	uint8_t v6[2][16];
+	uint64_t leaf[2];
+
+	if (ipv6) {
+		memcpy(v6, ip + 8, sizeof(v6));
+		dp_fib6_lookup(w->tables->fib6, v6, leaf, 2);
+	} else {
+		v4[0] = dp_be32(ip + 12);
+		v4[1] = dp_be32(ip + 16);
+		dp_fib_lookup(w->tables->fib, v4, leaf, 2);
+	}
+	return leaf_protected(w, leaf[0]) || leaf_protected(w, leaf[1]);
 }
 
 /*
@@ -99,16 +153,11 @@ leaf_protected(const struct dp_worker *w, uint32_t leaf)
  * inner interface.
  */
 static bool
-must_come_protected(const struct dp_worker *w, uint16_t owner, uint32_t src, uint32_t dst)
+must_come_protected(const struct dp_worker *w, uint16_t owner, const uint8_t *ip, bool ipv6)
 {
 	const struct dp_iface *at = dp_iface_get(w->tables, owner);
-	uint32_t ips[2] = {src, dst};
-	uint64_t leaves[2];
 
-	if (!at || at->conf.role != SPW_IF_ROLE_INTERNET)
-		return true;
-	dp_fib_lookup(w->tables->fib, ips, leaves, 2);
-	return leaf_protected(w, (uint32_t)leaves[0]) || leaf_protected(w, (uint32_t)leaves[1]);
+	return !at || at->conf.role != SPW_IF_ROLE_INTERNET || ends_protected(w, ip, ipv6);
 }
 
 /* Up to the twin with the Ethernet header that was cut off; strangers are rate limited. */
@@ -126,52 +175,79 @@ to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface,
 	dp_mirror_frame(w, m, (uint16_t)iface->conf.id);
 }
 
-/* ESP for us: move to the ESP header and note what the tunnel's end must know. */
+/* What the tunnel's end must know of the outer header. */
+static void
+outer_note(struct dp_pkt *p, const uint8_t *ip)
+{
+	if (p->flags & DP_PKT_IPV6) {
+		p->outer_tos = (uint8_t)(dp_be16(ip) >> 4);
+		memcpy(p->outer_src, ip + 8, 16);
+	} else {
+		p->outer_tos = ip[1];
+		memcpy(p->outer_src, dp_v4_mapped, 12);
+		memcpy(p->outer_src + 12, ip + 12, 4);
+	}
+	p->outer_src_port = 0;
+}
+
+/* ESP for us: move to the ESP header, which begins at `at`, or behind the UDP header there. */
 static bool
-to_open(struct rte_mbuf *m, const uint8_t *ip, bool udp)
+to_open(struct rte_mbuf *m, const uint8_t *ip, uint16_t at, bool udp)
 {
 	struct dp_pkt *p = dp_pkt(m);
-	uint16_t hdr_len = (uint16_t)((ip[0] & 15) * 4);
 
-	p->outer_tos = ip[1];
-	memcpy(p->outer_src, dp_v4_mapped, 12);
-	memcpy(p->outer_src + 12, ip + 12, 4);
-	p->outer_src_port = 0;
+	outer_note(p, ip);
 	if (udp) {
-		uint16_t udp_len = dp_be16(ip + hdr_len + 4);
+		uint16_t udp_len = dp_be16(ip + at + 4);
 
 		p->flags |= DP_PKT_UDP_ENCAP;
-		p->outer_src_port = dp_be16(ip + hdr_len);
-		rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - hdr_len - udp_len));
-		hdr_len += 8;
+		p->outer_src_port = dp_be16(ip + at);
+		rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - at - udp_len));
+		at += 8;
 	}
-	rte_pktmbuf_adj(m, hdr_len);
+	rte_pktmbuf_adj(m, at);
+	p->flags &= (uint8_t)~DP_PKT_IPV6; /* until open knows what is inside */
 	p->next = DP_NEXT_OPEN;
 	return true;
 }
 
-/* An IPv4 packet to one of our addresses. True when it stays in the burst. */
+/* A packet to one of our addresses. True when it stays in the burst. */
 static bool
 to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uint16_t owner)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
-	enum dp_to_us kind = dp_ipv4_to_us(ip, (uint16_t)m->pkt_len);
+	bool ipv6 = dp_pkt(m)->flags & DP_PKT_IPV6;
+	uint16_t at = (uint16_t)((ip[0] & 15) * 4);
+	enum dp_to_us kind =
+		ipv6 ? dp_ipv6_to_us(ip, m->pkt_len, &at) : dp_ipv4_to_us(ip, (uint16_t)m->pkt_len);
 
 	switch (kind) {
-	case DP_TO_US_ESP: return to_open(m, ip, false);
-	case DP_TO_US_ESP_UDP: return to_open(m, ip, true);
+	case DP_TO_US_ESP: return to_open(m, ip, at, false);
+	case DP_TO_US_ESP_UDP: return to_open(m, ip, at, true);
 	case DP_TO_US_KEEPALIVE: dp_drop(w, m, DP_DROP_NATT_KEEPALIVE); return false;
 	case DP_TO_US_SHORT: dp_drop(w, m, DP_DROP_NATT_SHORT); return false;
 	case DP_TO_US_ESP_FRAG: dp_drop(w, m, DP_DROP_ESP_FRAGMENT); return false;
+	case DP_TO_US_BROKEN: dp_drop(w, m, DP_DROP_IP_OPTIONS); return false;
 	case DP_TO_US_KERNEL:
 	case DP_TO_US_KERNEL_FRAG: break;
 	}
-	if (iface->conf.role == SPW_IF_ROLE_INTERNET &&
-	    must_come_protected(w, owner, dp_be32(ip + 12), dp_be32(ip + 16)))
+	if (iface->conf.role == SPW_IF_ROLE_INTERNET && must_come_protected(w, owner, ip, ipv6))
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 	else
 		to_kernel(w, m, iface, kind == DP_TO_US_KERNEL_FRAG);
 	return false;
+}
+
+/* Not for us: forwarded, but never from the Internet. */
+static bool
+transit(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
+{
+	if (unlikely(iface->conf.role == SPW_IF_ROLE_INTERNET)) {
+		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
+		return false;
+	}
+	dp_pkt(m)->next = DP_NEXT_FIB;
+	return true;
 }
 
 static bool
@@ -181,135 +257,203 @@ csum_known_good(const struct rte_mbuf *m, const struct dp_port *port)
 	       (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 
-static bool
-parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
+/* The frame becomes the IP packet in it, without what stands before and behind. */
+static void
+cut_to_ip(struct rte_mbuf *m, uint32_t tot_len)
 {
-	rte_pktmbuf_adj(m, DP_ETHER_LEN);
-	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
-	uint16_t tot_len;
-	enum dp_drop why = dp_ipv4_check(ip, m->pkt_len, csum_known_good(m, iface->port), &tot_len);
+	m->data_off += DP_ETHER_LEN;
+	m->data_len = (uint16_t)tot_len;
+	m->pkt_len = tot_len;
+}
 
-	if (why != DP_DROP_COUNT) {
-		dp_drop(w, m, why);
-		return false;
+static bool
+parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + DP_ETHER_LEN;
+	uint32_t there = m->data_len - (uint32_t)DP_ETHER_LEN;
+	bool csum_ok = csum_known_good(m, s->port);
+	uint16_t tot_len;
+
+	if (unlikely(!dp_ipv4_plain(ip, there, csum_ok, &tot_len))) {
+		enum dp_drop why = dp_ipv4_check(ip, there, csum_ok, &tot_len);
+
+		if (why != DP_DROP_COUNT) {
+			dp_drop(w, m, why);
+			return false;
+		}
 	}
-	rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - tot_len));
+	cut_to_ip(m, tot_len);
 	uint32_t dst = dp_be32(ip + 16);
 
-	if (dp_ipv4_source_martian(dp_be32(ip + 12)) || dp_ipv4_dest_martian(dst)) {
+	if (unlikely(dp_ipv4_martian(dp_be32(ip + 12)) || dp_ipv4_martian(dst))) {
 		dp_drop(w, m, DP_DROP_MARTIAN);
 		return false;
 	}
-	uint16_t owner =
-		dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire), dst);
+	uint16_t owner = dp_local_find(s->local, dst);
 
-	if (owner != DP_NO_IFACE)
-		return to_us(w, m, iface, owner);
-	if (iface->conf.role == SPW_IF_ROLE_INTERNET) {
-		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
-		return false;
-	}
-	dp_pkt(m)->next = DP_NEXT_FIB;
-	return true;
+	return owner == DP_NO_IFACE ? transit(w, m, s->iface) : to_us(w, m, s->iface, owner);
 }
 
-/* IPv6 with a unicast MAC: ours and link-local ones go up, transit is not offered yet. */
-static void
-parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
+static bool
+parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + DP_ETHER_LEN;
+	uint32_t tot_len;
+	enum dp_drop why = dp_ipv6_check(ip, m->data_len - (uint32_t)DP_ETHER_LEN, &tot_len);
 
-	if (m->data_len < DP_ETHER_LEN + 40) {
-		dp_drop(w, m, DP_DROP_RUNT);
-	} else if ((ip[24] == 0xfe && (ip[25] & 0xc0) == 0x80) ||
-		   dp_local6_has(atomic_load_explicit(&w->tables->local6, memory_order_acquire),
-				 ip + 24)) {
-		rte_pktmbuf_adj(m, DP_ETHER_LEN);
-		to_kernel(w, m, iface, false);
-	} else {
-		dp_drop(w, m, DP_DROP_IPV6_OFF);
+	if (why == DP_DROP_COUNT && (dp_ipv6_martian(ip + 8) || dp_ipv6_martian(ip + 24)))
+		why = DP_DROP_MARTIAN;
+	if (unlikely(why != DP_DROP_COUNT)) {
+		dp_drop(w, m, why);
+		return false;
 	}
+	cut_to_ip(m, tot_len);
+	dp_pkt(m)->flags |= DP_PKT_IPV6;
+	if (unlikely(dp_ipv6_link_local(ip + 24))) {
+		to_kernel(w, m, s->iface, false);
+		return false;
+	}
+	uint16_t owner = dp_local6_find(s->local6, ip + 24);
+
+	if (owner != DP_NO_IFACE)
+		return to_us(w, m, s->iface, owner);
+	if (unlikely(dp_ipv6_link_local(ip + 8))) {
+		dp_drop(w, m, DP_DROP_LINK_LOCAL);
+		return false;
+	}
+	return transit(w, m, s->iface);
+}
+
+/* Is a packet to a station address inside a frame to a group? (RFC 1122 3.3.6) */
+static bool
+group_smuggles(const uint8_t *frame, uint32_t len, const struct scan *s)
+{
+	const uint8_t *ip = frame + DP_ETHER_LEN;
+
+	if (dp_be16(frame + 12) == DP_ETHERTYPE_IPV4)
+		return len < DP_ETHER_LEN + 20 ||
+		       dp_local_find(s->local, dp_be32(ip + 16)) != DP_NO_IFACE;
+	if (dp_be16(frame + 12) == DP_ETHERTYPE_IPV6)
+		return len < DP_ETHER_LEN + 40 || ip[24] != 0xff;
+	return false;
 }
 
 /*
  * A group or broadcast MAC: the kernel's, but never with one of our own addresses inside, which
- * would slip past what unicast packets are asked (RFC 1122 3.3.6).
+ * would slip past what unicast packets are asked.
  */
 static void
-parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
+parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
 {
-	const uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-
-	if (dp_be16(frame + 12) == ETHERTYPE_IPV4 &&
-	    (m->data_len < DP_ETHER_LEN + 20 ||
-	     dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire),
-			   dp_be32(frame + DP_ETHER_LEN + 16)) != DP_NO_IFACE)) {
+	if (group_smuggles(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, s)) {
 		dp_drop(w, m, DP_DROP_MARTIAN);
 		return;
 	}
 	rte_pktmbuf_adj(m, DP_ETHER_LEN);
-	to_kernel(w, m, iface, false);
+	to_kernel(w, m, s->iface, false);
+}
+
+/* A frame to neither our own MAC nor with IP inside. */
+static void
+parse_other(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s, bool ours)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (frame[0] & 1) {
+		parse_group(w, m, s);
+	} else if (!ours) {
+		dp_drop(w, m, DP_DROP_NOT_FOR_US);
+	} else if (dp_be16(frame + 12) == DP_ETHERTYPE_ARP) {
+		rte_pktmbuf_adj(m, DP_ETHER_LEN);
+		to_kernel(w, m, s->iface, false);
+	} else {
+		dp_drop(w, m, DP_DROP_ETHERTYPE);
+	}
+}
+
+/* A frame of the scan's interface. True when it stays in the burst. */
+static bool
+parse_frame(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	bool ours = dp_mac_word(frame) == s->iface->mac_word;
+	uint16_t type = dp_be16(frame + 12);
+
+	if (likely(ours && type == DP_ETHERTYPE_IPV4))
+		return parse_ipv4(w, m, s);
+	if (likely(ours && type == DP_ETHERTYPE_IPV6))
+		return parse_ipv6(w, m, s);
+	parse_other(w, m, s, ours);
+	return false;
+}
+
+/* All of the frame's fields at once, by wide stores. */
+static void
+pkt_reset(struct rte_mbuf *m)
+{
+	struct dp_pkt *p = __builtin_assume_aligned(dp_pkt(m), sizeof(*p));
+
+	*p = (struct dp_pkt){.port_out = DP_PORT_NONE};
 }
 
 /* True when the packet stays in the burst. */
 static bool
-parse_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_port *port)
+parse_one(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 {
-	const struct dp_iface *iface = iface_of(w, m, port);
+	uint32_t tags = TAGS_NONE;
 
-	if (!iface)
-		return false;
-	const uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-	uint16_t ethertype = dp_be16(frame + 12);
-
-	if (frame[0] & 1) {
-		parse_group(w, m, iface);
+	if (unlikely(m->data_len < DP_ETHER_LEN ||
+		     (has_tags(m) && (tags = tags_take(m)) == TAGS_BROKEN))) {
+		dp_drop(w, m, DP_DROP_RUNT);
 		return false;
 	}
-	if (memcmp(frame, iface->mac, 6) != 0) {
-		dp_drop(w, m, DP_DROP_NOT_FOR_US);
+	if (unlikely(m->port != s->dpdk_id || tags != s->tags))
+		scan_ask(w, s, m->port, tags);
+	if (likely(s->iface)) {
+		dp_pkt(m)->iface_in = (uint16_t)s->iface->conf.id;
+		s->packets++;
+		s->bytes += m->pkt_len;
+	}
+	if (unlikely(s->why != DP_DROP_COUNT)) {
+		dp_drop(w, m, s->why);
 		return false;
 	}
-	if (ethertype == ETHERTYPE_IPV4)
-		return parse_ipv4(w, m, iface);
-	if (ethertype == ETHERTYPE_IPV6) {
-		parse_ipv6(w, m, iface);
-	} else if (ethertype == ETHERTYPE_ARP) {
-		rte_pktmbuf_adj(m, DP_ETHER_LEN);
-		to_kernel(w, m, iface, false);
-	} else {
-		dp_drop(w, m, DP_DROP_ETHERTYPE);
-	}
-	return false;
+	return parse_frame(w, m, s);
 }
 
+/* Metadata are written whole, data are read; both are in other lines than the mbuf itself. */
 static void
-pkt_reset(struct rte_mbuf *m)
+look_ahead(const struct dp_burst *b, uint16_t i)
 {
-	struct dp_pkt *p = dp_pkt(m);
-
-	memset(p, 0, sizeof(*p));
-	p->port_out = DP_PORT_NONE;
+	if (i >= b->n)
+		return;
+	__builtin_prefetch(dp_pkt(b->pkt[i]), 1);
+	rte_prefetch0(rte_pktmbuf_mtod(b->pkt[i], void *));
 }
 
 void
 dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 {
+	struct scan s = {
+		.local = atomic_load_explicit(&w->tables->local, memory_order_acquire),
+		.local6 = atomic_load_explicit(&w->tables->local6, memory_order_acquire),
+		.dpdk_id = DP_PORT_NONE,
+	};
 	uint16_t kept = 0;
 
 	w->count.rx += b->n;
-	for (uint16_t i = 0; i < b->n; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(b->pkt[i], void *));
+	for (uint16_t i = 0; i < AHEAD; i++)
+		look_ahead(b, i);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		const struct dp_port *port =
-			atomic_load_explicit(&w->tables->port[m->port], memory_order_acquire);
 
+		look_ahead(b, i + AHEAD);
 		pkt_reset(m);
-		if (!port)
-			dp_drop(w, m, DP_DROP_PORT_GONE);
-		else if (parse_one(w, m, port))
+		if (unlikely(m->nb_segs != 1) && !(m = dp_packet_own(w, m, 0, 0)))
+			continue;
+		if (parse_one(w, m, &s))
 			b->pkt[kept++] = m;
 	}
 	b->n = kept;
+	scan_count(w, &s);
 }

@@ -9,25 +9,50 @@
  * to the group. Group 0 here means that the path was given (outer packets of a tunnel with a
  * fixed path).
  *
+ * Packets of one burst mostly go the same way, and within a burst neither bitmap nor objects
+ * change. So what a group decides and what a path means is worked out when it differs from the
+ * packet before and kept otherwise; counters are written once for each such run. The flow hash is
+ * made only where more than one path could carry the flow.
+ *
  * Worker thread.
  */
 #include "dataplane/classify.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
-static void
-note_tier(struct dp_worker *w, const struct dp_group *g, const struct dp_choice *c)
-{
-	struct dp_worker_priv *priv = dp_priv(w);
-	uint8_t tag = atomic_load_explicit(&g->tag, memory_order_relaxed);
-	uint16_t now = (uint16_t)(tag << 8 | (c->tier + 1));
-	uint16_t *seen = &priv->seen_tier[g->conf.id];
+/* The last group asked, and its answer. Group 0 is never asked. */
+struct group_memo {
+	uint32_t id;
+	enum dp_drop why; /* DP_DROP_COUNT: `pick` stands */
+	const struct dp_group *group;
+	struct dp_pick pick;
+	bool noted;
+};
 
-	if (likely(*seen == now))
+/* The last path taken, what it means, and what has gone over it since it was asked. */
+struct path_memo {
+	uint32_t id;	  /* SPW_DP_ADDR_NONE = none yet */
+	enum dp_drop why; /* DP_DROP_COUNT: usable */
+	uint32_t tunnel;
+	uint16_t iface_out;
+	uint8_t next; /* enum dp_next; TX = up to the twin */
+	uint64_t packets, bytes;
+};
+
+static void
+note_tier(struct dp_worker *w, struct group_memo *memo, uint16_t path)
+{
+	const struct dp_group *g = memo->group;
+	uint8_t tag = atomic_load_explicit(&g->tag, memory_order_relaxed);
+	uint16_t now = (uint16_t)(tag << 8 | (memo->pick.tier + 1));
+	uint16_t *seen = &dp_priv(w)->seen_tier[g->conf.id];
+
+	memo->noted = true;
+	if (*seen == now)
 		return;
 	struct dp_worker_event ev = {.kind = DP_EVENT_SWITCHED,
 				     .group = g->conf.id,
-				     .path = c->path,
+				     .path = path,
 				     .tsc = w->now_tsc,
 				     .tag = tag};
 
@@ -36,105 +61,155 @@ note_tier(struct dp_worker *w, const struct dp_group *g, const struct dp_choice 
 		*seen = now;
 }
 
+static void
+group_ask(const struct dp_worker *w, uint32_t id, struct group_memo *memo)
+{
+	memo->id = id;
+	memo->noted = false;
+	memo->group = dp_group_get(w->tables, id);
+	if (!memo->group)
+		memo->why = DP_DROP_NO_ROUTE;
+	else if (dp_group_pick(memo->group, dp_priv(w)->view.word, &memo->pick))
+		memo->why = DP_DROP_COUNT;
+	else
+		memo->why = DP_DROP_ALL_PATHS_DOWN;
+}
+
+static uint32_t
+flow_hash(const struct rte_mbuf *m, const struct dp_pkt *p)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	return p->flags & DP_PKT_IPV6 ? dp_ipv6_flow_hash(ip, m->data_len)
+				      : dp_ipv4_flow_hash(ip, m->data_len);
+}
+
 /* Choose; DP_DROP_COUNT when p->path is set, else why the packet must go. */
 static enum dp_drop
-choose(struct dp_worker *w, struct rte_mbuf *m)
+choose(struct dp_worker *w, struct rte_mbuf *m, struct group_memo *memo)
 {
-	struct dp_worker_priv *priv = dp_priv(w);
 	struct dp_pkt *p = dp_pkt(m);
-	struct dp_choice c;
 
 	if (p->group == 0)
-		return dp_path_bit(priv->view.word, p->path) ? DP_DROP_COUNT
-							     : DP_DROP_ALL_PATHS_DOWN;
-	const struct dp_group *g = dp_group_get(w->tables, p->group);
-
-	if (!g)
-		return DP_DROP_NO_ROUTE;
-	p->flow_hash = dp_ipv4_flow_hash(rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
-	if (!dp_group_choose(g, priv->view.word, p->flow_hash, &c))
-		return DP_DROP_ALL_PATHS_DOWN;
-	p->path = c.path;
-	p->tier_role = c.role;
-	if (c.er_stood)
-		p->flags |= DP_PKT_ER_STOOD;
-	if (!(p->flags & (DP_PKT_FROM_TWIN | DP_PKT_CREATED)))
-		note_tier(w, g, &c);
+		return dp_path_bit(dp_priv(w)->view.word, p->path) ? DP_DROP_COUNT
+								   : DP_DROP_ALL_PATHS_DOWN;
+	if (p->group != memo->id)
+		group_ask(w, p->group, memo);
+	if (memo->why != DP_DROP_COUNT)
+		return memo->why;
+	p->flow_hash = memo->pick.alone ? 0 : flow_hash(m, p);
+	p->path = dp_pick_path(&memo->pick, p->flow_hash);
+	p->tier_role = memo->pick.role;
+	p->flags |= memo->pick.er_stood ? DP_PKT_ER_STOOD : 0;
+	if (!memo->noted && !(p->flags & (DP_PKT_FROM_TWIN | DP_PKT_CREATED)))
+		note_tier(w, memo, (uint16_t)p->path);
 	return DP_DROP_COUNT;
 }
 
-static enum dp_drop
-to_interface(struct dp_worker *w, struct dp_pkt *p, const struct dp_path *path, uint32_t next_hop)
+/* What the path says. */
+static void
+path_meaning(const struct dp_worker *w, const struct dp_path *path, struct path_memo *memo)
 {
-	const struct dp_iface *out = dp_iface_get(w->tables, (uint16_t)path->conf.iface);
+	const struct dp_iface *out;
 
-	if (!out || !out->port)
-		return DP_DROP_PORT_GONE;
-	if (!out->conf.up)
-		return DP_DROP_IFACE_DOWN;
-	p->iface_out = (uint16_t)path->conf.iface;
-	p->port_out = out->port->dpdk_id;
-	p->next_hop_v4 = next_hop;
-	p->next = DP_NEXT_ADJ;
-	return DP_DROP_COUNT;
+	memo->why = DP_DROP_COUNT;
+	memo->tunnel = path->conf.tunnel;
+	memo->iface_out = (uint16_t)path->conf.iface;
+	switch ((enum spw_dp_path_kind)path->conf.kind) {
+	case SPW_PATH_ADJACENCY:
+	case SPW_PATH_CONNECTED:
+		out = dp_iface_get(w->tables, memo->iface_out);
+		memo->next = DP_NEXT_ADJ;
+		if (!out || !out->port)
+			memo->why = DP_DROP_PORT_GONE;
+		else if (!out->conf.up)
+			memo->why = DP_DROP_IFACE_DOWN;
+		break;
+	case SPW_PATH_TUNNEL:
+		memo->next = DP_NEXT_SEAL;
+		memo->iface_out = atomic_load_explicit(&w->tables->tunnel_iface[memo->tunnel],
+						       memory_order_acquire);
+		break;
+	case SPW_PATH_LOCAL: memo->next = DP_NEXT_TX; break;
+	case SPW_PATH_DROP: memo->why = DP_DROP_NO_ROUTE; break;
+	}
 }
 
-/* What the path says. DP_DROP_COUNT when the packet stays in the burst. */
+static void
+path_count(struct dp_worker *w, struct path_memo *memo)
+{
+	if (memo->packets == 0)
+		return;
+	dp_priv(w)->path[memo->id].packets += memo->packets;
+	dp_priv(w)->path[memo->id].bytes += memo->bytes;
+	memo->packets = memo->bytes = 0;
+}
+
+static void
+path_ask(struct dp_worker *w, uint32_t id, struct path_memo *memo)
+{
+	const struct dp_path *path = dp_path_get(w->tables, id);
+
+	path_count(w, memo);
+	memo->id = id;
+	if (path)
+		path_meaning(w, path, memo);
+	else
+		memo->why = DP_DROP_NO_ROUTE;
+}
+
+/* Send the packet the path's way. DP_DROP_COUNT unless it must go. */
 static enum dp_drop
-take(struct dp_worker *w, struct rte_mbuf *m, const struct dp_path *path)
+take(struct rte_mbuf *m, struct path_memo *memo)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
-	switch ((enum spw_dp_path_kind)path->conf.kind) {
-	case SPW_PATH_ADJACENCY: return to_interface(w, p, path, path->next_hop_v4);
-	case SPW_PATH_CONNECTED:
-		return to_interface(w, p, path, dp_be32(rte_pktmbuf_mtod(m, uint8_t *) + 16));
-	case SPW_PATH_TUNNEL:
+	if (memo->why != DP_DROP_COUNT)
+		return memo->why;
+	if (memo->next == DP_NEXT_SEAL) {
 		if (p->flags & DP_PKT_OUTER)
 			return DP_DROP_NO_ROUTE; /* a tunnel never carries another's packets */
-		p->tunnel = path->conf.tunnel;
-		p->iface_out = atomic_load_explicit(&w->tables->tunnel_iface[path->conf.tunnel],
-						    memory_order_acquire);
-		p->next = DP_NEXT_SEAL;
-		return DP_DROP_COUNT;
-	case SPW_PATH_LOCAL:
-	case SPW_PATH_DROP: break;
+		p->tunnel = memo->tunnel;
 	}
-	return DP_DROP_NO_ROUTE;
+	p->iface_out = memo->iface_out;
+	p->next = memo->next;
+	memo->packets++;
+	memo->bytes += m->pkt_len;
+	return DP_DROP_COUNT;
 }
 
 /* True when the packet stays in the burst. */
 static bool
-path_one(struct dp_worker *w, struct rte_mbuf *m)
+path_one(struct dp_worker *w, struct rte_mbuf *m, struct group_memo *group, struct path_memo *path)
 {
-	struct dp_worker_priv *priv = dp_priv(w);
-	enum dp_drop why = choose(w, m);
-	const struct dp_path *path = NULL;
+	enum dp_drop why = choose(w, m, group);
 
-	if (why == DP_DROP_COUNT) {
-		path = dp_path_get(w->tables, dp_pkt(m)->path);
-		if (path && path->conf.kind == SPW_PATH_LOCAL) {
-			dp_mirror_ip(w, m, (uint16_t)path->conf.iface);
-			return false;
-		}
-		why = path ? take(w, m, path) : DP_DROP_NO_ROUTE;
+	if (likely(why == DP_DROP_COUNT)) {
+		if (dp_pkt(m)->path != path->id)
+			path_ask(w, dp_pkt(m)->path, path);
+		why = take(m, path);
 	}
-	if (why != DP_DROP_COUNT) {
+	if (unlikely(why != DP_DROP_COUNT)) {
 		dp_drop(w, m, why);
 		return false;
 	}
-	priv->path[path->conf.id].packets++;
-	priv->path[path->conf.id].bytes += m->pkt_len;
-	return true;
+	if (likely(path->next != DP_NEXT_TX))
+		return true;
+	dp_mirror_ip(w, m, path->iface_out);
+	return false;
 }
 
 void
 dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 {
+	struct group_memo group = {0};
+	struct path_memo path = {.id = SPW_DP_ADDR_NONE};
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next != DP_NEXT_PATH || path_one(w, b->pkt[i]))
+		if (dp_pkt(b->pkt[i])->next != DP_NEXT_PATH ||
+		    path_one(w, b->pkt[i], &group, &path))
 			b->pkt[kept++] = b->pkt[i];
 	b->n = kept;
+	path_count(w, &path);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage TTL: a forwarded packet loses one hop (RFC 1812 5.3.1), whether it came in the clear or
- * out of a tunnel; the gateway's own packets do not. A packet whose TTL is used up is
- * dropped and its sender told by ICMP time exceeded, at a limited rate; the answer joins the
- * burst. Worker thread.
+ * Stage TTL: a forwarded packet loses one hop (RFC 1812 5.3.1, RFC 8200 3), whether it came in the
+ * clear or out of a tunnel; the gateway's own packets do not. A packet whose TTL or hop limit is
+ * used up is dropped and its sender told by ICMP time exceeded, at a limited rate; the answer joins
+ * the burst. Worker thread.
  */
 #include "dataplane/checksum.h"
 #include "dataplane/icmp.h"
@@ -17,13 +17,38 @@ is_transit(const struct dp_pkt *p)
 	       !(p->flags & (DP_PKT_FROM_TWIN | DP_PKT_CREATED | DP_PKT_OUTER));
 }
 
-static void
+/* Take one hop from an IPv4 packet and mend the checksum; false when none is left. */
+static bool
 ttl_take(uint8_t *ip)
 {
 	uint16_t old = dp_be16(ip + 8);
 
+	if (ip[8] <= 1)
+		return false;
 	ip[8]--;
 	dp_put_be16(ip + 10, dp_csum_update(dp_be16(ip + 10), old, dp_be16(ip + 8)));
+	return true;
+}
+
+/* The same of an IPv6 packet, which has no checksum. */
+static bool
+hop_limit_take(uint8_t *ip)
+{
+	if (ip[7] <= 1)
+		return false;
+	ip[7]--;
+	return true;
+}
+
+/* False when the packet ends here. */
+static bool
+hop_one(struct rte_mbuf *m)
+{
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+
+	if (!is_transit(dp_pkt(m)))
+		return true;
+	return dp_pkt(m)->flags & DP_PKT_IPV6 ? hop_limit_take(ip) : ttl_take(ip);
 }
 
 void
@@ -34,11 +59,8 @@ dp_stage_ttl(struct dp_worker *w, struct dp_burst *b)
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 
-		if (!is_transit(dp_pkt(m)) || ip[8] > 1) {
-			if (is_transit(dp_pkt(m)))
-				ttl_take(ip);
+		if (likely(hop_one(m))) {
 			b->pkt[kept++] = m;
 			continue;
 		}

@@ -4,7 +4,7 @@
  *
  * From the TUN twin of a tunnel: IP packets, into that tunnel (the socket was bound to it, or the
  * kernel routed it there). From a TAP twin: frames, out of its interface as they are, with the
- * VLAN tags of a sub-interface put in; except unicast IPv4 whose destination lies in a
+ * VLAN tags of a sub-interface put in; except unicast IP whose destination lies in a
  * protected prefix, which takes the path group as transit does, so the host's own packets never go
  * in the clear where its neighbours' would not.
  *
@@ -14,42 +14,54 @@
 #include "dataplane/wire.h"
 
 static bool
-dest_protected(const struct dp_worker *w, const uint8_t *ip)
+dest_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
 {
-	uint32_t dst = dp_be32(ip + 16);
 	uint64_t leaf;
 
-	dp_fib_lookup(w->tables->fib, &dst, &leaf, 1);
+	if (ipv6) {
+		uint8_t dst[1][16];
+
+		memcpy(dst[0], ip + 24, 16);
+		dp_fib6_lookup(w->tables->fib6, dst, &leaf, 1);
+	} else {
+		uint32_t dst = dp_be32(ip + 16);
+
+		dp_fib_lookup(w->tables->fib, &dst, &leaf, 1);
+	}
 	const struct dp_group *g = leaf ? dp_group_get(w->tables, (uint32_t)leaf) : NULL;
 
 	return g && (g->conf.flags & SPW_GROUP_PROTECTED);
 }
 
-static bool
-ipv4_unicast(const struct rte_mbuf *m, const uint8_t *frame)
+/* Is the packet of the version that its first octet says, and is the header there? 0: no. */
+static unsigned int
+ip_version(const uint8_t *ip, uint32_t len)
 {
-	return m->data_len >= DP_ETHER_LEN + 20 && !(frame[0] & 1) &&
-	       dp_be16(frame + 12) == 0x0800 && frame[DP_ETHER_LEN] >> 4 == 4;
+	unsigned int version = len ? ip[0] >> 4 : 0;
+
+	if ((version == 4 && len >= 20) || (version == 6 && len >= 40))
+		return version;
+	return 0;
 }
 
-/* Put tags between the addresses and the type. False when there is no room. */
-static bool
-tags_insert(struct rte_mbuf *m, const struct dp_iface *iface)
+/* Version of the unicast IP packet in a frame; 0 when it is something else. */
+static unsigned int
+unicast_version(const struct rte_mbuf *m, const uint8_t *frame)
 {
-	const uint16_t vid[2] = {iface->conf.vlan_inner, iface->conf.vlan_outer};
+	uint16_t type = dp_be16(frame + 12);
+	unsigned int version =
+		ip_version(frame + DP_ETHER_LEN, m->data_len - (uint32_t)DP_ETHER_LEN);
 
-	for (unsigned int i = 0; i < 2; i++) {
-		if (!vid[i])
-			continue;
-		uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, 4);
+	if ((frame[0] & 1) || type != (version == 6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4))
+		return 0;
+	return version;
+}
 
-		if (!frame)
-			return false;
-		memmove(frame, frame + 4, 12);
-		dp_put_be16(frame + 12, 0x8100);
-		dp_put_be16(frame + 14, vid[i]);
-	}
-	return true;
+static void
+mark_version(struct dp_pkt *p, unsigned int version)
+{
+	if (version == 6)
+		p->flags |= DP_PKT_IPV6;
 }
 
 static enum dp_drop
@@ -60,12 +72,15 @@ from_tap(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 
 	if (m->data_len < DP_ETHER_LEN)
 		return DP_DROP_RUNT;
-	if (ipv4_unicast(m, frame) && dest_protected(w, frame + DP_ETHER_LEN)) {
+	unsigned int version = unicast_version(m, frame);
+
+	if (version && dest_protected(w, frame + DP_ETHER_LEN, version == 6)) {
 		rte_pktmbuf_adj(m, DP_ETHER_LEN);
+		mark_version(p, version);
 		p->next = DP_NEXT_FIB;
 		return DP_DROP_COUNT;
 	}
-	if (!tags_insert(m, iface))
+	if (!dp_l2_tag(m, &iface->l2))
 		return DP_DROP_NO_ROOM;
 	p->iface_out = (uint16_t)iface->conf.id;
 	p->port_out = iface->port->dpdk_id;
@@ -77,11 +92,11 @@ static enum dp_drop
 from_tun(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 {
 	struct dp_pkt *p = dp_pkt(m);
+	unsigned int version = ip_version(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
 
-	if (m->data_len < 20)
+	if (version == 0)
 		return DP_DROP_RUNT;
-	if (rte_pktmbuf_mtod(m, uint8_t *)[0] >> 4 != 4)
-		return DP_DROP_IPV6_OFF;
+	mark_version(p, version);
 	p->tunnel = iface->conf.port;
 	p->iface_out = (uint16_t)iface->conf.id;
 	p->tier_role = SPW_TIER_PLAIN;

@@ -10,6 +10,16 @@
 
 #include "dataplane/bell.h"
 #include "dataplane/fib.h"
+#include "dataplane/tables.h"
+#if __has_include("dataplane/fib6.h")
+#include "dataplane/fib6.h"
+#else
+static inline void
+dp_fib6_lookup(const struct dp_fib6 *fib, uint8_t ips[][16], uint64_t *leaves, unsigned int n)
+{
+	memset(leaves, 0, n * sizeof(*leaves));
+}
+#endif
 #include "dataplane/group.h"
 #include "dataplane/neigh.h"
 #include "dataplane/packet.h"
@@ -18,7 +28,6 @@
 #include "dataplane/tables.h"
 #include "dataplane/worker.h"
 
-#define DP_ETHER_LEN	 14
 #define DP_PENDING_SLOTS 64 /* next hops with waiting packets, for each worker */
 #define DP_PENDING_PKTS	 4  /* packets that may wait for one next hop */
 #define DP_PUNT_RING	 4096
@@ -31,8 +40,8 @@ enum dp_worker_event_kind { DP_EVENT_NEIGH_MISS, DP_EVENT_SWITCHED };
 /* What a worker tells the API thread. */
 struct dp_worker_event {
 	uint32_t kind;
-	uint32_t addr; /* NEIGH_MISS: host order */
 	uint32_t group;
+	uint8_t addr[16]; /* NEIGH_MISS: IPv4 mapped */
 	uint16_t path;
 	uint16_t iface;
 	uint64_t tsc;
@@ -62,7 +71,7 @@ struct dp_tx_buffer {
 
 /* Packets that wait until a next hop's MAC is known. */
 struct dp_pending {
-	uint64_t key; /* dp_neigh_key(), 0 = never used */
+	struct dp_neigh_key key; /* interface 0 = never used */
 	uint64_t since_tsc;
 	uint64_t asked_tsc;
 	uint32_t n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The published tables and the small immutable indexes among them: our own IPv4 addresses and
+ * The published tables and the small immutable indexes among them: our own addresses and
  * the VLAN tags of a port.
  *
  * The tables are arrays of pointers, indexed by the ids that controld chose, in pages that cost
@@ -60,6 +60,40 @@ dp_local_new(const struct dp_local_entry *entries, uint32_t n, uint32_t any_v4)
 	l->any_v4 = any_v4;
 	for (uint32_t i = 0; i < n; i++)
 		local_insert(l, &entries[i]);
+	return l;
+}
+
+static void
+local6_insert(struct dp_local6 *l, const struct dp_local6_entry *e)
+{
+	for (uint32_t i = dp_local6_hash(e->addr);; i++) {
+		struct dp_local6_entry *slot = &l->slot[i & l->mask];
+
+		if (slot->iface != DP_NO_IFACE && memcmp(slot->addr, e->addr, 16) != 0)
+			continue;
+		if (slot->iface == DP_NO_IFACE)
+			*slot = *e;
+		return;
+	}
+}
+
+struct dp_local6 *
+dp_local6_new(const struct dp_local6_entry *entries, uint32_t n, const uint8_t *any_v6)
+{
+	uint32_t size = 8;
+
+	while (size < 2 * n)
+		size *= 2;
+	struct dp_local6 *l = calloc(1, sizeof(*l) + size * sizeof(l->slot[0]));
+
+	if (!l)
+		return NULL;
+	l->mask = size - 1;
+	l->has_any = any_v6 != NULL;
+	if (any_v6)
+		memcpy(l->any_v6, any_v6, 16);
+	for (uint32_t i = 0; i < n; i++)
+		local6_insert(l, &entries[i]);
 	return l;
 }
 

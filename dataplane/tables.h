@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "dataplane/kernel_quiet.h"
+#include "dataplane/l2.h"
+#include "dataplane/neigh.h"
 #include "lib/spillway.h"
 
 #define DP_PORTS_MAX   64
@@ -24,8 +26,8 @@
 
 struct dp_bell;
 struct dp_fib;
+struct dp_fib6;
 struct dp_group;
-struct dp_neighs;
 struct dp_options;
 struct dp_path_bits;
 struct dp_path_mask;
@@ -44,7 +46,8 @@ struct dp_port {
 	struct spw_dp_port conf;
 	uint16_t dpdk_id;
 	uint16_t n_rxq, n_txq;
-	bool rx_csum; /* the device checks IPv4 header checksums */
+	bool rx_csum;	/* the device checks IPv4 header checksums */
+	bool tx_insert; /* the device puts single VLAN tags in */
 	uint8_t mac[6];
 	uint8_t tx_shared; /* fewer transmit queues than workers: queue 0 under tx_lock */
 	atomic_flag tx_lock;
@@ -66,8 +69,12 @@ struct dp_iface {
 	struct spw_dp_iface conf;
 	struct dp_port *port; /* NULL for tunnels */
 	uint8_t mac[6];
-	bool twin;	  /* the kernel has a twin of it */
-	uint32_t addr_v4; /* its first IPv4 address, host order; 0 = none */
+	bool twin;	     /* the kernel has a twin of it */
+	bool has_v6;	     /* addr_v6 is set */
+	uint64_t mac_word;   /* `mac` as dp_mac_word() reads it from a frame */
+	uint32_t addr_v4;    /* its first IPv4 address, host order; 0 = none */
+	uint8_t addr_v6[16]; /* its first IPv6 address that is not link-local */
+	struct dp_l2 l2;     /* its Ethernet header, for any destination */
 };
 
 /* Set of the gateway's own IPv4 addresses: open addressing, `mask` + 1 slots, iface 0 = free. */
@@ -80,20 +87,31 @@ struct dp_local {
 	} slot[];
 };
 
-/* Our IPv6 addresses; few, looked through one by one. */
+/* The same of IPv6 addresses. Link-local ones are not in it: those are the interface's matter. */
 struct dp_local6 {
-	uint32_t n;
-	uint8_t addr[][16];
+	uint32_t mask;
+	bool has_any;
+	uint8_t any_v6[16]; /* some address of ours, LAN side first */
+	struct dp_local6_entry {
+		uint8_t addr[16];
+		uint16_t iface;
+	} slot[];
 };
 
+/*
+ * A way to go. `l2` is the finished header of an adjacency whose neighbour is known, else NULL:
+ * then the stage asks the neighbours itself. API thread replaces it, workers read.
+ */
 struct dp_path {
 	struct spw_dp_path conf;
-	uint32_t next_hop_v4; /* host order */
+	struct dp_neigh_key hop; /* adjacency */
+	_Atomic(struct dp_l2 *) l2;
 };
 
 struct dp_tables {
 	struct rte_rcu_qsbr *qsbr;
 	struct dp_fib *fib;
+	struct dp_fib6 *fib6;
 	struct dp_neighs *neighs;
 	struct dp_path_bits *bits;
 	_Atomic(struct dp_local *) local;
@@ -163,13 +181,39 @@ dp_local_find(const struct dp_local *l, uint32_t addr)
 	}
 }
 
-static inline bool
-dp_local6_has(const struct dp_local6 *l, const uint8_t addr[16])
+static inline uint32_t
+dp_local6_hash(const uint8_t addr[16])
 {
-	for (uint32_t i = 0; l && i < l->n; i++)
-		if (memcmp(l->addr[i], addr, 16) == 0)
-			return true;
-	return false;
+	uint64_t half[2];
+
+	memcpy(half, addr, sizeof(half));
+	uint64_t h = half[0] * UINT64_C(0x94d049bb133111eb) ^ __builtin_bswap64(half[1]);
+
+	return (uint32_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
+}
+
+/* Interface that owns this IPv6 address; DP_NO_IFACE when it is not ours (or link-local). */
+static inline uint16_t
+dp_local6_find(const struct dp_local6 *l, const uint8_t addr[16])
+{
+	if (!l)
+		return DP_NO_IFACE;
+	for (uint32_t i = dp_local6_hash(addr);; i++) {
+		const struct dp_local6_entry *e = &l->slot[i & l->mask];
+
+		if (e->iface == DP_NO_IFACE || memcmp(e->addr, addr, 16) == 0)
+			return e->iface;
+	}
+}
+
+/* The six bytes of a MAC address as one number; eight bytes are read. */
+static inline uint64_t
+dp_mac_word(const uint8_t *frame)
+{
+	uint64_t word;
+
+	memcpy(&word, frame, sizeof(word));
+	return word & UINT64_C(0xffffffffffff);
 }
 
 /*
@@ -177,6 +221,9 @@ dp_local6_has(const struct dp_local6 *l, const uint8_t addr[16])
  * memory is short. The caller publishes it and frees the old one after grace.
  */
 struct dp_local *dp_local_new(const struct dp_local_entry *entries, uint32_t n, uint32_t any_v4);
+/* The same for dp_local6_find(). @any_v6  NULL = none. */
+struct dp_local6 *dp_local6_new(const struct dp_local6_entry *entries, uint32_t n,
+				const uint8_t *any_v6);
 
 /* Interface of a port for these tags (0 = none); DP_NO_IFACE when there is none. */
 uint16_t dp_vlan_find(const struct dp_vlan_map *map, uint16_t outer, uint16_t inner);

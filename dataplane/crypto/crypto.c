@@ -163,25 +163,38 @@ dp_crypto_isa_name(const struct dp_crypto *c)
 	return c->isa;
 }
 
+int
+dp_crypto_cipher(const struct dp_crypto *c, enum spw_encr encr, enum spw_integ integ, bool esn,
+		 struct dp_cipher *out)
+{
+	if (integ != SPW_INTEG_NONE)
+		return dp_cbc_cipher(encr, integ, esn, out) ? 0 : -ENOTSUP;
+	return dp_gcm_cipher(encr, esn, out) || dp_chacha_cipher(encr, esn, out) ? 0 : -ENOTSUP;
+}
+
 uint32_t
 dp_crypto_encr_mask(void)
 {
-	return 1u << SPW_ENCR_AES128_GCM | 1u << SPW_ENCR_AES192_GCM | 1u << SPW_ENCR_AES256_GCM;
+	struct dp_cipher cipher;
+	uint32_t mask = 0;
+
+	for (unsigned int e = 1; e < SPW_ENCR_COUNT; e++)
+		for (unsigned int i = SPW_INTEG_NONE; i < SPW_INTEG_COUNT; i++)
+			if (dp_crypto_cipher(NULL, e, i, false, &cipher) == 0)
+				mask |= 1u << e;
+	return mask;
 }
 
 uint32_t
 dp_crypto_integ_mask(void)
 {
-	return 0;
-}
+	struct dp_cipher cipher;
+	uint32_t mask = 0;
 
-int
-dp_crypto_cipher(const struct dp_crypto *c, enum spw_encr encr, enum spw_integ integ, bool esn,
-		 struct dp_cipher *out)
-{
-	if (integ == SPW_INTEG_NONE && dp_gcm_cipher(encr, esn, out))
-		return 0;
-	return -ENOTSUP;
+	for (unsigned int i = 1; i < SPW_INTEG_COUNT; i++)
+		if (dp_crypto_cipher(NULL, SPW_ENCR_AES128_CBC, i, false, &cipher) == 0)
+			mask |= 1u << i;
+	return mask;
 }
 
 void

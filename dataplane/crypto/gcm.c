@@ -12,21 +12,12 @@
  */
 #include "dataplane/crypto/suites.h"
 
-#define ESP_FRONT (8 + DP_CRYPTO_IV) /* ESP header and IV */
-
-/* Salt | explicit IV (RFC 4106 4); the salt's half is set once a run. */
-struct nonce {
-	uint32_t salt;
-	uint8_t iv[DP_CRYPTO_IV];
-};
-_Static_assert(sizeof(struct nonce) == 12, "the nonce of RFC 4106 4");
-
 static inline __attribute__((always_inline)) uint64_t
 seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
      unsigned int n, bool esn)
 {
 	aes_gcm_enc_dec_t run = c->gcm_seal[key->gcm.size];
-	struct nonce nonce = {.salt = key->gcm.salt};
+	struct dp_aead_nonce nonce = {.salt = key->gcm.salt};
 	uint8_t aad[12];
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -37,7 +28,7 @@ seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);
 		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
-		    esn ? aad : text - ESP_FRONT, esn ? 12 : 8, text + jobs[i].text_len,
+		    esn ? aad : text - DP_ESP_AEAD_FRONT, esn ? 12 : 8, text + jobs[i].text_len,
 		    DP_CRYPTO_TAG);
 	}
 	return dp_crypto_all(n);
@@ -48,7 +39,7 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
      unsigned int n, bool esn)
 {
 	aes_gcm_enc_dec_t run = c->gcm_open[key->gcm.size];
-	struct nonce nonce = {.salt = key->gcm.salt};
+	struct dp_aead_nonce nonce = {.salt = key->gcm.salt};
 	uint8_t aad[12], tag[DP_CRYPTO_TAG];
 	uint64_t good = 0;
 
@@ -60,7 +51,7 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);
 		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
-		    esn ? aad : text - ESP_FRONT, esn ? 12 : 8, tag, DP_CRYPTO_TAG);
+		    esn ? aad : text - DP_ESP_AEAD_FRONT, esn ? 12 : 8, tag, DP_CRYPTO_TAG);
 		good |= (uint64_t)dp_crypto_tag16_equal(tag, text + jobs[i].text_len) << i;
 	}
 	return good;

@@ -11,9 +11,26 @@ struct dp_gcm_key {
 	uint32_t size; /* 0, 1, 2: keys of 128, 192, 256 bits */
 };
 
+struct dp_chacha_key {
+	uint8_t key[32];
+	uint32_t salt;
+};
+
+/* AES-CBC with HMAC; round keys and hash states as IPsec-MB wants them, each on 16 bytes. */
+struct dp_cbc_key {
+	uint8_t seal[15 * 16], open[15 * 16]; /* round keys */
+	uint8_t iv[15 * 16];		      /* AES-128 round keys of the IVs */
+	uint8_t inner[32], outer[32];	      /* hash states after the padded key (RFC 2104 4) */
+	uint32_t key_len;		      /* AES, bytes */
+	uint32_t hash;			      /* IMB_HASH_ALG */
+	uint32_t tag_len;
+};
+
 struct dp_crypto_key {
 	union {
 		struct dp_gcm_key gcm;
+		struct dp_chacha_key chacha;
+		struct dp_cbc_key cbc;
 		uint8_t bytes[DP_CRYPTO_KEY_BYTES];
 	};
 } __attribute__((aligned(64)));
@@ -26,10 +43,27 @@ struct dp_crypto {
 	/* Copies of the manager's pointers by dp_gcm_key.size. */
 	aes_gcm_enc_dec_t gcm_seal[3], gcm_open[3];
 	struct gcm_context_data gcm __attribute__((aligned(64)));
+	/* AES-CBC with HMAC: what one run needs. */
+	IMB_JOB job[DP_CRYPTO_RUN];
+	uint8_t tag_made[DP_CRYPTO_RUN][DP_CRYPTO_TAG];
+	uint8_t tag_got[DP_CRYPTO_RUN][DP_CRYPTO_TAG];
 };
 
-/* Is the suite one of this file's? Then fill *out. */
+/* Is the suite of this kind? Then fill *out. */
 bool dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
+bool dp_chacha_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
+bool dp_cbc_cipher(enum spw_encr encr, enum spw_integ integ, bool esn, struct dp_cipher *out);
+/* Set the key under which a slot of AES-CBC makes its IVs; for known-answer tests. */
+void dp_cbc_iv_key(struct dp_crypto *c, struct dp_crypto_key *slot, const uint8_t key[16]);
+
+#define DP_ESP_AEAD_FRONT (8 + DP_CRYPTO_IV) /* ESP header and IV before the text */
+
+/* Salt | explicit IV, the nonce of RFC 4106 4 and RFC 7634 2; the salt's half is set once a run. */
+struct dp_aead_nonce {
+	uint32_t salt;
+	uint8_t iv[DP_CRYPTO_IV];
+};
+_Static_assert(sizeof(struct dp_aead_nonce) == 12, "nonces of 96 bits");
 
 /* Fetch what the cipher of the next packet will read first. */
 static inline void

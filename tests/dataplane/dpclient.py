@@ -57,7 +57,8 @@ Port = struct('Port', ('id', u32), ('generation', u32), ('name', NAME),
 PortReply = struct('PortReply', ('id', u32), ('mac', u8 * 6), ('pad', u8 * 2))
 Iface = struct('Iface', ('id', u32), ('generation', u32), ('name', NAME), ('kind', u32),
                ('role', u32), ('port', u32), ('mtu', u32), ('vlan_outer', u16),
-               ('vlan_inner', u16), ('mss_clamp', u16), ('up', u8), ('has_twin', u8))
+               ('vlan_inner', u16), ('mss_clamp', u16), ('up', u8), ('has_twin', u8),
+               ('vlan_tpid', u16), ('pad', u8 * 2))
 Address = struct('Address', ('iface', u32), ('generation', u32), ('prefix', Prefix))
 Neigh = struct('Neigh', ('iface', u32), ('generation', u32), ('addr', Addr), ('mac', u8 * 6),
                ('reachable', u8), ('pad', u8))

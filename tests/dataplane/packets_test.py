@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(__file__))
 import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
-from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, IPv6, Raw, UDP  # noqa: E402
+from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, Raw, UDP  # noqa: E402
 
 LAN_IF, ER_IF, WAN_IF, VLAN_IF = 1, 2, 3, 4
 P_ER, P_LAN, P_WAN, P_ER2, P_VLAN = 1, 2, 3, 4, 5
@@ -555,18 +555,6 @@ class Lifetime(Bed):
         self.lan.send(Ether(src=self.lan.mac, dst='ff:ff:ff:ff:ff:ff') /
                       ARP(op=1, hwsrc=self.lan.mac, psrc=HOST, pdst=GW))
         self.assertIsNotNone(self.lan.receive(lambda f: ARP in f and f[ARP].op == 2))
-
-    def test_ipv6_for_us_goes_up_and_transit_is_off(self):
-        def six(dst):
-            return (Ether(src=self.lan.mac, dst=self.macs['lan']) /
-                    IPv6(src='fe80::1', dst=dst) / UDP())
-        up = {r.id: r.mirrored for r in self.control.call('GET_IFACES')}[LAN_IF]
-        self.control.call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix('2001:db8::1/64')))
-        self.lan.send(six('fe80::2'), six('2001:db8::1'), six('2001:db8::2'))
-        self.dropped('ipv6-off', 1)
-        self.assertTrue(bed.settle(self.control))
-        now = {r.id: r.mirrored for r in self.control.call('GET_IFACES')}[LAN_IF]
-        self.assertEqual(now - up, 2)
 
 
 class Process(unittest.TestCase):

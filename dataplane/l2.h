@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to dataplane/: Ethernet headers with VLAN tags, made before they are needed. Pure. */
+#ifndef SPW_DATAPLANE_L2_H
+#define SPW_DATAPLANE_L2_H
+
+#include <rte_mbuf.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define DP_ETHERTYPE_IPV4 0x0800
+#define DP_ETHERTYPE_ARP  0x0806
+#define DP_ETHERTYPE_VLAN 0x8100 /* IEEE 802.1Q C-tag */
+#define DP_ETHERTYPE_IPV6 0x86dd
+#define DP_ETHERTYPE_QINQ 0x88a8 /* IEEE 802.1ad S-tag */
+
+#define DP_ETHER_LEN 14
+#define DP_TAG_LEN   4
+#define DP_L2_MAX    (DP_ETHER_LEN + 2 * DP_TAG_LEN)
+#define DP_L2_BYTES  24 /* written at once, whatever the length: two stores */
+
+/*
+ * A header of `len` bytes at the end of `bytes`; its last two, the type, are the packet's. Where
+ * the port puts a single tag in, the tag is no part of the header but in `tci` and `ol_flags`.
+ */
+struct dp_l2 {
+	uint8_t bytes[DP_L2_BYTES];
+	uint64_t ol_flags; /* RTE_MBUF_F_TX_VLAN or 0 */
+	uint16_t tci;
+	uint16_t len;
+	uint16_t iface;
+	uint16_t port_out; /* DPDK port id */
+};
+
+/* Tags of an interface (0 = none) and how they are sent. */
+struct dp_l2_tags {
+	uint16_t outer, inner; /* VLAN ids */
+	uint16_t tpid;	       /* of the outer tag; the inner one's is 0x8100 */
+	bool insert;	       /* the port puts a single 0x8100 tag in by itself */
+};
+
+/* Header of an interface: everything but the destination. */
+struct dp_l2 dp_l2_make(const uint8_t src[6], const struct dp_l2_tags *tags, uint16_t iface,
+			uint16_t port_out);
+/* Name the station that the header is for. */
+void dp_l2_dest(struct dp_l2 *l2, const uint8_t mac[6]);
+/*
+ * Give a frame with a plain header the tags of `l2`; the rest of its header stays. False when there
+ * is no room before it. Any thread that owns the packet.
+ */
+bool dp_l2_tag(struct rte_mbuf *m, const struct dp_l2 *l2);
+
+/* Put the header before an IP packet. False when there is no room. */
+static inline bool
+dp_l2_push(struct rte_mbuf *m, const struct dp_l2 *l2, bool ipv6)
+{
+	uint16_t type = __builtin_bswap16(ipv6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
+
+	if (unlikely(m->data_off < DP_L2_BYTES))
+		return false;
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+
+	memcpy(ip - DP_L2_BYTES, l2->bytes, DP_L2_BYTES);
+	memcpy(ip - 2, &type, 2);
+	m->data_off = (uint16_t)(m->data_off - l2->len);
+	m->data_len = (uint16_t)(m->data_len + l2->len);
+	m->pkt_len += l2->len;
+	m->ol_flags |= l2->ol_flags;
+	m->vlan_tci = l2->tci;
+	return true;
+}
+
+#endif

@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The packet cases: cases_test.py [FAMILY...]. Each family of tables runs over a data plane of its
+own; each case prints one TAP line. A case marked as an expected failure fails when it starts to pass.
+`--list` prints the names alone. Run as root."""
+import importlib
+import sys
+import time
+import traceback
+
+import casebed
+import dpclient as dp
+
+FAMILIES = ('wire', 'matrix', 'window')
+
+
+def say(good, name, why=''):
+    print(f'{"ok" if good else "not ok"} - {name}', flush=True)
+    if why:
+        print('\n'.join('# ' + line for line in why.splitlines()), flush=True)
+    return good
+
+
+def run_case(gw, case):
+    why = ''
+    try:
+        case.run(gw)
+    except (casebed.Wrong, AssertionError, dp.Refused) as e:
+        why = f'{type(e).__name__}: {e}'
+    except Exception:
+        why = traceback.format_exc()
+    if not case.expected_failure:
+        return say(not why, case.name, why)
+    if why:
+        return say(True, f'{case.name} (expected failure: {case.expected_failure})')
+    return say(False, case.name, 'passes now: take the mark "expected failure" away')
+
+
+def run_family(name):
+    module = importlib.import_module(f'{name}_cases')
+    start, good, n = time.monotonic(), True, 0
+    for make, cases in module.families():
+        gw = make()
+        try:
+            for case in cases(gw):
+                good &= run_case(gw, case)
+                n += 1
+                if gw.dataplane.process.poll() is not None:
+                    return say(False, f'{name}: the data plane ended', gw.dataplane.text()[-3000:])
+        finally:
+            gw.close()
+    print(f'# {name}: {n} cases, {time.monotonic() - start:.1f} s', flush=True)
+    return good
+
+
+def main():
+    names = [a for a in sys.argv[1:] if not a.startswith('-')] or FAMILIES
+    casebed.wires()
+    good = [run_family(name) for name in names]
+    return 0 if all(good) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
