@@ -2,16 +2,11 @@
 /*
  * The FIB: IPv4 longest-prefix match, leaf = index of a path group, leaf 0 = no route.
  *
- * Two equal tables (rte_fib, DIR-24-8 with 4-byte leaves). Workers read the active one. A batch is
- * applied to the other; that one becomes active in one store; after every worker was quiescent
- * nobody reads the first any more and the batch is applied there, too. So a lookup never walks a
- * table that is being written, and an address that a batch does not touch never gets a wrong leaf
- * (a single rte_fib does not promise that). Cost: twice the memory, twice the writes.
- *
- * A batch that does not fit is undone on the idle side before anybody saw it. The generation of
- * each route (for sweeps after a client's restart) lives in the extension of the RIB node of
- * side 0; at rest both sides hold the same routes. The second application repeats what succeeded
- * on an equal table; should it fail all the same, an invariant is broken and the process ends.
+ * Two equal tables (rte_fib, DIR-24-8 with 4-byte leaves) side by side as left_right.c describes; a
+ * single rte_fib does not promise right leaves while it is written. A batch that does not fit is
+ * undone operation by operation, last first, which returns the very rooms that were taken. The
+ * generation of each route (for sweeps after a client's restart) lives in the extension of the
+ * RIB node of both sides; the one of side 0 counts.
  *
  * All writing and walking: API thread. dp_fib_lookup(): workers.
  */
@@ -19,12 +14,84 @@
 
 #include <errno.h>
 #include <rte_errno.h>
-#include <rte_lcore.h>
-#include <rte_rcu_qsbr.h>
+#include <rte_memory.h>
 #include <rte_rib.h>
 #include <stdlib.h>
 
 #define TBL8_MIN 4096
+
+static struct rte_rib_node *
+node_exact(struct rte_fib *side, uint32_t ip, uint8_t len)
+{
+	return rte_rib_lookup_exact(rte_fib_get_rib(side), ip, len);
+}
+
+static void
+node_describe(struct rte_rib_node *node, struct dp_fib_route *out)
+{
+	uint64_t nh;
+
+	rte_rib_get_ip(node, &out->ip);
+	rte_rib_get_depth(node, &out->len);
+	rte_rib_get_nh(node, &nh);
+	out->group = (uint32_t)nh;
+	out->generation = *(uint32_t *)rte_rib_get_ext(node);
+}
+
+static int
+side_put(struct rte_fib *side, uint32_t ip, uint8_t len, uint32_t group, uint32_t generation)
+{
+	int rc = rte_fib_add(side, ip, len, group);
+
+	if (rc != 0)
+		return rc;
+	*(uint32_t *)rte_rib_get_ext(node_exact(side, ip, len)) = generation;
+	return 0;
+}
+
+static bool
+table_get(void *side, const struct dp_fib_op *op, struct dp_fib_route *out)
+{
+	struct rte_rib_node *node = node_exact(side, op->ip, op->len);
+
+	if (node)
+		node_describe(node, out);
+	return node != NULL;
+}
+
+static int
+table_put(void *side, const struct dp_fib_op *op)
+{
+	return side_put(side, op->ip, op->len, op->group, op->generation);
+}
+
+static int
+table_del(void *side, const struct dp_fib_op *op)
+{
+	return rte_fib_delete(side, op->ip, op->len);
+}
+
+static int
+table_undo(void *side, const void *other, const struct dp_fib_op *ops, uint32_t n)
+{
+	int rc = 0;
+
+	while (rc == 0 && n-- > 0) {
+		const struct dp_fib_op *op = &ops[n];
+
+		if (op->had)
+			rc = side_put(side, op->ip, op->len, op->old_group, op->old_generation);
+		else if (!op->del)
+			rc = rte_fib_delete(side, op->ip, op->len);
+	}
+	return rc;
+}
+
+static const struct dp_lr_table fib_table = {.get = table_get,
+					     .put = table_put,
+					     .del = table_del,
+					     .undo = table_undo,
+					     .option = "--max-routes"};
 
 static struct rte_fib *
 side_new(const char *name, uint32_t max_routes)
@@ -48,9 +115,9 @@ dp_fib_new(struct dp_fib **out, uint32_t max_routes, struct rte_rcu_qsbr *qsbr, 
 
 	if (!f)
 		return spw_fail(err, -ENOMEM, "no memory for the FIB");
-	f->side[0] = side_new("fib-a", max_routes);
-	f->side[1] = f->side[0] ? side_new("fib-b", max_routes) : NULL;
-	if (!f->side[1]) {
+	f->lr.side[0] = side_new("fib-a", max_routes);
+	f->lr.side[1] = f->lr.side[0] ? side_new("fib-b", max_routes) : NULL;
+	if (!f->lr.side[1]) {
 		int rc = rte_errno ? -rte_errno : -ENOMEM;
 
 		dp_fib_free(f);
@@ -59,8 +126,9 @@ dp_fib_new(struct dp_fib **out, uint32_t max_routes, struct rte_rcu_qsbr *qsbr, 
 				"lower --max-routes",
 				max_routes, rte_strerror(-rc));
 	}
-	f->qsbr = qsbr;
-	f->max_routes = max_routes;
+	f->lr.table = &fib_table;
+	f->lr.qsbr = qsbr;
+	f->lr.max_routes = max_routes;
 	*out = f;
 	return 0;
 }
@@ -71,33 +139,15 @@ dp_fib_free(struct dp_fib *f)
 	if (!f)
 		return;
 	for (unsigned int i = 0; i < 2; i++)
-		if (f->side[i])
-			rte_fib_free(f->side[i]);
+		if (f->lr.side[i])
+			rte_fib_free(f->lr.side[i]);
 	free(f);
-}
-
-static struct rte_rib_node *
-node_exact(const struct dp_fib *f, unsigned int side, uint32_t ip, uint8_t len)
-{
-	return rte_rib_lookup_exact(rte_fib_get_rib(f->side[side]), ip, len);
-}
-
-static void
-node_describe(struct rte_rib_node *node, struct dp_fib_route *out)
-{
-	uint64_t nh;
-
-	rte_rib_get_ip(node, &out->ip);
-	rte_rib_get_depth(node, &out->len);
-	rte_rib_get_nh(node, &nh);
-	out->group = (uint32_t)nh;
-	out->generation = *(uint32_t *)rte_rib_get_ext(node);
 }
 
 bool
 dp_fib_get(const struct dp_fib *f, uint32_t ip, uint8_t len, struct dp_fib_route *out)
 {
-	struct rte_rib_node *node = node_exact(f, 0, ip, len);
+	struct rte_rib_node *node = node_exact(f->lr.side[0], ip, len);
 
 	if (node)
 		node_describe(node, out);
@@ -107,7 +157,7 @@ dp_fib_get(const struct dp_fib *f, uint32_t ip, uint8_t len, struct dp_fib_route
 bool
 dp_fib_match(const struct dp_fib *f, uint32_t ip, struct dp_fib_route *out)
 {
-	struct rte_rib_node *node = rte_rib_lookup(rte_fib_get_rib(f->side[0]), ip);
+	struct rte_rib_node *node = rte_rib_lookup(rte_fib_get_rib(f->lr.side[0]), ip);
 
 	if (node)
 		node_describe(node, out);
@@ -117,7 +167,7 @@ dp_fib_match(const struct dp_fib *f, uint32_t ip, struct dp_fib_route *out)
 void
 dp_fib_touch(struct dp_fib *f, uint32_t ip, uint8_t len, uint32_t generation)
 {
-	struct rte_rib_node *node = node_exact(f, 0, ip, len);
+	struct rte_rib_node *node = node_exact(f->lr.side[0], ip, len);
 
 	if (node)
 		*(uint32_t *)rte_rib_get_ext(node) = generation;
@@ -128,7 +178,7 @@ void
 dp_fib_walk(const struct dp_fib *f, void (*fn)(void *arg, const struct dp_fib_route *route),
 	    void *arg)
 {
-	struct rte_rib *rib = rte_fib_get_rib(f->side[0]);
+	struct rte_rib *rib = rte_fib_get_rib(f->lr.side[0]);
 	struct rte_rib_node *node = NULL;
 	struct dp_fib_route r;
 	bool default_seen = false;
@@ -140,95 +190,4 @@ dp_fib_walk(const struct dp_fib *f, void (*fn)(void *arg, const struct dp_fib_ro
 	}
 	if (!default_seen && dp_fib_get(f, 0, 0, &r))
 		fn(arg, &r);
-}
-
-static int
-side_put(struct dp_fib *f, unsigned int side, uint32_t ip, uint8_t len, uint32_t group,
-	 uint32_t generation)
-{
-	int rc = rte_fib_add(f->side[side], ip, len, group);
-
-	if (rc != 0)
-		return rc;
-	struct rte_rib_node *node = node_exact(f, side, ip, len);
-
-	*(uint32_t *)rte_rib_get_ext(node) = generation;
-	return 0;
-}
-
-static int
-side_run(struct dp_fib *f, unsigned int side, struct dp_fib_op *op)
-{
-	struct rte_rib_node *node = node_exact(f, side, op->ip, op->len);
-	struct dp_fib_route old = {0};
-
-	if (node)
-		node_describe(node, &old);
-	op->had = node != NULL;
-	op->old_group = old.group;
-	op->old_generation = old.generation;
-	if (!op->del)
-		return side_put(f, side, op->ip, op->len, op->group, op->generation);
-	return op->had ? rte_fib_delete(f->side[side], op->ip, op->len) : 0;
-}
-
-static void
-side_undo(struct dp_fib *f, unsigned int side, const struct dp_fib_op *ops, uint32_t n)
-{
-	while (n-- > 0) {
-		const struct dp_fib_op *op = &ops[n];
-		int rc = 0;
-
-		if (op->had)
-			rc = side_put(f, side, op->ip, op->len, op->old_group, op->old_generation);
-		else if (!op->del)
-			rc = rte_fib_delete(f->side[side], op->ip, op->len);
-		if (rc != 0) {
-			spw_log(SPW_LOG_ERROR, "fib", "undo-failed", "rc=%d", rc);
-			abort();
-		}
-	}
-}
-
-static void
-count_routes(struct dp_fib *f, const struct dp_fib_op *ops, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		if (ops[i].del && ops[i].had)
-			f->routes--;
-		else if (!ops[i].del && !ops[i].had)
-			f->routes++;
-	}
-}
-
-int
-dp_fib_apply(struct dp_fib *f, struct dp_fib_op *ops, uint32_t n, uint32_t *bad,
-	     struct spw_err *err)
-{
-	unsigned int busy = atomic_load_explicit(&f->active, memory_order_relaxed);
-	unsigned int idle = 1 - busy;
-
-	for (uint32_t i = 0; i < n; i++) {
-		int rc = side_run(f, idle, &ops[i]);
-
-		if (rc == 0)
-			continue;
-		side_undo(f, idle, ops, i);
-		*bad = i;
-		return spw_fail(err, -ENOSPC,
-				"the FIB is full at %u routes; start with a larger --max-routes "
-				"(now %u)",
-				f->routes, f->max_routes);
-	}
-	count_routes(f, ops, n);
-	/* Pairs with the acquire in dp_fib_lookup(). */
-	atomic_store_explicit(&f->active, idle, memory_order_release);
-	rte_rcu_qsbr_synchronize(f->qsbr, RTE_QSBR_THRID_INVALID);
-	for (uint32_t i = 0; i < n; i++) {
-		if (side_run(f, busy, &ops[i]) == 0)
-			continue;
-		spw_log(SPW_LOG_ERROR, "fib", "sides-differ", "index=%u", i);
-		abort();
-	}
-	return 0;
 }

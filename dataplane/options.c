@@ -25,6 +25,7 @@
 	X(CONTROL_USER, "control-user", "NAME", "user that may touch routes and ports (root)")   \
 	X(GROUP, "group", "NAME", "group of dataplane.sock (spillway where it exists)")          \
 	X(MAX_ROUTES, "max-routes", "N", "IPv4 prefixes that fit (262144)")                      \
+	X(MAX_ROUTES6, "max-routes6", "N", "IPv6 prefixes that fit (65536)")                     \
 	X(MAX_SAS, "max-sas", "N", "child SAs that fit, a power of two (65536)")                 \
 	X(MBUFS, "mbufs", "N", "packet buffers (32767)")                                         \
 	X(MBUF_SIZE, "mbuf-size", "BYTES", "packet bytes in a buffer (2304)")                    \
@@ -164,6 +165,8 @@ take(struct dp_options *o, enum option_id id, const char *arg, struct spw_err *e
 	case OPT_CONTROL_USER: return user(&o->control_uid, "control-user", arg, err);
 	case OPT_GROUP: return group(o, arg, err);
 	case OPT_MAX_ROUTES: return number(&o->max_routes, "max-routes", arg, 1024, 4194304, err);
+	case OPT_MAX_ROUTES6:
+		return number(&o->max_routes6, "max-routes6", arg, 1024, 4194304, err);
 	case OPT_MAX_SAS: return number(&o->max_sas, "max-sas", arg, 64, 1u << 20, err);
 	case OPT_MBUFS: return number(&o->mbufs, "mbufs", arg, 4095, 1u << 22, err);
 	case OPT_MBUF_SIZE: return number(&o->mbuf_size, "mbuf-size", arg, 2048, 16384, err);
@@ -183,6 +186,7 @@ defaults(struct dp_options *o)
 				 .file_prefix = "spillway",
 				 .n_workers = 1,
 				 .max_routes = 262144,
+				 .max_routes6 = 65536,
 				 .max_sas = 65536,
 				 .mbufs = 32767,
 				 .mbuf_size = 2304,

@@ -20,6 +20,7 @@ struct dp_options {
 	bool no_huge;
 	uint32_t memory_mb; /* 0 = as needed, only with hugepages */
 	uint32_t max_routes;
+	uint32_t max_routes6;
 	uint32_t max_sas;
 	uint32_t mbufs;
 	uint32_t mbuf_size; /* packet bytes in a buffer, headroom not counted */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "dataplane/fib.h"
+#include "dataplane/fib6.h"
 #include "dataplane/neigh.h"
 #include "dataplane/options.h"
 #include "dataplane/path_bits.h"
@@ -22,7 +23,9 @@ dp_tables_start(struct dp_tables *t, const struct dp_options *o, struct rte_rcu_
 	if (!t->neighs || !t->bits)
 		return spw_fail(err, -ENOMEM, "no memory for the tables");
 	dp_path_bits_init(t->bits);
-	return dp_fib_new(&t->fib, o->max_routes, qsbr, err);
+	int rc = dp_fib_new(&t->fib, o->max_routes, qsbr, err);
+
+	return rc == 0 ? dp_fib6_new(&t->fib6, o->max_routes6, qsbr, err) : rc;
 }
 
 void
@@ -31,6 +34,7 @@ dp_tables_stop(struct dp_tables *t)
 	if (!t)
 		return;
 	dp_fib_free(t->fib);
+	dp_fib6_free(t->fib6);
 	dp_neighs_free(t->neighs);
 	if (t->bits)
 		dp_path_bits_fini(t->bits);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The FIB against a naive longest-prefix match: under random batches, with a reader that must never
- * see a wrong leaf for an address that no batch touches, and with batches that do not fit. Runs an
- * EAL in ordinary memory.
+ * The IPv4 FIB against a naive longest-prefix match: by random batches, with a reader beside the
+ * writer, and with batches that do not fit. Runs an EAL in ordinary memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +11,11 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <pthread.h>
 #include <rte_eal.h>
 #include <rte_rcu_qsbr.h>
 
 #include "dataplane/fib.h"
+#include "tests/dataplane/fib_bed.h"
 
 #define PREFIXES 400
 #define BATCH	 16
@@ -135,77 +134,97 @@ a_walk_visits_every_route_once(void **state)
 		want += table[i].group != 0;
 	dp_fib_walk(fib, count, &seen);
 	assert_int_equal(seen, want);
-	assert_int_equal(fib->routes, want);
+	assert_int_equal(fib->lr.routes, want);
 }
 
-static _Atomic int stop, wrong, looked;
+/*
+ * 11.R/16 of 64 regions stands; in the upper half of its last /24, prefixes come and go beside the
+ * addresses of the lower half. 12.R/16: every batch sets all of them to one group, its number.
+ */
+#define REGIONS 64
 
-/* Addresses of 11/8 are never touched by a batch; each must keep its leaf. */
-static void *
-reader(void *arg)
+static uint32_t torn;
+
+static unsigned int
+check_burst(void *arg, uint64_t random)
 {
-	uint32_t x = 1;
+	uint32_t ips[FIB_BED_BURST], want[FIB_BED_BURST];
+	uint64_t leaves[FIB_BED_BURST];
+	unsigned int wrong = 0;
+	static uint64_t newest;
 
-	rte_rcu_qsbr_thread_register(qsbr, 0);
-	rte_rcu_qsbr_thread_online(qsbr, 0);
-	while (!stop) {
-		uint32_t ips[64], want[64];
-		uint64_t leaves[64];
+	for (unsigned int i = 0; i < FIB_BED_BURST; i++) {
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		uint32_t region = (uint32_t)(random >> 58) % REGIONS;
 
-		for (int i = 0; i < 64; i++) {
-			x = x * 1664525 + 1013904223;
-			want[i] = 5000 + (x >> 8) % 64;
-			ips[i] = 0x0b000000 + ((want[i] - 5000) << 16) + (x >> 16);
-		}
-		dp_fib_lookup(fib, ips, leaves, 64);
-		for (int i = 0; i < 64; i++)
-			wrong += leaves[i] != want[i];
-		looked += 64;
-		rte_rcu_qsbr_quiescent(qsbr, 0);
+		want[i] = 5000 + region;
+		ips[i] = (0x0b + (i & 1)) << 24 | region << 16 | 0xff00 |
+			 ((uint32_t)(random >> 40) & 0x7f);
 	}
-	rte_rcu_qsbr_thread_offline(qsbr, 0);
-	rte_rcu_qsbr_thread_unregister(qsbr, 0);
-	return NULL;
+	dp_fib_lookup(fib, ips, leaves, FIB_BED_BURST);
+	for (unsigned int i = 0; i < FIB_BED_BURST; i += 2)
+		wrong += leaves[i] != want[i];
+	for (unsigned int i = 1; i < FIB_BED_BURST; i += 2)
+		torn += leaves[i] != leaves[1];
+	torn += leaves[1] < newest;
+	newest = leaves[1];
+	return wrong;
 }
 
 static void
-an_untouched_address_never_gets_a_wrong_leaf(void **state)
+change(void *arg, uint32_t round)
 {
-	struct dp_fib_op op[64];
-	pthread_t thread;
+	struct dp_fib_op op[REGIONS + BATCH];
+	uint32_t n = 0, bad;
+
+	for (; n < REGIONS; n++)
+		op[n] = (struct dp_fib_op){
+			.ip = 0x0c000000 + (n << 16), .len = 16, .group = 10000 + round};
+	for (uint32_t i = 0; i < BATCH; i++) {
+		uint8_t len = (uint8_t)(25 + random() % 8);
+		uint32_t ip = 0x0b00ff80 | ((uint32_t)random() % REGIONS) << 16 |
+			      ((uint32_t)random() & 0x7f);
+
+		op[n++] = (struct dp_fib_op){.ip = ip & mask(len),
+					     .len = len,
+					     .del = random() % 2,
+					     .group = 1 + (uint32_t)random() % 1000};
+	}
+	assert_int_equal(dp_fib_apply(fib, op, n, &bad, NULL), 0);
+}
+
+static void
+a_reader_sees_right_leaves_and_whole_batches_under_churn(void **state)
+{
+	struct fib_bed_check check = {.burst = check_burst, .change = change};
+	struct dp_fib_op op[REGIONS];
 	uint32_t bad;
 
-	for (uint32_t i = 0; i < 64; i++)
+	for (uint32_t i = 0; i < REGIONS; i++)
 		op[i] = (struct dp_fib_op){
 			.ip = 0x0b000000 + (i << 16), .len = 16, .group = 5000 + i};
-	assert_int_equal(dp_fib_apply(fib, op, 64, &bad, NULL), 0);
-	assert_int_equal(pthread_create(&thread, NULL, reader, NULL), 0);
-	while (!looked)
-		;
-	for (int round = 0; round < 3000; round++) {
-		/* Neighbours inside the same /16: more specific ones come and go beside them. */
-		for (uint32_t i = 0; i < BATCH; i++)
-			op[i] = random_op();
-		assert_int_equal(dp_fib_apply(fib, op, BATCH, &bad, NULL), 0);
-	}
-	stop = 1;
-	pthread_join(thread, NULL);
-	assert_int_equal(wrong, 0);
-	assert_true(looked > 100000);
+	assert_int_equal(dp_fib_apply(fib, op, REGIONS, &bad, NULL), 0);
+	change(NULL, 0);
+	struct fib_bed_result r = fib_bed_churn(qsbr, &check, 2.5);
+
+	print_message("%lu lookups, %u batches\n", (unsigned long)r.looked, r.rounds);
+	assert_int_equal(r.wrong, 0);
+	assert_int_equal(torn, 0);
+	assert_true(r.looked > 100000 && r.rounds > 50);
 }
 
 static void
 a_batch_that_does_not_fit_changes_nothing(void **state)
 {
 	static struct dp_fib_op op[20000];
-	uint32_t bad = 0, before = fib->routes;
+	uint32_t bad = 0, before = fib->lr.routes;
 	struct spw_err err = {0};
 
 	for (uint32_t i = 0; i < 20000; i++)
 		op[i] = (struct dp_fib_op){.ip = 0x14000000 + (i << 8), .len = 32, .group = 1};
 	assert_true(dp_fib_apply(fib, op, 20000, &bad, &err) < 0);
 	assert_true(bad > 100 && strstr(err.text, "--max-routes"));
-	assert_int_equal(fib->routes, before);
+	assert_int_equal(fib->lr.routes, before);
 	for (uint32_t i = 0; i < 20000; i += 111)
 		assert_int_equal(look_up(0x14000000 + (i << 8)), naive_match(0x14000000));
 	assert_int_equal(look_up(0x0b010001), 5001);
@@ -237,8 +256,7 @@ start(void **state)
 
 	if (rte_eal_init(10, args) < 0)
 		return -1;
-	qsbr = aligned_alloc(64, (rte_rcu_qsbr_get_memsize(1) + 63) & ~63ul);
-	rte_rcu_qsbr_init(qsbr, 1);
+	qsbr = fib_bed_qsbr();
 	srandom(11);
 	table_fill();
 	return dp_fib_new(&fib, 8192, qsbr, NULL);
@@ -258,7 +276,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lookups_equal_the_naive_match_under_churn),
 		cmocka_unit_test(a_walk_visits_every_route_once),
-		cmocka_unit_test(an_untouched_address_never_gets_a_wrong_leaf),
+		cmocka_unit_test(a_reader_sees_right_leaves_and_whole_batches_under_churn),
 		cmocka_unit_test(a_batch_that_does_not_fit_changes_nothing),
 	};
 
