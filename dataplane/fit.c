@@ -2,42 +2,58 @@
 /*
  * The fit stage: every packet shall fit its way out before it is sealed or framed.
  *
- * A way is a tunnel (its inner MTU) or an interface. Packets that are too long are cut when they
- * allow it, or answered by ICMP "fragmentation needed" with the way's MTU (RFC 1191, RFC
- * 4301 8.2.1) and dropped; so the outer packets of a tunnel never need cutting, and ours are never
- * cut. The MSS of new TCP connections is lowered to what the way carries, in both directions
- * through a tunnel.
+ * A way is a tunnel (its inner MTU, configured or learnt) or an interface. Packets that are too
+ * long are cut when they allow it, or answered by ICMP "fragmentation needed" or ICMPv6 "packet too
+ * big" with the way's MTU (RFC 1191, RFC 8201, RFC 4301 8.2.1) and dropped; so the outer packets of
+ * a tunnel never need cutting, and ours are never cut. One of ours that its interface does not
+ * carry is dropped and teaches the tunnel (pmtu.c), so that the next inner packet is answered. The
+ * MSS of new TCP connections is lowered to what the way carries, in both directions.
  *
- * The common burst, nothing too long, is walked once and stays in place. Otherwise it is rebuilt in
- * order, with fragments where their packet was and ICMP errors at the end. Conservation: of n
- * fragments n - 1 count as created. Worker thread.
+ * IPv6 packets are never cut. The MTU they are told is at least 1280, and packets of that size go
+ * into any tunnel, because no sender makes smaller ones (RFC 8200 5); where the path outside is too
+ * small for that, the API thread says so in the log when it learns of it (sad_mtu.c).
+ *
+ * The common burst, nothing too long, is walked once and stays in place; a run of packets of one
+ * way loads it once, and only a TCP SYN is looked into. Otherwise it is rebuilt in order, with
+ * fragments where their packet was and ICMP errors at the end. Conservation: of n fragments n - 1
+ * count as created. Worker thread.
  */
 #include "dataplane/fit.h"
+
+#include <netinet/in.h>
 
 #include "dataplane/icmp.h"
 #include "dataplane/sad_data.h"
 #include "dataplane/tables.h"
 
-#define DF 0x40 /* in octet 6 of the header */
+#define DF	 0x40 /* in octet 6 of the header */
+#define TCP_SYN	 0x02
+#define NO_LIMIT UINT32_MAX
+#define NO_WAY	 0 /* no packet that is looked at has this key: DP_NEXT_OPEN is 0 */
 
-/* What a way carries; mss 0 = no clamp. */
+/* What a way carries, by family; mss 0 = no clamp. */
 struct way {
-	uint32_t mtu;
-	uint32_t mss;
+	uint64_t key;
+	uint32_t mtu[2], mss[2];
 };
 
-static struct way
-tunnel_way(const struct dp_sad *sad, uint32_t tunnel)
+static uint64_t
+tunnel_word(const struct dp_sad *sad, uint32_t tunnel)
 {
-	const struct dp_tunnel *t;
-
 	if (unlikely(tunnel >= sad->max_tunnels))
-		return (struct way){.mtu = UINT32_MAX}; /* seal drops it */
-	t = &sad->tunnels[tunnel];
-	return (struct way){
-		.mtu = atomic_load_explicit(&t->mtu, memory_order_relaxed),
-		.mss = atomic_load_explicit(&t->mss, memory_order_relaxed),
-	};
+		return 0; /* seal drops it */
+	return atomic_load_explicit(&sad->tunnels[tunnel].fit, memory_order_relaxed);
+}
+
+static void
+tunnel_way(struct way *way, const struct dp_sad *sad, uint32_t tunnel)
+{
+	uint64_t word = tunnel_word(sad, tunnel);
+
+	for (unsigned int six = 0; six < 2; six++) {
+		way->mtu[six] = word != 0 ? dp_fit_mtu(word, six) : NO_LIMIT;
+		way->mss[six] = dp_fit_mss(word, six);
+	}
 }
 
 /* The smaller of two clamps, of which 0 is none. */
@@ -47,42 +63,80 @@ least(uint32_t a, uint32_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-static struct way
-iface_way(const struct dp_worker *w, const struct dp_pkt *p)
+/* An interface that is gone has no limit: a later stage drops. */
+static void
+iface_way(struct way *way, const struct dp_worker *w, const struct dp_pkt *p)
 {
 	const struct dp_iface *i = dp_iface_get(w->tables, p->iface_out);
-	struct way way = {.mtu = UINT32_MAX}; /* an interface that is gone: a later stage drops */
+	uint64_t from = (p->flags & DP_PKT_DECRYPTED) != 0 ? tunnel_word(w->sad, p->tunnel) : 0;
 
-	if (i != NULL)
-		way = (struct way){.mtu = i->conf.mtu, .mss = i->conf.mss_clamp};
-	if ((p->flags & DP_PKT_DECRYPTED) != 0)
-		way.mss = least(way.mss, tunnel_way(w->sad, p->tunnel).mss);
-	return way;
+	way->mtu[0] = way->mtu[1] = i != NULL && i->conf.mtu != 0 ? i->conf.mtu : NO_LIMIT;
+	way->mss[0] = way->mss[1] = 0;
+	if ((p->flags & DP_PKT_OUTER) != 0)
+		return; /* not a packet to look into */
+	if (i != NULL && i->conf.mss_clamp != 0) {
+		way->mss[0] = i->conf.mss_clamp;
+		way->mss[1] = least(i->conf.mss_clamp, way->mtu[1] > 60 ? way->mtu[1] - 60 : 0);
+	}
+	for (unsigned int six = 0; six < 2; six++)
+		way->mss[six] = least(way->mss[six], dp_fit_mss(from, six));
 }
 
-static struct way
-way_of(const struct dp_worker *w, const struct dp_pkt *p)
+/* Packets with the same key go the same way. NO_WAY: not for this stage. */
+static inline uint64_t
+key_of(const struct dp_pkt *p)
 {
-	struct way way = {.mtu = UINT32_MAX};
+	const uint8_t kind = p->flags & (DP_PKT_DECRYPTED | DP_PKT_OUTER);
 
 	if (p->next == DP_NEXT_SEAL)
-		way = tunnel_way(w->sad, p->tunnel);
-	else if (p->next == DP_NEXT_ADJ)
-		way = iface_way(w, p);
-	if ((p->flags & DP_PKT_OUTER) != 0)
-		way.mss = 0; /* not a packet to look into */
-	return way.mtu != 0 ? way : (struct way){.mtu = UINT32_MAX};
+		return (uint64_t)DP_NEXT_SEAL << 56 | p->tunnel;
+	if (p->next != DP_NEXT_ADJ)
+		return NO_WAY;
+	return (uint64_t)DP_NEXT_ADJ << 56 | (uint64_t)kind << 48 | (uint64_t)p->iface_out << 32 |
+	       ((kind & DP_PKT_DECRYPTED) != 0 ? p->tunnel : 0);
+}
+
+static __attribute__((noinline)) void
+way_load(struct way *way, const struct dp_worker *w, const struct dp_pkt *p, uint64_t key)
+{
+	way->key = key;
+	if (p->next == DP_NEXT_SEAL)
+		tunnel_way(way, w->sad, p->tunnel);
+	else
+		iface_way(way, w, p);
+}
+
+static inline unsigned int
+is_ipv6(const struct dp_pkt *p)
+{
+	return (p->flags & DP_PKT_IPV6) != 0;
+}
+
+/* May it be a SYN? Exact but for IPv6 with extension headers, which needs a closer look. */
+static inline bool
+may_be_syn(const struct rte_mbuf *m, unsigned int ipv6)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint32_t flags = ipv6 ? 40 + 13 : (ip[0] & 15u) * 4 + 13;
+	uint8_t next = ip[ipv6 ? 6 : 9];
+
+	if (likely(next != IPPROTO_TCP))
+		return ipv6 != 0 && (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+				     next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
+	return m->data_len > flags && (ip[flags] & TCP_SYN) != 0;
 }
 
 /* A SYN is changed only when it is in one piece and nobody else reads it. */
-static void
-clamp(struct rte_mbuf *m, uint32_t mss)
+static __attribute__((noinline)) void
+clamp(struct rte_mbuf *m, unsigned int ipv6, uint32_t mss)
 {
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 
-	if (ip[0] >> 4 != 4 || ip[9] != 6)
+	if (!RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1)
 		return;
-	if (RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1)
+	if (ipv6)
+		(void)dp_mss_clamp6(ip, m->data_len, mss);
+	else
 		(void)dp_mss_clamp(ip, m->data_len, mss);
 }
 
@@ -98,11 +152,26 @@ too_big(struct dp_worker *w, struct rebuild *r, struct rte_mbuf *m, uint32_t mtu
 {
 	struct rte_mbuf *reply = NULL;
 
-	if ((dp_pkt(m)->flags & DP_PKT_OUTER) == 0)
+	if (is_ipv6(dp_pkt(m)))
+		mtu = RTE_MAX(mtu, (uint32_t)DP_MTU6_MIN);
+	if ((dp_pkt(m)->flags & DP_PKT_OUTER) != 0)
+		dp_pmtu_outgrown(w, m, mtu);
+	else
 		reply = dp_icmp_error(w, m, DP_ICMP_TOO_BIG, (uint16_t)mtu);
 	if (reply != NULL)
 		r->reply[r->replies++] = reply;
 	dp_drop(w, m, DP_DROP_TOO_BIG);
+}
+
+/* Routers may cut IPv4 packets without DF (RFC 791); we never cut an ESP packet. */
+static bool
+may_cut(const struct rte_mbuf *m)
+{
+	const struct dp_pkt *p = rte_mbuf_to_priv((struct rte_mbuf *)(uintptr_t)m);
+
+	if ((p->flags & (DP_PKT_OUTER | DP_PKT_IPV6)) != 0)
+		return false;
+	return (rte_pktmbuf_mtod(m, const uint8_t *)[6] & DF) == 0;
 }
 
 static void
@@ -121,17 +190,14 @@ cut(struct dp_worker *w, struct rebuild *r, struct rte_mbuf *m, uint32_t mtu)
 }
 
 static void
-rebuild_one(struct dp_worker *w, struct rebuild *r, struct rte_mbuf *m)
+rebuild_one(struct dp_worker *w, struct rebuild *r, struct rte_mbuf *m, uint32_t mtu)
 {
-	uint32_t mtu = way_of(w, dp_pkt(m)).mtu;
-	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
-
 	if (rte_pktmbuf_pkt_len(m) <= mtu)
 		r->pkt[r->n++] = m;
-	else if ((ip[6] & DF) != 0 || (dp_pkt(m)->flags & DP_PKT_OUTER) != 0)
-		too_big(w, r, m, mtu);
-	else
+	else if (may_cut(m))
 		cut(w, r, m, mtu);
+	else
+		too_big(w, r, m, mtu);
 }
 
 /*
@@ -142,10 +208,16 @@ static void
 rebuild(struct dp_worker *w, struct dp_burst *b)
 {
 	struct rebuild r = {.left = b->n};
+	struct way way = {.key = NO_WAY};
 
 	for (uint16_t i = 0; i < b->n; i++) {
+		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+		uint64_t key = key_of(p);
+
+		if (key != NO_WAY && key != way.key)
+			way_load(&way, w, p, key);
 		r.left--;
-		rebuild_one(w, &r, b->pkt[i]);
+		rebuild_one(w, &r, b->pkt[i], key != NO_WAY ? way.mtu[is_ipv6(p)] : NO_LIMIT);
 	}
 	b->n = 0;
 	for (uint16_t i = 0; i < r.n; i++)
@@ -157,15 +229,21 @@ rebuild(struct dp_worker *w, struct dp_burst *b)
 void
 dp_stage_fit(struct dp_worker *w, struct dp_burst *b)
 {
+	struct way way = {.key = NO_WAY};
 	bool long_ones = false;
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		struct way way = way_of(w, dp_pkt(m));
+		const struct dp_pkt *p = dp_pkt(m);
+		uint64_t key = key_of(p);
 
-		if (way.mss != 0)
-			clamp(m, way.mss);
-		long_ones |= rte_pktmbuf_pkt_len(m) > way.mtu;
+		if (key == NO_WAY)
+			continue;
+		if (unlikely(key != way.key))
+			way_load(&way, w, p, key);
+		long_ones |= rte_pktmbuf_pkt_len(m) > way.mtu[is_ipv6(p)];
+		if (way.mss[is_ipv6(p)] != 0 && unlikely(may_be_syn(m, is_ipv6(p))))
+			clamp(m, is_ipv6(p), way.mss[is_ipv6(p)]);
 	}
 	if (unlikely(long_ones))
 		rebuild(w, b);

@@ -10,9 +10,8 @@
 #include <stdint.h>
 
 #include "dataplane/packet.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/worker.h"
-
-#define DP_MTU_MIN 576 /* no tunnel carries less (RFC 791: every host takes this) */
 
 /*
  * Lower the MSS option of a TCP SYN or SYN/ACK to `mss` and mend the checksum (RFC 6691, RFC 1624).
@@ -21,6 +20,8 @@
  * Returns true when it changed something. Pure.
  */
 bool dp_mss_clamp(uint8_t *ip, uint32_t len, uint32_t mss);
+/* The same for IPv6. */
+bool dp_mss_clamp6(uint8_t *ip, uint32_t len, uint32_t mss);
 
 /* What fragment n of an IPv4 packet carries (RFC 791 2.3). */
 struct dp_fragment {

@@ -76,12 +76,13 @@ make_arrays(struct dp_sad *sad)
 	sad->slots = calloc(n, sizeof(*sad->slots));
 	sad->tunnels = calloc(sad->max_tunnels, sizeof(*sad->tunnels));
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
+	sad->learnt = calloc(sad->max_tunnels, sizeof(*sad->learnt));
 	sad->keys = dp_keys_new();
 	sad->once = dp_once_new();
 	sad->events = make_ring();
 	if (sad->in == NULL || sad->expect == NULL || sad->slots == NULL || sad->tunnels == NULL ||
-	    sad->tunnel_conf == NULL || sad->keys == NULL || sad->once == NULL ||
-	    sad->events == NULL)
+	    sad->tunnel_conf == NULL || sad->learnt == NULL || sad->keys == NULL ||
+	    sad->once == NULL || sad->events == NULL)
 		return -ENOMEM;
 	return make_counts(sad);
 }
@@ -168,6 +169,7 @@ dp_sad_free(struct dp_sad *sad)
 	dp_once_free(sad->once);
 	dp_keys_free(sad->keys);
 	dp_crypto_free(sad->crypto);
+	free(sad->learnt);
 	free(sad->tunnel_conf);
 	free(sad->tunnels);
 	free(sad->slots);
@@ -196,6 +198,9 @@ check_tunnel(const struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw
 	if (t->mss_clamp > MTU_MAX)
 		return spw_fail(err, -EINVAL, "tunnel %u: MSS %u, must be at most %u", t->id,
 				t->mss_clamp, MTU_MAX);
+	if (t->outer_df > SPW_OUTER_DF_CLEAR)
+		return spw_fail(err, -EINVAL, "tunnel %u: DF policy %u, must be 0 to %d", t->id,
+				t->outer_df, SPW_OUTER_DF_CLEAR);
 	snprintf(what, sizeof(what), "tunnel %u", t->id);
 	return dp_outer_check(&t->local, &t->remote, what, err);
 }
@@ -211,12 +216,9 @@ dp_sad_tunnel_set(struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw_
 	tunnel = &sad->tunnels[t->id];
 	sad->tunnel_conf[t->id] = *t;
 	sad->tunnel_conf[t->id].name[SPW_NAME_LEN - 1] = '\0';
-	atomic_store_explicit(&tunnel->mss, t->mss_clamp != 0 ? t->mss_clamp : t->mtu - 40,
+	atomic_store_explicit(&tunnel->outer_rule, dp_outer_rule(t->dscp_copy != 0, t->outer_df),
 			      memory_order_relaxed);
-	atomic_store_explicit(&tunnel->outer_rule,
-			      dp_outer_rule(t->dscp_copy != 0, (enum spw_dp_outer_df)t->outer_df),
-			      memory_order_relaxed);
-	atomic_store_explicit(&tunnel->mtu, t->mtu, memory_order_relaxed);
+	dp_sad_mtu_apply(sad, t->id);
 	return 0;
 }
 
@@ -236,7 +238,8 @@ dp_sad_tunnel_del(struct dp_sad *sad, uint32_t tunnel, struct spw_err *err)
 
 	if (tunnel >= sad->max_tunnels || sad->tunnel_conf[tunnel].mtu == 0)
 		return spw_fail(err, -ENOENT, "tunnel %u: there is none", tunnel);
-	atomic_store_explicit(&sad->tunnels[tunnel].mtu, 0, memory_order_relaxed);
+	dp_sad_mtu_forget(sad, tunnel);
+	atomic_store_explicit(&sad->tunnels[tunnel].fit, 0, memory_order_relaxed);
 	for (c = LIST_FIRST(&sad->children); c != NULL; c = next) {
 		next = LIST_NEXT(c, all);
 		if (c->tunnel == tunnel)

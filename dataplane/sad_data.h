@@ -103,10 +103,11 @@ struct dp_child {
 	uint32_t slot;
 	uint32_t tunnel;
 	uint32_t spi_in, spi_out;
-	uint32_t encr;
+	uint32_t encr, integ;
+	struct spw_addr local, remote; /* outer, as they are now */
+	uint16_t local_port, remote_port;
 	uint32_t flags;
 	uint32_t replay_window;
-	struct spw_addr local; /* outer */
 	uint64_t installed_ns;
 	uint64_t ended_ns; /* 0 while the keys are there */
 	struct spw_sa_limit seconds;
@@ -126,9 +127,8 @@ struct dp_tunnel_count {
 /* What a worker needs to know of a tunnel; API thread writes, workers read. */
 struct dp_tunnel {
 	_Atomic(struct dp_sa_out *) out; /* the SA it sends on; release/acquire */
-	_Atomic uint32_t mtu;		 /* inner IP bytes; 0 = no such tunnel. Relaxed. */
-	_Atomic uint32_t mss;
-	_Atomic uint32_t outer_rule; /* dp_outer_rule(): what the outer header takes */
+	_Atomic uint64_t fit;		 /* dp_fit_word(); 0 = no such tunnel. Relaxed. */
+	_Atomic uint32_t outer_rule;	 /* dp_outer_rule(): what the outer header takes */
 };
 
 enum dp_spi_state { DP_SPI_FREE, DP_SPI_ALLOCATED, DP_SPI_INSTALLED };
@@ -143,13 +143,22 @@ struct dp_spi_slot {
 	struct dp_child *child;
 };
 
+#define DP_NOTE_PATH_MTU 32 /* beside enum spw_dp_sa_event_kind; ends in the SAD */
+
 /* An event on its way from a worker to the API thread. */
 struct dp_sa_note {
 	uint32_t kind;
-	uint32_t limit;
-	uint32_t spi_in;
-	uint32_t remote_port;
+	uint32_t limit;	 /* PATH_MTU: outer bytes */
+	uint32_t spi_in; /* PATH_MTU: the outbound one */
+	uint16_t local_port, remote_port;
+	uint8_t local[16];  /* PATH_MTU */
 	uint8_t remote[16]; /* as in dp_pkt.outer_src */
+};
+
+/* What ICMP taught about the path of a tunnel. API thread only. */
+struct dp_learnt_mtu {
+	uint32_t mtu; /* inner bytes; 0 = nothing */
+	uint64_t until_ns;
 };
 
 struct dp_once; /* sad_once.c */
@@ -180,6 +189,8 @@ struct dp_sad {
 	uint32_t free_head, free_tail;
 	uint32_t n_children;
 	struct spw_dp_tunnel *tunnel_conf; /* [max_tunnels]; mtu 0 = none */
+	struct dp_learnt_mtu *learnt;	   /* [max_tunnels] */
+	uint64_t learnt_until_ns;	   /* the first of them ends; 0 = there is none */
 	LIST_HEAD(, dp_child) children;
 };
 
@@ -195,6 +206,16 @@ void dp_sad_child_remove(struct dp_sad *sad, struct dp_child *c);
 void dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts);
 /* Tell the workers' parks that an inbound SA came or went, after it did. API thread. */
 void dp_sad_changed(struct dp_sad *sad);
+/*
+ * What a tunnel takes (sad_mtu.c), API thread: publish it after its configuration changed; forget
+ * what was learnt; take a note of kind DP_NOTE_PATH_MTU; let what is old go; say so when an SA that
+ * carries IPv6 was installed in a tunnel that is too small for it.
+ */
+void dp_sad_mtu_apply(struct dp_sad *sad, uint32_t tunnel);
+void dp_sad_mtu_forget(struct dp_sad *sad, uint32_t tunnel);
+void dp_sad_mtu_heard(struct dp_sad *sad, const struct dp_sa_note *note);
+void dp_sad_mtu_tick(struct dp_sad *sad, uint64_t now_ns);
+void dp_sad_mtu_installed(const struct dp_sad *sad, const struct dp_child *c);
 
 /*
  * The set of keys that were ever installed. -EEXIST from dp_once_add() when this key material was

@@ -82,15 +82,13 @@ check_keys(const struct dp_sad *sad, const struct spw_sa_desc *sa, struct dp_cip
 {
 	bool esn = (sa->flags & SPW_SA_ESN) != 0;
 
-	/* The stages lay out IVs of 8 bytes and tags of 16. */
 	if (sa->encr >= SPW_ENCR_COUNT || sa->integ >= SPW_INTEG_COUNT ||
-	    dp_crypto_cipher(sad->crypto, sa->encr, sa->integ, esn, cipher) < 0 ||
-	    cipher->iv_len != DP_CRYPTO_IV || cipher->tag_len != DP_CRYPTO_TAG)
+	    dp_crypto_cipher(sad->crypto, sa->encr, sa->integ, esn, cipher) < 0)
 		return spw_fail(err, -ENOTSUP,
 				"sa: encryption %u with integrity %u does not work here", sa->encr,
 				sa->integ);
 	if (sa->key_len != cipher->key_len)
-		return spw_fail(err, -EINVAL, "sa: keys of %u bytes, %s takes %u with the salt",
+		return spw_fail(err, -EINVAL, "sa: keys of %u bytes, %s takes %u with salt or integrity key",
 				sa->key_len, spw_encr_info(sa->encr)->show_name, cipher->key_len);
 	if (spw_bytes_equal(sa->key_in, sa->key_out, sa->key_len))
 		return spw_fail(err, -EINVAL, "sa: one key for both directions");
@@ -283,8 +281,12 @@ new_child(struct dp_sad *sad, const struct spw_sa_desc *sa, const struct dp_ciph
 	c->spi_in = sa->spi_in;
 	c->spi_out = sa->spi_out;
 	c->encr = sa->encr;
-	c->flags = sa->flags;
+	c->integ = sa->integ;
 	c->local = sa->local;
+	c->remote = sa->remote;
+	c->local_port = sa->local_port;
+	c->remote_port = sa->remote_port;
+	c->flags = sa->flags;
 	c->seconds = sa->seconds;
 	c->installed_ns = sad->clock();
 	rc = fill_child(sad, c, sa, cipher, err);
@@ -346,6 +348,7 @@ dp_sad_install(struct dp_sad *sad, const struct spw_sa_desc *sa, bool outbound, 
 	dp_sad_changed(sad);
 	if (outbound)
 		publish_out(sad, c);
+	dp_sad_mtu_installed(sad, c);
 	return 0;
 }
 

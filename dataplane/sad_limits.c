@@ -137,14 +137,20 @@ dp_sad_tick(struct dp_sad *sad, uint64_t now_ns)
 	}
 	wipe_ended(sad, now_ns);
 	forget_ended(sad, now_ns);
+	dp_sad_mtu_tick(sad, now_ns);
 }
 
-/* False when the event was handed out before, or its SA is gone. */
+/* False when the event was handed out before, its SA is gone, or it was for the SAD itself. */
 static bool
-deliver(const struct dp_sad *sad, const struct dp_sa_note *note, struct spw_dp_sa_event *ev)
+deliver(struct dp_sad *sad, const struct dp_sa_note *note, struct spw_dp_sa_event *ev)
 {
-	struct dp_child *c = dp_sad_child(sad, note->spi_in);
+	struct dp_child *c;
 
+	if (note->kind == DP_NOTE_PATH_MTU) {
+		dp_sad_mtu_heard(sad, note);
+		return false;
+	}
+	c = dp_sad_child(sad, note->spi_in);
 	if (c == NULL)
 		return false;
 	if (note->kind != SPW_SA_EV_PEER_MOVED) {

@@ -49,5 +49,12 @@ dp_sad_move(struct dp_sad *sad, const struct spw_dp_sa_move *move, struct spw_er
 	if (c->in != NULL)
 		atomic_store_explicit(&c->in->remote, dp_peer_of(&move->remote, move->remote_port),
 				      memory_order_relaxed);
-	return c->out != NULL ? move_out(sad, c->out, &ends, err) : 0;
+	if (c->out != NULL)
+		rc = move_out(sad, c->out, &ends, err);
+	if (rc < 0)
+		return rc;
+	c->remote = move->remote;
+	c->local_port = move->local_port;
+	c->remote_port = move->remote_port;
+	return 0;
 }

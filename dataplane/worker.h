@@ -12,6 +12,7 @@
 #include "dataplane/cycles.h"
 #include "dataplane/packet.h"
 #include "dataplane/park.h"
+#include "dataplane/rate.h"
 
 struct dp_sad;
 struct dp_tables; /* FIB, groups, paths, interfaces, neighbours: published, read by workers */
@@ -45,6 +46,7 @@ struct dp_worker {
 	void *priv;			 /* further state of the pipeline's own files */
 	struct dp_stage_cycles *cycles;	 /* NULL: not measured */
 	struct dp_park park;
+	struct dp_rate pmtu_rate; /* pmtu.c */
 } __rte_cache_aligned;
 
 /* Drop a packet: count it under its reason and free it. Worker thread. */
