@@ -4,13 +4,16 @@
 #   make            build into build/
 #   make demo       install what is missing, build, run the main job on namespaces   (root; KEEP=1)
 #   make check      install what is missing, build, run all tests                    (root; SANITIZE=...)
+#   make bench-quick   the same, then measure in under three minutes                 (root)
+#   make bench      the same, then measure everything                                (root)
+#   make soak       the long forms of the tests, results as JSON                     (root; SUITE=...)
 #   make deps       install what is missing (packages of debian/control)             (root)
 
 SANITIZE ?=
 BUILD    := build$(if $(SANITIZE),-sanitize)
 MESON_ARGS := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Doptimization=1,)
 
-.PHONY: all demo check deps clean
+.PHONY: all demo check bench bench-quick soak deps clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -28,6 +31,14 @@ demo: deps
 check: deps
 	$(MAKE) all SANITIZE=$(SANITIZE)
 	/usr/bin/python3 tests/run.py --build $(BUILD) $(if $(SANITIZE),--sanitized) $(if $(SUITE),--suite $(SUITE))
+
+bench bench-quick: deps
+	$(MAKE) all
+	/usr/bin/python3 -B bench/run.py --build $(BUILD) $(if $(filter bench-quick,$@),--quick)
+
+soak: deps
+	$(MAKE) all
+	/usr/bin/python3 tests/run.py --build $(BUILD) --long $(if $(SUITE),--suite $(SUITE))
 
 clean:
 	rm -rf build build-sanitize build-fuzz demo-out

@@ -26,7 +26,7 @@ P_LAN, P_WAN, P_TUNNEL = 1, 2, 16
 G_LAN, G_WAN, G_TUNNEL = 1, 2, 16
 GCM_256, KEY = 3, 36
 TUNNEL_MTU = 1420
-BATCH = 64
+BATCH = 1000
 START_S = 60
 
 
@@ -49,13 +49,13 @@ class Product:
                "limits": "seconds, bytes, packets", "counters": True,
                "lookups": "inner and outer route, path group"}
 
-    def __init__(self, binary, directory, huge, cpus, options=()):
-        self.dir = os.path.join(directory, "spillway")
+    def __init__(self, binary, directory, huge, cpus, options=(), name="spillway"):
+        self.dir = os.path.join(directory, name)
         os.makedirs(self.dir)
         memory = ["--memory", "1024"] if "--memory" not in options else []
-        argv = [binary, "--run-dir", self.dir, "--file-prefix", "spwbench", "--polling", "busy",
+        argv = [binary, "--run-dir", self.dir, "--file-prefix", f"spwbench-{name}", "--polling", "busy",
                 "--cores", ",".join(map(str, cpus)), "--log-level", "error", *memory, *options]
-        self.log = open(os.path.join(directory, "spillway.log"), "w+", encoding="utf-8")
+        self.log = open(os.path.join(directory, f"{name}.log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(argv if huge else [*argv, "--no-huge"], stderr=self.log,
                                         stdout=self.log, preexec_fn=die_with_parent)
         self.tunnels = {}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benches in C: build one, run it, take what it prints.
+
+A line that is a JSON object is a result; a line `RATIO name value` is one of the closing ratios; what
+else they print is for people.
+"""
+import json
+import os
+import re
+import subprocess
+
+import machine
+from product import NotMeasured, die_with_parent
+
+RATIO = re.compile(r"^RATIO (\S+) ([0-9.]+)$")
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["no word"])[-1].removeprefix("ninja: error: ").strip()
+
+
+def build(directory, target):
+    """Path of the program, up to date."""
+    done = subprocess.run(["ninja", "-C", directory, target], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise NotMeasured(f"{os.path.basename(target)} does not build: {last_line(done.stdout)}")
+    return os.path.join(directory, target)
+
+
+def parse(text):
+    """(results, ratios by name, lines for people)."""
+    found, ratios, said = [], {}, []
+    for line in text.splitlines():
+        ratio = RATIO.match(line.strip())
+        if ratio:
+            ratios[ratio[1]] = float(ratio[2])
+        elif line.startswith("{"):
+            found.append(json.loads(line))
+        elif line.strip():
+            said.append(line)
+    return found, ratios, said
+
+
+def attempt(program, arguments, cpus, timeout):
+    def prepare():
+        die_with_parent()
+        os.sched_setaffinity(0, cpus)
+    try:
+        return subprocess.run([program, *arguments], text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
+                              preexec_fn=prepare)
+    except subprocess.TimeoutExpired:
+        raise NotMeasured(f"{os.path.basename(program)} took more than {timeout} s") from None
+
+
+def run(directory, target, quick, report, threads=1):
+    """Run a bench; hand each result to `report(record)`; returns its ratios.
+
+    A bench of one thread is pinned to the last CPU, where nothing else of the run lives.
+    """
+    program = os.path.join(directory, "bench", target)
+    build(directory, os.path.join("bench", target))
+    cpus = machine.worker_cpus()[-1:] if threads == 1 else os.sched_getaffinity(0)
+    wanted = ["--json"] + ["--quick"] * quick
+    done = attempt(program, wanted, cpus, 120 if quick else 1800)
+    if done.returncode:
+        raise NotMeasured(f"{target} ended with {done.returncode}: "
+                          f"{last_line(done.stderr or done.stdout)}")
+    found, ratios, said = parse(done.stdout)
+    for line in said:
+        print(f"  {line}", flush=True)
+    for record in found:
+        report({"bench": target, **record})
+    return ratios
