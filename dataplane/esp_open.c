@@ -375,7 +375,7 @@ selected(const struct dp_sa_in *sa, const uint8_t *ip, uint32_t len)
 {
 	struct dp_selector_key key;
 
-	if (likely(sa->sel == NULL))
+	if (likely(dp_selectors_passes(sa->sel_pass, ip)))
 		return true;
 	dp_selector_key_read(&key, ip, len);
 	return dp_selectors_match_in(sa->sel, &key);
@@ -471,6 +471,7 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 	struct run run;
 
 	collect(w, b, &q);
+	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_OPEN)) | DP_KIND(DP_NEXT_FIB));
 	for (uint16_t from = 0, n; from < q.n; from = (uint16_t)(from + n)) {
 		n = run_length(&q, from);
 		run_through(w, b, &run, &q.item[from], n);

@@ -55,11 +55,12 @@ struct run {
 static bool
 selected(const struct dp_sa_out *sa, const struct rte_mbuf *m)
 {
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct dp_selector_key key;
 
-	if (likely(sa->sel == NULL))
+	if (likely(dp_selectors_passes(sa->sel_pass, ip)))
 		return true;
-	dp_selector_key_read(&key, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
+	dp_selector_key_read(&key, ip, m->data_len);
 	return dp_selectors_match_out(sa->sel, &key);
 }
 

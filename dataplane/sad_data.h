@@ -42,14 +42,15 @@ struct dp_sa_out {
 	dp_crypto_run_t seal;
 	const struct dp_crypto_key *key;
 	_Atomic(struct dp_outer *) outer; /* API thread writes (release), workers read (acquire) */
-	const struct dp_selectors *sel;	  /* NULL: any packet */
+	const struct dp_selectors *sel;	  /* asked unless sel_pass says that it needs not be */
 	struct dp_child *child;
 	uint32_t spi_be;
 	uint32_t slot;
 	uint32_t tunnel;
 	uint8_t iv_len, tag_len;
-	uint8_t align; /* of the text */
-	bool udp6;     /* in UDP over IPv6: a checksum over the whole packet */
+	uint8_t align;	  /* of the text */
+	uint8_t sel_pass; /* dp_selectors_pass() */
+	bool udp6;	  /* in UDP over IPv6: a checksum over the whole packet */
 	/* Claimed by all workers. */
 	_Atomic uint64_t seq __attribute__((aligned(64))); /* last number claimed */
 	_Atomic uint64_t bytes;				   /* inner bytes claimed */
@@ -66,7 +67,7 @@ struct dp_sa_out {
 struct dp_sa_in {
 	dp_crypto_run_t open;
 	const struct dp_crypto_key *key;
-	const struct dp_selectors *sel; /* NULL: any packet */
+	const struct dp_selectors *sel; /* asked unless sel_pass says that it needs not be */
 	struct dp_child *child;
 	_Atomic uint64_t remote; /* dp_peer_word() of the peer; API thread writes; relaxed */
 	uint32_t spi;		 /* host order */
@@ -74,7 +75,8 @@ struct dp_sa_in {
 	uint32_t tunnel;
 	uint32_t slot;
 	uint8_t iv_len, tag_len;
-	uint8_t align; /* of the text */
+	uint8_t align;	  /* of the text */
+	uint8_t sel_pass; /* dp_selectors_pass() */
 	bool esn;
 	bool follow; /* tell when the peer's address or port changes */
 	/*

@@ -88,7 +88,8 @@ check_keys(const struct dp_sad *sad, const struct spw_sa_desc *sa, struct dp_cip
 				"sa: encryption %u with integrity %u does not work here", sa->encr,
 				sa->integ);
 	if (sa->key_len != cipher->key_len)
-		return spw_fail(err, -EINVAL, "sa: keys of %u bytes, %s takes %u with salt or integrity key",
+		return spw_fail(err, -EINVAL,
+				"sa: keys of %u bytes, %s takes %u with salt or integrity key",
 				sa->key_len, spw_encr_info(sa->encr)->show_name, cipher->key_len);
 	if (spw_bytes_equal(sa->key_in, sa->key_out, sa->key_len))
 		return spw_fail(err, -EINVAL, "sa: one key for both directions");
@@ -159,7 +160,8 @@ new_in(struct dp_child *c, const struct spw_sa_desc *sa, const struct dp_cipher 
 		return NULL;
 	in->open = cipher->open;
 	in->key = c->key_in;
-	in->sel = c->sel.any ? NULL : &c->sel;
+	in->sel = &c->sel;
+	in->sel_pass = dp_selectors_pass(&c->sel);
 	in->child = c;
 	atomic_init(&in->remote, dp_peer_of(&sa->remote, sa->remote_port));
 	in->limit = limits_of(sa);
@@ -193,7 +195,8 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 	out->seal = cipher->seal;
 	out->key = c->key_out;
 	atomic_init(&out->outer, new_outer(sa));
-	out->sel = c->sel.any ? NULL : &c->sel;
+	out->sel = &c->sel;
+	out->sel_pass = dp_selectors_pass(&c->sel);
 	out->child = c;
 	out->limit = limits_of(sa);
 	out->seq_max = esn ? SEQ64_MAX : SEQ32_MAX;

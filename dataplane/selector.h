@@ -59,11 +59,22 @@ struct dp_selector_key {
  */
 int dp_selectors_set(struct dp_selectors *s, const struct spw_sa_desc *sa, struct spw_err *err)
 	__attribute__((warn_unused_result));
-/* What an SA must ask for packets of this family: NULL when each of them matches. */
-static inline const struct dp_selectors *
-dp_selectors_of(const struct dp_selectors *s, bool ipv6)
+/*
+ * Packets of which family need no look: bit 0 IPv4, bit 1 IPv6. An SA keeps this beside its pointer
+ * to the selectors, so that the usual SA, any to any of IPv4, costs a packet no further load, and
+ * yet no packet of the other family slips through.
+ */
+static inline uint8_t
+dp_selectors_pass(const struct dp_selectors *s)
 {
-	return (ipv6 ? s->any6 : s->any) ? NULL : s;
+	return (uint8_t)((s->any ? 1 : 0) | (s->any6 ? 2 : 0));
+}
+
+/* Does this packet (IP header, by its version) pass without a look? */
+static inline bool
+dp_selectors_passes(uint8_t pass, const uint8_t *ip)
+{
+	return (pass & (ip[0] >> 4 == 6 ? 2 : 1)) != 0;
 }
 /*
  * Read the key of a packet whose IP header (by its version, IPv4 or IPv6) has been checked.

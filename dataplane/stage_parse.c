@@ -231,10 +231,12 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uin
 	case DP_TO_US_KERNEL:
 	case DP_TO_US_KERNEL_FRAG: break;
 	}
-	if (iface->conf.role == SPW_IF_ROLE_INTERNET && must_come_protected(w, owner, ip, ipv6))
+	if (iface->conf.role == SPW_IF_ROLE_INTERNET && must_come_protected(w, owner, ip, ipv6)) {
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
-	else
+	} else {
+		dp_pmtu_heard(w, m);
 		to_kernel(w, m, iface, kind == DP_TO_US_KERNEL_FRAG);
+	}
 	return false;
 }
 

@@ -224,10 +224,13 @@ selectors_of_one_family_match_no_packet_of_the_other(void **state)
 
 	k6.ipv6 = true;
 	assert_true(s4.any && !s4.any6 && s6.any6 && !s6.any && !s.any && !s.any6);
-	assert_null(dp_selectors_of(&s4, false));
-	assert_ptr_equal(dp_selectors_of(&s4, true), &s4);
-	assert_null(dp_selectors_of(&s6, true));
-	assert_ptr_equal(dp_selectors_of(&s6, false), &s6);
+	assert_int_equal(dp_selectors_pass(&s4), 1);
+	assert_int_equal(dp_selectors_pass(&s6), 2);
+	assert_int_equal(dp_selectors_pass(&s), 0);
+	for (uint8_t pass = 0; pass < 4; pass++) {
+		assert_int_equal(dp_selectors_passes(pass, (const uint8_t[]){0x45}), pass & 1);
+		assert_int_equal(dp_selectors_passes(pass, (const uint8_t[]){0x6f}), pass >> 1);
+	}
 	assert_true(dp_selectors_match_out(&s4, &k) && !dp_selectors_match_out(&s4, &k6));
 	assert_true(dp_selectors_match_in(&s6, &k6) && !dp_selectors_match_in(&s6, &k));
 	assert_false(dp_selectors_match_out(&s, &k) || dp_selectors_match_out(&s, &k6));
