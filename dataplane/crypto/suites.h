@@ -101,11 +101,11 @@ dp_crypto_tag16_equal(const uint8_t *a, const uint8_t *b)
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 }
 
-/* A bit for every packet of a run of n, 1 to DP_CRYPTO_RUN. */
+/* A bit for every packet of a run of n, 0 to DP_CRYPTO_RUN. */
 static inline uint64_t
 dp_crypto_all(unsigned int n)
 {
-	return UINT64_MAX >> (DP_CRYPTO_RUN - n);
+	return n == 0 ? 0 : UINT64_MAX >> (DP_CRYPTO_RUN - n);
 }
 
 #endif
