@@ -42,7 +42,7 @@ status_row(struct dp_control *c, uint32_t *cursor, void *out)
 	row->incarnation = c->incarnation;
 	row->uptime_ns = spw_clock_ns() - c->started_ns;
 	row->sas = dp_sad_count(c->sad);
-	row->routes = c->tables->fib->lr.routes;
+	row->routes = c->tables->fib->lr.routes + c->tables->fib6->lr.routes;
 	row->groups = c->n_groups;
 	row->mbufs_in_use = rte_mempool_in_use_count(c->pool);
 	row->mbufs_total = c->pool->size;

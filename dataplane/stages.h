@@ -10,16 +10,7 @@
 
 #include "dataplane/bell.h"
 #include "dataplane/fib.h"
-#include "dataplane/tables.h"
-#if __has_include("dataplane/fib6.h")
 #include "dataplane/fib6.h"
-#else
-static inline void
-dp_fib6_lookup(const struct dp_fib6 *fib, uint8_t ips[][16], uint64_t *leaves, unsigned int n)
-{
-	memset(leaves, 0, n * sizeof(*leaves));
-}
-#endif
 #include "dataplane/group.h"
 #include "dataplane/neigh.h"
 #include "dataplane/packet.h"
