@@ -64,7 +64,7 @@ Neigh = struct('Neigh', ('iface', u32), ('generation', u32), ('addr', Addr), ('m
                ('reachable', u8), ('pad', u8))
 Tunnel = struct('Tunnel', ('id', u32), ('generation', u32), ('name', NAME), ('local', Addr),
                 ('remote', Addr), ('mtu', u32), ('mss_clamp', u32), ('outer_path', u32),
-                ('dscp_copy', u8), ('pad', u8 * 3))
+                ('dscp_copy', u8), ('outer_df', u8), ('pad', u8 * 2))
 Path = struct('Path', ('id', u32), ('generation', u32), ('kind', u32), ('iface', u32),
               ('tunnel', u32), ('pad', u32), ('next_hop', Addr))
 PathState = struct('PathState', ('id', u32), ('up', u32), ('clears', u32), ('pad', u32))

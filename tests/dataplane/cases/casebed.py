@@ -210,9 +210,10 @@ class Gateway:
         """The same in IPv6. False where this data plane has no IPv6."""
         call = self.control.call
         try:
-            self.set_tunnel(T6)
+            call('ROUTE_SET', dp.Route(dp.prefix('2001:db8:dead::/48'), 0, 1))
         except dp.Refused:
             return False
+        self.set_tunnel(T6)
         call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix(f'{GW_LAN6}/64')),
              dp.Address(WAN_IF, 1, dp.prefix(f'{US6}/64')))
         call('PATH_SET', dp.Path(id=P_WAN6, generation=1, kind=dp.ADJACENCY, iface=WAN_IF,

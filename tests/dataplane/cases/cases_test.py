@@ -11,7 +11,7 @@ import traceback
 import casebed
 import dpclient as dp
 
-FAMILIES = ('wire', 'matrix', 'window')
+FAMILIES = ('wire', 'matrix', 'window', 'policy', 'header', 'size')
 
 
 def say(good, name, why=''):

@@ -152,7 +152,7 @@ def with_tos(packet, tos):
 
 def routed(packet, times=1):
     """What a router that forwards the packet `times` times makes of it."""
-    return with_ttl(packet, ttl_of(packet) - times)
+    return with_ttl(packet, (ttl_of(packet) - times) % 256)
 
 
 def filled(n, seed=1):
