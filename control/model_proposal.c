@@ -2,8 +2,8 @@
 /*
  * Words for algorithms: proposals, profiles and identities as the configuration writes them, to the
  * structures iked takes. The names come from lib/algo.def; model_profiles.def says what a profile
- * holds. A CBC proposal names its integrity algorithm and takes the PRF of the same hash; a
- * combined-mode cipher names the PRF (RFC 7296 3.3, RFC 5282).
+ * holds. A CBC proposal names its integrity algorithm and takes, for IKE, the PRF of the same hash;
+ * a combined-mode cipher names the PRF (RFC 7296 3.3, RFC 5282), for ESP nothing.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -68,16 +68,23 @@ ctl_proposal_parse_esp(struct spw_ike_proposal *proposal, const char *text)
 	struct spw_ike_proposal p = {0};
 	const char *part[PARTS_MAX];
 	char copy[CTL_TEXT];
-	int n;
+	int n, at = 1;
 
 	snprintf(copy, sizeof(copy), "%s", text);
 	n = split_parts(copy, part);
-	if (n != 1 && n != 2)
+	if (n < 1)
 		return -EINVAL;
 	p.encr = (uint8_t)spw_encr_by_name(part[0]);
-	p.group = n == 2 ? (uint8_t)spw_group_by_name(part[1]) : SPW_GROUP_NONE;
-	if (p.encr == SPW_ENCR_NONE || (spw_encr_info(p.encr)->uses & SPW_USE_ESP) == 0 ||
-	    (n == 2 && p.group == SPW_GROUP_NONE))
+	if (p.encr == SPW_ENCR_NONE || (spw_encr_info(p.encr)->uses & SPW_USE_ESP) == 0)
+		return -EINVAL;
+	if (spw_encr_info(p.encr)->icv_len == 0) {
+		p.integ = (uint8_t)(n > at ? spw_integ_by_name(part[at]) : SPW_INTEG_NONE);
+		if ((spw_integ_info(p.integ)->uses & SPW_USE_ESP) == 0)
+			return -EINVAL;
+		at++;
+	}
+	p.group = (uint8_t)(n > at ? spw_group_by_name(part[at]) : SPW_GROUP_NONE);
+	if (n > at + 1 || (n == at + 1 && p.group == SPW_GROUP_NONE))
 		return -EINVAL;
 	*proposal = p;
 	return 0;

@@ -166,7 +166,7 @@ build_transforms(struct ike_builder *b, uint8_t protocol, const struct spw_ike_p
 	bool group = with_group && p->group != SPW_GROUP_NONE;
 	unsigned int n = 1;
 
-	build_transform(b, SPW_TRANSFORM_ENCR, encr->ike_id, encr->key_bits, false);
+	build_transform(b, SPW_TRANSFORM_ENCR, encr->ike_id, encr->ike_key_bits, false);
 	if (!esp) {
 		build_transform(b, SPW_TRANSFORM_PRF, spw_prf_info(p->prf)->ike_id, 0, false);
 		n++;

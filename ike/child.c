@@ -50,6 +50,7 @@ static void
 fill_desc(struct spw_sa_desc *d, struct ike_sa *sa, const struct ike_child_plan *plan)
 {
 	const struct spw_encr_info *encr = spw_encr_info(plan->choice.what.encr);
+	const struct spw_integ_info *integ = spw_integ_info(plan->choice.what.integ);
 
 	memset(d, 0, sizeof(*d));
 	d->tunnel = sa->conn->set.tunnel;
@@ -57,7 +58,8 @@ fill_desc(struct spw_sa_desc *d, struct ike_sa *sa, const struct ike_child_plan 
 	d->spi_out = (uint32_t)plan->choice.spi;
 	d->encr = plan->choice.what.encr;
 	d->integ = plan->choice.what.integ;
-	d->key_len = encr->key_len + encr->salt_len;
+	/* cipher key | salt, or cipher key | integrity key (2.17) */
+	d->key_len = encr->key_len + encr->salt_len + integ->key_len;
 	fill_path(d, sa);
 	fill_limits(d, sa);
 	d->n_local = plan->n_local;
@@ -140,7 +142,7 @@ ike_child_prepare(struct ike_sa *sa, enum spw_group group)
 	return rc;
 }
 
-/* What to propose: all configured, or at a rekey those with the cipher in use (IKE-074). */
+/* What to propose: all configured, or at a rekey those with the suite in use (IKE-074). */
 void
 ike_child_offer(struct ike_sa *sa, const struct ike_child *old)
 {
@@ -152,7 +154,7 @@ ike_child_offer(struct ike_sa *sa, const struct ike_child *old)
 		const struct spw_ike_proposal *p = &set->esp[i];
 		bool known = (sa->e->config.encr_mask >> p->encr & 1) != 0;
 
-		if (known && (!old || p->encr == old->suite.encr))
+		if (known && (!old || (p->encr == old->suite.encr && p->integ == old->suite.integ)))
 			r->offer[r->n_offer++] = *p;
 	}
 }

@@ -46,6 +46,7 @@ cipher_of(enum spw_encr encr)
 	case SPW_ENCR_AES256_GCM: return EVP_aes_256_gcm();
 	case SPW_ENCR_AES128_CBC: return EVP_aes_128_cbc();
 	case SPW_ENCR_AES256_CBC: return EVP_aes_256_cbc();
+	case SPW_ENCR_CHACHA20_POLY1305: return EVP_chacha20_poly1305();
 	case SPW_ENCR_NONE:
 	case SPW_ENCR_COUNT: break;
 	}

@@ -111,6 +111,21 @@ static const struct ike_kat_cipher cipher_vectors[SPW_ENCR_COUNT] = {
 					   "b41bc9f019773ef0e1b86c2256ea1d53e684e7b013010a3a",
 				 .integ = SPW_INTEG_HMAC_SHA384_192,
 				 .integ_key = COUNTING_KEY_48},
+	/* RFC 7634 appendix A */
+	[SPW_ENCR_CHACHA20_POLY1305] =
+		{.key = "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"
+			"a0a1a2a3",
+		 .iv = "1011121314151617",
+		 .aad = "0102030400000005",
+		 .plain = "45000054a6f200004001e778c6336405c000020508005b7a"
+			  "3a080000553bec100007362708090a0b0c0d0e0f10111213"
+			  "1415161718191a1b1c1d1e1f202122232425262728292a2b"
+			  "2c2d2e2f303132333435363701020204",
+		 .sealed = "24039428b97f417e3c13753a4f05087b67c352e6a7fab1b9"
+			   "82d466ef407ae5c614ee8099d52844eb61aa95dfab4c02f7"
+			   "2aa71e7c4c4f64c9befe2facc638e8f3cbec163fac469b50"
+			   "2773f6fb94e664da9165b82829f641e0"
+			   "76aaa8266b7fb0f7b11b369907e1ad43"},
 };
 static const struct ike_kat_dh dh_vectors[SPW_GROUP_COUNT] = {
 	[SPW_GROUP_MODP1024] = {MODP_A, MODP_B,

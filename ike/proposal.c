@@ -65,7 +65,7 @@ proposal_allows(const struct ike_sa_payload *sa, const struct ike_proposal *p,
 	const struct spw_encr_info *encr = spw_encr_info(own->encr);
 	bool esp = rule->protocol == IKE_PROTO_ESP;
 
-	if (!allows(sa, p, SPW_TRANSFORM_ENCR, encr->ike_id, encr->key_bits) ||
+	if (!allows(sa, p, SPW_TRANSFORM_ENCR, encr->ike_id, encr->ike_key_bits) ||
 	    !allows(sa, p, SPW_TRANSFORM_INTEG, spw_integ_info(own->integ)->ike_id, 0))
 		return false;
 	if (rule->with_group &&

@@ -16,6 +16,7 @@ static const struct spw_encr_info encr_table[] = {
 #define SPW_ENCR(sym, id, kb, salt, iv, icv, blk, use, conf, show) \
 	{.ike_id = (id),                                           \
 	 .key_bits = (kb),                                         \
+	 .ike_key_bits = ((use)&SPW_FIXED_KEY) != 0 ? 0 : (kb),    \
 	 .key_len = (kb) / 8,                                      \
 	 .salt_len = (salt),                                       \
 	 .iv_len = (iv),                                           \
@@ -117,9 +118,10 @@ spw_group_by_name(const char *conf_name)
 }
 
 enum spw_encr
-spw_encr_by_ike_id(uint16_t ike_id, uint16_t key_bits)
+spw_encr_by_ike_id(uint16_t ike_id, uint16_t ike_key_bits)
 {
-	FIND(encr_table, encr_table[i].ike_id == ike_id && encr_table[i].key_bits == key_bits);
+	FIND(encr_table,
+	     encr_table[i].ike_id == ike_id && encr_table[i].ike_key_bits == ike_key_bits);
 }
 
 enum spw_integ

@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPW_USE_IKE 1u
-#define SPW_USE_ESP 2u
+#define SPW_USE_IKE   1u
+#define SPW_USE_ESP   2u
+#define SPW_FIXED_KEY 4u /* no Key Length attribute in IKE */
 
 /* IKEv2 transform types (RFC 7296 3.3.2). */
 enum spw_transform_type {
@@ -47,6 +48,7 @@ enum spw_group {
 struct spw_encr_info {
 	uint16_t ike_id;
 	uint16_t key_bits;
+	uint16_t ike_key_bits; /* Key Length attribute; 0 = none is sent */
 	uint8_t key_len;
 	uint8_t salt_len;
 	uint8_t iv_len;
@@ -94,8 +96,8 @@ enum spw_integ spw_integ_by_name(const char *conf_name);
 enum spw_prf spw_prf_by_name(const char *conf_name);
 enum spw_group spw_group_by_name(const char *conf_name);
 
-/* IKE transform id (and key length attribute in bits) to algorithm; NONE when unknown. */
-enum spw_encr spw_encr_by_ike_id(uint16_t ike_id, uint16_t key_bits);
+/* IKE transform id (and Key Length attribute in bits, 0 = absent) to algorithm; NONE if unknown. */
+enum spw_encr spw_encr_by_ike_id(uint16_t ike_id, uint16_t ike_key_bits);
 enum spw_integ spw_integ_by_ike_id(uint16_t ike_id);
 enum spw_prf spw_prf_by_ike_id(uint16_t ike_id);
 enum spw_group spw_group_by_ike_id(uint16_t ike_id);

@@ -262,9 +262,10 @@ ciphers_are_all_of_esp_until_the_data_plane_says(void **state)
 {
 	static struct iked_dataplane dp;
 
-	assert_int_equal(iked_dataplane_encr_mask(&dp), 1u << SPW_ENCR_AES128_GCM |
-								1u << SPW_ENCR_AES192_GCM |
-								1u << SPW_ENCR_AES256_GCM);
+	assert_int_equal(iked_dataplane_encr_mask(&dp),
+			 1u << SPW_ENCR_AES128_GCM | 1u << SPW_ENCR_AES192_GCM |
+				 1u << SPW_ENCR_AES256_GCM | 1u << SPW_ENCR_AES128_CBC |
+				 1u << SPW_ENCR_AES256_CBC | 1u << SPW_ENCR_CHACHA20_POLY1305);
 	dp.seen = true;
 	dp.encr_mask = 1u << SPW_ENCR_AES128_GCM;
 	assert_int_equal(iked_dataplane_encr_mask(&dp), 1u << SPW_ENCR_AES128_GCM);

@@ -145,7 +145,7 @@ every_algorithm_is_found_by_name_and_number(void **state)
 		const struct spw_encr_info *i = spw_encr_info(e);
 
 		assert_int_equal(spw_encr_by_name(i->conf_name), e);
-		assert_int_equal(spw_encr_by_ike_id(i->ike_id, i->key_bits), e);
+		assert_int_equal(spw_encr_by_ike_id(i->ike_id, i->ike_key_bits), e);
 	}
 	for (enum spw_group g = 1; g < SPW_GROUP_COUNT; g++) {
 		assert_int_equal(spw_group_by_name(spw_group_info(g)->conf_name), g);
@@ -157,6 +157,9 @@ every_algorithm_is_found_by_name_and_number(void **state)
 		assert_int_equal(spw_integ_by_ike_id(spw_integ_info(n)->ike_id), n);
 	assert_int_equal(spw_encr_by_name("des"), SPW_ENCR_NONE);
 	assert_int_equal(spw_encr_by_ike_id(20, 129), SPW_ENCR_NONE);
+	/* RFC 7634 4: no Key Length attribute */
+	assert_int_equal(spw_encr_by_ike_id(28, 0), SPW_ENCR_CHACHA20_POLY1305);
+	assert_int_equal(spw_encr_by_ike_id(28, 256), SPW_ENCR_NONE);
 	assert_int_equal(spw_group_by_ike_id(1), SPW_GROUP_NONE);
 }
 
