@@ -38,14 +38,30 @@ bg_die(const char *what, const struct spw_err *err)
 	exit(1);
 }
 
+/* Free huge pages of 2 MiB; 0 when there are none. */
+static unsigned int
+huge_free(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+	unsigned int n = 0;
+
+	if (f != NULL) {
+		if (fscanf(f, "%u", &n) != 1)
+			n = 0;
+		fclose(f);
+	}
+	return n;
+}
+
 void
 bg_eal(unsigned int memory_mb)
 {
 	char memory[16];
+	const bool huge = huge_free() >= memory_mb / 2 + 2;
 	char *argv[] = {"bench",
-			"--no-huge",
+			huge ? "--in-memory" : "--no-huge",
 			"--no-pci",
-			"--no-shconf",
+			huge ? "--single-file-segments" : "--no-shconf",
 			"--no-telemetry",
 			"--log-level=*:4",
 			"-l",
@@ -57,6 +73,11 @@ bg_eal(unsigned int memory_mb)
 	snprintf(memory, sizeof(memory), "%u", memory_mb);
 	if (rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0 || spw_secret_init() < 0)
 		bg_die("the EAL does not start", NULL);
+	if (!huge)
+		fprintf(stderr,
+			"bench: no huge pages free; with them the figures are those of production "
+			"(echo %u > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages)\n",
+			memory_mb / 2 + 16);
 }
 
 static void *

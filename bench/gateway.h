@@ -39,7 +39,7 @@ struct bg_sa {
 
 /* End with a sentence on stderr. */
 void bg_die(const char *what, const struct spw_err *err) __attribute__((noreturn));
-/* Start the EAL without huge pages on this thread; @memory_mb for packets and tables. */
+/* Start the EAL on this thread, on huge pages when enough are free; @memory_mb for packets, tables. */
 void bg_eal(unsigned int memory_mb);
 /*
  * Make the gateway: two ring ports, addresses, neighbours; 10.1.0.0/16 on the LAN, everything else

@@ -10,6 +10,9 @@
  * so nothing is asked per packet that the SA has answered. While a run is worked on, what the next
  * ones need is on its way to the cache.
  *
+ * With several workers numbers come from dp_claim() (spread_claim.c): what gets none now leaves the
+ * burst and is tried again (spread_seal.c), and the cipher's part of a run may be lent (spread.c).
+ *
  * A sequence number is claimed by an addition (atomic when workers share SAs), so no two packets of
  * any workers have one, and it is the IV (RFC 4106 3.1: unique per key); a number that is claimed
  * and not used leaves a gap, which is allowed. Numbers beyond the last one, and bytes and packets
@@ -23,6 +26,8 @@
 #include "dataplane/ecn.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
+#include "dataplane/spread.h"
+#include "dataplane/spread_seal.h"
 #include "dataplane/wire.h"
 
 #define PAD_MAX	  (DP_CRYPTO_ALIGN_MAX - 1)
@@ -200,6 +205,26 @@ trim(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t bytes)
 	r->n = kept;
 }
 
+/* Numbers for the front of a run among several workers; what gets none waits. */
+static void
+claim_shared(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	struct dp_sa_out *sa = r->sa;
+	uint64_t first = 1;
+	uint32_t n = 0;
+
+	if (likely(!dp_seal_holds(w->seal, sa->tunnel)))
+		n = dp_claim(&sa->seq, sa->count, w->sad->n_workers, w->index, r->n, &first);
+	for (uint32_t i = n; i < r->n; i++) {
+		b->pkt[r->item[i].at] = NULL;
+		dp_seal_wait(w, sa, r->item[i].m);
+	}
+	r->n = (uint16_t)n;
+	r->seq = first - 1;
+	if (n != 0)
+		dp_seal_note(w->seal, sa);
+}
+
 /* Numbers and bytes for the run; what is beyond a limit is dropped. */
 static void
 claim_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
@@ -207,10 +232,13 @@ claim_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 	struct dp_sa_out *sa = r->sa;
 	uint64_t bytes;
 
+	if (w->spread != NULL)
+		claim_shared(w, b, r);
+	else
+		r->seq = claim(w->sad, &sa->seq, r->n);
 	r->bytes = 0;
 	for (uint16_t i = 0; i < r->n; i++)
 		r->bytes += r->item[i].m->data_len;
-	r->seq = claim(w->sad, &sa->seq, r->n);
 	bytes = claim(w->sad, &sa->bytes, r->bytes);
 	if (unlikely(r->seq + r->n >= sa->watch_packets || bytes + r->bytes >= sa->watch_bytes))
 		trim(w, b, r, bytes);
@@ -326,6 +354,40 @@ write_run(const struct dp_sad *sad, struct run *r)
 	}
 }
 
+/*
+ * Among several workers: the packets of the run go out in chunks, and come back by
+ * dp_esp_seal_back(), when others have time for them or earlier ones of the SA are out. False:
+ * they are to be sealed here and now.
+ */
+static bool
+spread(struct dp_worker *w, struct dp_burst *b, const struct run *r)
+{
+	struct rte_mbuf *pkt[DP_CRYPTO_RUN];
+	struct dp_spread_run out = {.kind = DP_LANE_SEAL,
+				    .sa = r->sa,
+				    .run = r->sa->seal,
+				    .key = r->sa->key,
+				    .job = r->job,
+				    .pkt = pkt,
+				    .n = r->n};
+	enum dp_spread_way way;
+	uint32_t taken;
+
+	if (likely(!w->backlog && !dp_spread_out(w->spread)))
+		return false;
+	way = dp_spread_way(w->spread, r->sa, w->backlog, (uint32_t)r->bytes);
+	if (way == DP_SPREAD_INLINE)
+		return false;
+	for (uint16_t i = 0; i < r->n; i++)
+		pkt[i] = r->item[i].m;
+	taken = dp_spread_add(w->spread, w->crypto, &out, way);
+	for (uint16_t i = 0; i < taken; i++)
+		b->pkt[r->item[i].at] = NULL;
+	for (uint32_t i = taken; i < r->n; i++)
+		refuse(w, b, r->item[i].at, DP_DROP_SPREAD_WAIT);
+	return true;
+}
+
 static void
 seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 {
@@ -340,8 +402,12 @@ seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 		return;
 	}
 	claim_run(w, b, r);
+	if (unlikely(r->n == 0))
+		return;
 	count_tunnel(w, r);
 	write_run(w->sad, r);
+	if (unlikely(w->spread != NULL && spread(w, b, r)))
+		return;
 	sa->seal(w->crypto, sa->key, r->job, r->n);
 	if (unlikely(sa->udp6))
 		for (uint16_t i = 0; i < r->n; i++)
@@ -369,10 +435,9 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 	struct run run;
 
 	collect(w, b, &q);
-	if (q.n == 0) {
-		dp_burst_compact(b);
-		return;
-	}
+	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_SEAL);
+	if (q.n != 0)
+		b->kinds |= DP_KIND(DP_NEXT_OUTER);
 	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + run.n)) {
 		uint16_t n = run_length(&q, from);
 
@@ -383,4 +448,18 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 		run.n = n;
 	}
 	dp_burst_compact(b);
+}
+
+void
+dp_esp_seal_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk)
+{
+	const struct dp_sa_out *sa = chunk->sa;
+
+	if (unlikely(sa->udp6))
+		for (uint32_t i = 0; i < chunk->n; i++)
+			dp_outer_udp6(rte_pktmbuf_mtod(chunk->pkt[i], uint8_t *));
+	memcpy(&b->pkt[b->n], chunk->pkt, chunk->n * sizeof(chunk->pkt[0]));
+	b->n = (uint16_t)(b->n + chunk->n);
+	b->kinds |= DP_KIND(DP_NEXT_OUTER);
+	dp_seal_note(w->seal, chunk->sa);
 }

@@ -78,8 +78,16 @@ dp_pkt(struct rte_mbuf *m)
 
 struct dp_burst {
 	uint16_t n;
+	/*
+	 * Bit `next` (enum dp_next) is set when packets with that next may be in the burst, so that
+	 * the pipeline passes over stages that would find nothing. Who sets a packet's next sets
+	 * the bit; a stage that handles all of a kind clears it.
+	 */
+	uint16_t kinds;
 	struct rte_mbuf *pkt[DP_BURST_ROOM];
 };
+
+#define DP_KIND(next) (1u << (next))
 
 /* Append a packet made by a stage; false when the burst is full (the caller drops it). */
 static inline bool
@@ -88,6 +96,7 @@ dp_burst_add(struct dp_burst *b, struct rte_mbuf *m)
 	if (b->n >= DP_BURST_ROOM)
 		return false;
 	b->pkt[b->n++] = m;
+	b->kinds |= (uint16_t)DP_KIND(dp_pkt(m)->next);
 	return true;
 }
 

@@ -8,27 +8,28 @@
  *      → { adjacency | fit, seal → FIB (outer) → path group → adjacency } → tx
  *
  * One burst runs to its end before the next is received. A stage handles the packets whose `next`
- * names it and leaves the others in place. Sealing and ICMP errors send packets back to the FIB;
- * DP_ROUNDS bounds how often (the packet, its outer packet; an ICMP error about it and that one's
- * outer packet), and whoever is not done then is dropped by tx.
+ * names it and leaves the others in place; one that would find none (dp_burst.kinds) is not run.
+ * Sealing and ICMP errors send packets back to the FIB; DP_ROUNDS bounds how often (the packet, its
+ * outer packet; an ICMP error about it and that one's outer packet), and whoever is not done then
+ * is dropped by tx.
  *
  * Parked packets wait outside of any burst; once their SA is there, the loop runs them from open on
  * before it receives more.
+ *
+ * Among several workers the packets of a run may leave a burst inside open or seal, and come back
+ * in one of their own (back); or wait for a sequence number and be tried again (again).
  *
  * The bitmap of live paths is copied once, before the first stage. Worker thread; no locks,
  * allocation, system calls or logging in here.
  */
 #include "dataplane/sad.h"
+#include "dataplane/sad_data.h"
+#include "dataplane/spread.h"
+#include "dataplane/spread_seal.h"
 #include "dataplane/stages.h"
 
-static bool
-to_be_routed(const struct dp_burst *b)
-{
-	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next < DP_NEXT_ADJ)
-			return true;
-	return false;
-}
+#define LOOK_UP	 (DP_KIND(DP_NEXT_FIB) | DP_KIND(DP_NEXT_OUTER))
+#define TO_ROUTE (LOOK_UP | DP_KIND(DP_NEXT_PATH) | DP_KIND(DP_NEXT_SEAL))
 
 /* Run one stage, and count its cycles when they are measured. */
 static inline void
@@ -43,14 +44,19 @@ run(struct dp_worker *w, struct dp_burst *b, enum dp_stage id,
 static void
 forward(struct dp_worker *w, struct dp_burst *b)
 {
-	for (unsigned int round = 0; round < DP_ROUNDS && to_be_routed(b); round++) {
-		run(w, b, DP_STAGE_FIB, dp_stage_fib);
-		run(w, b, DP_STAGE_PATH, dp_stage_path);
+	for (unsigned int round = 0; round < DP_ROUNDS && (b->kinds & TO_ROUTE) != 0; round++) {
+		if ((b->kinds & LOOK_UP) != 0)
+			run(w, b, DP_STAGE_FIB, dp_stage_fib);
+		if ((b->kinds & DP_KIND(DP_NEXT_PATH)) != 0)
+			run(w, b, DP_STAGE_PATH, dp_stage_path);
 		run(w, b, DP_STAGE_FIT, dp_stage_fit);
-		run(w, b, DP_STAGE_SEAL, dp_stage_esp_seal);
+		if ((b->kinds & DP_KIND(DP_NEXT_SEAL)) != 0)
+			run(w, b, DP_STAGE_SEAL, dp_stage_esp_seal);
 	}
 	run(w, b, DP_STAGE_ADJACENCY, dp_stage_adjacency);
 	run(w, b, DP_STAGE_TX, dp_stage_tx);
+	if (w->seal != NULL)
+		dp_seal_sent(w);
 }
 
 static void
@@ -65,8 +71,10 @@ burst_begin(struct dp_worker *w)
 static void
 open_and_forward(struct dp_worker *w, struct dp_burst *b)
 {
-	run(w, b, DP_STAGE_OPEN, dp_stage_esp_open);
-	run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
+	if ((b->kinds & DP_KIND(DP_NEXT_OPEN)) != 0) {
+		run(w, b, DP_STAGE_OPEN, dp_stage_esp_open);
+		run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
+	}
 	run(w, b, DP_STAGE_TTL, dp_stage_ttl);
 	forward(w, b);
 }
@@ -83,7 +91,34 @@ void
 dp_pipeline_parked(struct dp_worker *w, struct dp_burst *b)
 {
 	burst_begin(w);
+	b->kinds = DP_KIND(DP_NEXT_OPEN);
 	open_and_forward(w, b);
+}
+
+uint32_t
+dp_pipeline_back(struct dp_worker *w, struct dp_burst *b)
+{
+	uint32_t n;
+
+	burst_begin(w);
+	b->n = b->kinds = 0;
+	run(w, b, DP_STAGE_OPEN, dp_stage_esp_back);
+	n = b->n;
+	if ((b->kinds & DP_KIND(DP_NEXT_FIB)) != 0) {
+		dp_burst_compact(b);
+		run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
+		run(w, b, DP_STAGE_TTL, dp_stage_ttl);
+	}
+	forward(w, b);
+	return n;
+}
+
+void
+dp_pipeline_again(struct dp_worker *w, struct dp_burst *b)
+{
+	burst_begin(w);
+	run(w, b, DP_STAGE_SEAL, dp_stage_esp_seal);
+	forward(w, b);
 }
 
 void

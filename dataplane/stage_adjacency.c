@@ -107,19 +107,36 @@ slow_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_path *path)
 	return true;
 }
 
+/* The last path asked, and the finished header of its frames. */
+struct path_memo {
+	uint32_t id; /* SPW_DP_ADDR_NONE = none yet */
+	const struct dp_path *path;
+	const struct dp_l2 *l2;
+};
+
+static void
+path_ask(const struct dp_worker *w, uint32_t id, struct path_memo *memo)
+{
+	memo->id = id;
+	memo->path = dp_path_get(w->tables, id);
+	/* Pairs with the release in dp_paths_prepare(). */
+	memo->l2 = likely(memo->path) ? atomic_load_explicit(&memo->path->l2, memory_order_acquire)
+				      : NULL;
+}
+
 /* True when the packet stays in the burst. */
 static bool
-adjacency_one(struct dp_worker *w, struct rte_mbuf *m)
+adjacency_one(struct dp_worker *w, struct rte_mbuf *m, struct path_memo *memo)
 {
 	struct dp_pkt *p = dp_pkt(m);
-	const struct dp_path *path = dp_path_get(w->tables, p->path);
-	/* Pairs with the release in dp_paths_prepare(). */
-	const struct dp_l2 *l2 =
-		likely(path) ? atomic_load_explicit(&path->l2, memory_order_acquire) : NULL;
+	const struct dp_l2 *l2;
 
+	if (p->path != memo->id)
+		path_ask(w, p->path, memo);
+	l2 = memo->l2;
 	if (unlikely(!l2 || l2->iface != p->iface_out ||
 		     !dp_l2_push(m, l2, p->flags & DP_PKT_IPV6)))
-		return slow_one(w, m, path);
+		return slow_one(w, m, memo->path);
 	p->port_out = l2->port_out;
 	p->next = DP_NEXT_TX;
 	return true;
@@ -128,10 +145,11 @@ adjacency_one(struct dp_worker *w, struct rte_mbuf *m)
 void
 dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b)
 {
+	struct path_memo memo = {.id = SPW_DP_ADDR_NONE};
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next != DP_NEXT_ADJ || adjacency_one(w, b->pkt[i]))
+		if (dp_pkt(b->pkt[i])->next != DP_NEXT_ADJ || adjacency_one(w, b->pkt[i], &memo))
 			b->pkt[kept++] = b->pkt[i];
 	b->n = kept;
 }

@@ -442,6 +442,7 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 		.dpdk_id = DP_PORT_NONE,
 	};
 	uint16_t kept = 0;
+	unsigned int kinds = 0;
 
 	w->count.rx += b->n;
 	for (uint16_t i = 0; i < AHEAD; i++)
@@ -453,9 +454,12 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 		pkt_reset(m);
 		if (unlikely(m->nb_segs != 1) && !(m = dp_packet_own(w, m, 0, 0)))
 			continue;
-		if (parse_one(w, m, &s))
-			b->pkt[kept++] = m;
+		if (!parse_one(w, m, &s))
+			continue;
+		kinds |= DP_KIND(dp_pkt(m)->next);
+		b->pkt[kept++] = m;
 	}
 	b->n = kept;
+	b->kinds = (uint16_t)kinds;
 	scan_count(w, &s);
 }

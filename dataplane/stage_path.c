@@ -205,11 +205,19 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	struct group_memo group = {0};
 	struct path_memo path = {.id = SPW_DP_ADDR_NONE};
 	uint16_t kept = 0;
+	unsigned int kinds = b->kinds & ~DP_KIND(DP_NEXT_PATH);
 
-	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next != DP_NEXT_PATH ||
-		    path_one(w, b->pkt[i], &group, &path))
-			b->pkt[kept++] = b->pkt[i];
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+
+		if (dp_pkt(m)->next == DP_NEXT_PATH) {
+			if (!path_one(w, m, &group, &path))
+				continue;
+			kinds |= DP_KIND(dp_pkt(m)->next);
+		}
+		b->pkt[kept++] = m;
+	}
 	b->n = kept;
+	b->kinds = (uint16_t)kinds;
 	path_count(w, &path);
 }

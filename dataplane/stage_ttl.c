@@ -21,12 +21,12 @@ is_transit(const struct dp_pkt *p)
 static bool
 ttl_take(uint8_t *ip)
 {
-	uint16_t old = dp_be16(ip + 8);
+	uint16_t old = dp_be16(ip + 8), now = (uint16_t)(old - 0x100);
 
-	if (ip[8] <= 1)
+	if (old < 0x200)
 		return false;
-	ip[8]--;
-	dp_put_be16(ip + 10, dp_csum_update(dp_be16(ip + 10), old, dp_be16(ip + 8)));
+	/* Both fields in one store: nothing is read back that was just written in part. */
+	dp_put_be32(ip + 8, (uint32_t)now << 16 | dp_csum_update(dp_be16(ip + 10), old, now));
 	return true;
 }
 

@@ -121,14 +121,18 @@ void
 dp_stage_twin(struct dp_worker *w, struct dp_burst *b)
 {
 	uint16_t kept = 0;
+	unsigned int kinds = 0;
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		enum dp_drop why = twin_one(w, b->pkt[i]);
 
-		if (why == DP_DROP_COUNT)
-			b->pkt[kept++] = b->pkt[i];
-		else
+		if (why != DP_DROP_COUNT) {
 			dp_drop(w, b->pkt[i], why);
+			continue;
+		}
+		kinds |= DP_KIND(dp_pkt(b->pkt[i])->next);
+		b->pkt[kept++] = b->pkt[i];
 	}
 	b->n = kept;
+	b->kinds = (uint16_t)kinds;
 }

@@ -31,6 +31,20 @@ drop_all(struct dp_worker *w, struct rte_mbuf **pkt, uint16_t n, enum dp_drop wh
 		dp_drop(w, pkt[i], why);
 }
 
+/* Packets of one interface that follow each other are counted by one addition. */
+static void
+count_sent(struct dp_worker *w, const uint16_t *iface, const uint32_t *len, uint16_t n)
+{
+	for (uint16_t i = 0, from; i < n;) {
+		uint64_t bytes = 0;
+
+		for (from = i; i < n && iface[i] == iface[from]; i++)
+			bytes += len[i];
+		w->iface[iface[from]].tx_packets += i - from;
+		w->iface[iface[from]].tx_bytes += bytes;
+	}
+}
+
 /* Send what was gathered for one port. Sizes are noted before: sent buffers are the driver's. */
 static void
 buffer_flush(struct dp_worker *w, uint16_t dpdk_id, struct dp_tx_buffer *t)
@@ -56,10 +70,7 @@ buffer_flush(struct dp_worker *w, uint16_t dpdk_id, struct dp_tx_buffer *t)
 	if (unlikely(w->cycles != NULL))
 		dp_cycles_note(w->cycles, DP_STAGE_DRIVER);
 
-	for (uint16_t i = 0; i < sent; i++) {
-		w->iface[iface[i]].tx_packets++;
-		w->iface[iface[i]].tx_bytes += len[i];
-	}
+	count_sent(w, iface, len, sent);
 	w->count.tx += sent;
 	drop_all(w, t->pkt + sent, (uint16_t)(n - sent), DP_DROP_TX_FULL);
 }
@@ -68,19 +79,24 @@ void
 dp_stage_tx(struct dp_worker *w, struct dp_burst *b)
 {
 	struct dp_worker_priv *p = dp_priv(w);
-	uint16_t used[RTE_MAX_ETHPORTS], n_used = 0;
+	uint16_t used[RTE_MAX_ETHPORTS], n_used = 0, port = DP_PORT_NONE;
+	struct dp_tx_buffer *t = NULL;
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		uint16_t port = dp_pkt(m)->port_out;
+		const struct dp_pkt *at = dp_pkt(m);
 
-		if (dp_pkt(m)->next != DP_NEXT_TX || port >= RTE_MAX_ETHPORTS) {
+		if (unlikely(at->next != DP_NEXT_TX || at->port_out >= RTE_MAX_ETHPORTS)) {
 			dp_drop(w, m, DP_DROP_PORT_GONE);
 			continue;
 		}
-		if (p->tx[port].n == 0)
-			used[n_used++] = port;
-		p->tx[port].pkt[p->tx[port].n++] = m;
+		if (unlikely(at->port_out != port)) {
+			port = at->port_out;
+			t = &p->tx[port];
+			if (t->n == 0)
+				used[n_used++] = port;
+		}
+		t->pkt[t->n++] = m;
 	}
 	b->n = 0;
 	for (uint16_t i = 0; i < n_used; i++)

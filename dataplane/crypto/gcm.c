@@ -10,21 +10,37 @@
  *
  * Any thread with a manager of its own. Nothing is allocated; keys stay in their slot.
  */
+#include <immintrin.h>
+
 #include "dataplane/crypto/suites.h"
+
+/*
+ * Salt | explicit IV (RFC 4106 4) in one register, so that it reaches the cipher, which reads it
+ * whole, by one store: two parts would have to leave the store buffer first.
+ */
+static inline __m128i
+nonce_of(uint32_t salt, const uint8_t *iv)
+{
+	uint64_t v;
+
+	memcpy(&v, iv, sizeof(v));
+	return _mm_set_epi64x((int64_t)(v >> 32), (int64_t)(v << 32 | salt));
+}
 
 static inline __attribute__((always_inline)) uint64_t
 seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
      unsigned int n, bool esn)
 {
 	aes_gcm_enc_dec_t run = c->gcm_seal[key->gcm.size];
-	struct dp_aead_nonce nonce = {.salt = key->gcm.salt};
+	const uint32_t salt = key->gcm.salt;
+	__m128i nonce;
 	uint8_t aad[12];
 
 	for (unsigned int i = 0; i < n; i++) {
 		uint8_t *text = jobs[i].text;
 
 		dp_crypto_prefetch(jobs, i + 1, n);
-		memcpy(nonce.iv, text - DP_CRYPTO_IV, DP_CRYPTO_IV);
+		nonce = nonce_of(salt, text - DP_CRYPTO_IV);
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);
 		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
@@ -39,7 +55,8 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
      unsigned int n, bool esn)
 {
 	aes_gcm_enc_dec_t run = c->gcm_open[key->gcm.size];
-	struct dp_aead_nonce nonce = {.salt = key->gcm.salt};
+	const uint32_t salt = key->gcm.salt;
+	__m128i nonce;
 	uint8_t aad[12], tag[DP_CRYPTO_TAG];
 	uint64_t good = 0;
 
@@ -47,7 +64,7 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 		uint8_t *text = jobs[i].text;
 
 		dp_crypto_prefetch(jobs, i + 1, n);
-		memcpy(nonce.iv, text - DP_CRYPTO_IV, DP_CRYPTO_IV);
+		nonce = nonce_of(salt, text - DP_CRYPTO_IV);
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);
 		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
