@@ -13,6 +13,9 @@
  * Packets of one SA keep their order. Both forms, native and in UDP, are taken by every SA: which
  * one it was only matters for telling that the peer has moved.
  *
+ * With several workers the cipher's part may be lent to others (spread.c): the run then leaves the
+ * burst after precheck and comes back before retire, in order, to the same worker.
+ *
  * The window and the counters of an SA are touched by one worker at a time, under its guard. A
  * receive queue gets all packets of an outer flow, so the guard is contended only while a flow
  * moves from queue to queue (a NAT's new port); it is held for a few dozen instructions a packet
@@ -26,6 +29,7 @@
 #include "dataplane/fit.h"
 #include "dataplane/inner.h"
 #include "dataplane/sad_data.h"
+#include "dataplane/spread.h"
 #include "dataplane/wire.h"
 
 #define MOVED_S 1  /* at most one peer-moved event per SA in this time */
@@ -207,10 +211,10 @@ keep(struct run *r, uint16_t from, uint16_t to)
 	r->job[to] = r->job[from];
 }
 
+/* Drop what is not authentic. */
 static void
-open_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+judge(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
 {
-	uint64_t good = r->sa->open(w->crypto, r->sa->key, r->job, r->n);
 	uint16_t kept = 0;
 
 	if (likely(good == UINT64_MAX >> (64 - r->n)))
@@ -224,6 +228,42 @@ open_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 		refuse(w, b, &r->item[i], DP_DROP_ESP_AUTH);
 	}
 	r->n = kept;
+}
+
+/*
+ * Among several workers: the packets of the run go out in chunks, and come back by
+ * dp_esp_open_back(), when others have time for them or earlier ones of the SA are out. False:
+ * they are to be opened here and now.
+ */
+static bool
+spread(struct dp_worker *w, struct dp_burst *b, const struct run *r)
+{
+	struct rte_mbuf *pkt[DP_CRYPTO_RUN];
+	struct dp_spread_run out = {.kind = DP_LANE_OPEN,
+				    .sa = r->sa,
+				    .run = r->sa->open,
+				    .key = r->sa->key,
+				    .job = r->job,
+				    .pkt = pkt,
+				    .n = r->n};
+	enum dp_spread_way way;
+	uint32_t bytes = 0, taken;
+
+	if (likely(!w->backlog && !dp_spread_out(w->spread)))
+		return false;
+	for (uint16_t i = 0; i < r->n; i++) {
+		pkt[i] = r->item[i].m;
+		bytes += r->job[i].text_len;
+	}
+	way = dp_spread_way(w->spread, r->sa, w->backlog, bytes);
+	if (way == DP_SPREAD_INLINE)
+		return false;
+	taken = dp_spread_add(w->spread, w->crypto, &out, way);
+	for (uint16_t i = 0; i < taken; i++)
+		b->pkt[r->item[i].at] = NULL;
+	for (uint32_t i = taken; i < r->n; i++)
+		refuse(w, b, &r->item[i], DP_DROP_SPREAD_WAIT);
+	return true;
 }
 
 /*
@@ -432,6 +472,15 @@ finish(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 		 r->n - (w->count.dropped - dropped));
 }
 
+/* What follows the cipher. */
+static void
+pass_on(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	if (likely(r->n != 0))
+		retire(w, b, r);
+	finish(w, b, r);
+}
+
 static void
 run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item,
 	    uint16_t n)
@@ -443,11 +492,10 @@ run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct
 		return;
 	}
 	precheck(w, b, r, item, n);
-	if (likely(r->n != 0))
-		open_run(w, b, r);
-	if (likely(r->n != 0))
-		retire(w, b, r);
-	finish(w, b, r);
+	if (unlikely(r->n == 0 || (w->spread != NULL && spread(w, b, r))))
+		return;
+	judge(w, b, r, r->sa->open(w->crypto, r->sa->key, r->job, r->n));
+	pass_on(w, b, r);
 }
 
 /* Length of the run of packets with one SA from item `from` on; the SAs behind it are fetched. */
@@ -477,4 +525,21 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 		run_through(w, b, &run, &q.item[from], n);
 	}
 	dp_burst_compact(b);
+}
+
+void
+dp_esp_open_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk)
+{
+	struct run run;
+
+	run.sa = chunk->sa;
+	run.n = (uint16_t)chunk->n;
+	for (uint16_t i = 0; i < run.n; i++) {
+		run.item[i] = (struct item){.m = chunk->pkt[i], .sa = run.sa, .at = b->n};
+		b->pkt[b->n++] = chunk->pkt[i];
+		run.job[i] = chunk->job[i];
+	}
+	b->kinds |= DP_KIND(DP_NEXT_FIB);
+	judge(w, b, &run, chunk->good);
+	pass_on(w, b, &run);
 }

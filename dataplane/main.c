@@ -28,6 +28,7 @@
 #include "dataplane/api.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/eal.h"
+#include "dataplane/spread_turn.h"
 
 #define POOL_CACHE 256
 
@@ -204,6 +205,8 @@ workers_new(struct dp_control *c, struct spw_err *err)
 
 		rc = dp_worker_new(&c->worker[i], &config, err);
 	}
+	if (rc == 0)
+		rc = dp_spread_start(c->worker, c->n_workers, err);
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 /* An SPI that was given back rests this long before its index is used again. */
 #define DP_SPI_REST_NS (600 * SPW_NS_PER_S)
 
+struct dp_chunk;
 struct dp_worker;
 struct dp_sad;
 struct rte_rcu_qsbr;
@@ -92,5 +93,12 @@ void dp_stage_fit(struct dp_worker *w, struct dp_burst *b);
  * packet of ours (DP_PKT_OUTER) too long for its interface is dropped by fit, never fragmented.
  */
 void dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b);
+/*
+ * Packets whose cipher work other workers did or could have done: appended to `b`, next FIB or
+ * OUTER; refused ones are NULL. The other two are its halves for one chunk. Only with w->spread.
+ */
+void dp_stage_esp_back(struct dp_worker *w, struct dp_burst *b);
+void dp_esp_open_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk);
+void dp_esp_seal_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk);
 
 #endif

@@ -20,6 +20,7 @@
 #include "dataplane/replay.h"
 #include "dataplane/sad.h"
 #include "dataplane/selector.h"
+#include "dataplane/spread_claim.h"
 #include "dataplane/worker.h"
 
 #define DP_ESP_HDR   8
@@ -59,9 +60,7 @@ struct dp_sa_out {
 	struct dp_sa_limits limit;
 	uint64_t seq_max; /* last number that may be sent */
 	/* Written by worker n alone, read by the API thread (relaxed). */
-	struct dp_sa_out_count {
-		_Atomic uint64_t packets, bytes;
-	} __attribute__((aligned(64))) count[];
+	struct dp_sa_out_count count[];
 };
 
 struct dp_sa_in {

@@ -72,7 +72,7 @@ dp_spread_free(struct dp_spread *s)
 void
 dp_spread_join(struct dp_spread *s, struct dp_spread *const *all, unsigned int n)
 {
-	s->all = all;
+	memcpy(s->all, all, sizeof(s->all[0]) * n);
 	s->n_all = n;
 	s->next_help = (s->index + 1) % n;
 }
@@ -106,35 +106,28 @@ dp_spread_wanted(const struct dp_spread *s)
 	return false;
 }
 
-static struct dp_lane *
-lane_find(struct dp_spread *s, const void *sa)
+const struct dp_chunk *
+dp_spread_oldest(const struct dp_spread *s, const void *sa)
 {
 	for (uint32_t i = 0; i < s->n_lanes; i++)
 		if (s->lane[i].sa == sa)
-			return &s->lane[i];
+			return s->lane[i].first;
 	return NULL;
-}
-
-bool
-dp_spread_waits(const struct dp_spread *s, const void *sa)
-{
-	for (uint32_t i = 0; i < s->n_lanes; i++)
-		if (s->lane[i].sa == sa)
-			return true;
-	return false;
 }
 
 /* The lane of an SA, made when there is none; NULL when all are in use. */
 static struct dp_lane *
 lane_get(struct dp_spread *s, void *sa)
 {
-	struct dp_lane *lane = lane_find(s, sa);
+	uint32_t i = 0;
 
-	if (lane == NULL && s->n_lanes < DP_LANES) {
-		lane = &s->lane[s->n_lanes++];
-		*lane = (struct dp_lane){.sa = sa};
-	}
-	return lane;
+	while (i < s->n_lanes && s->lane[i].sa != sa)
+		i++;
+	if (i == DP_LANES)
+		return NULL;
+	if (i == s->n_lanes)
+		s->lane[s->n_lanes++] = (struct dp_lane){.sa = sa};
+	return &s->lane[i];
 }
 
 /* Take the oldest chunk out of a lane; an empty lane goes. */

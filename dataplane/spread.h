@@ -79,7 +79,7 @@ struct dp_spread {
 	_Atomic uint32_t wants;				      /* has more than it can do */
 	struct dp_spread_count count __attribute__((aligned(64)));
 	/* This worker's alone. */
-	struct dp_spread *const *all __attribute__((aligned(64)));
+	struct dp_spread *all[DP_SPREAD_MAX] __attribute__((aligned(64)));
 	unsigned int index, n_all;
 	unsigned int next_help; /* whom to ask first */
 	uint32_t n_lanes;	/* of which lane[0..n_lanes) are in use */
@@ -88,6 +88,7 @@ struct dp_spread {
 	uint8_t era;	      /* of new chunks */
 	uint64_t era_token;   /* seen when the era began */
 	uint64_t offered_was; /* when the last receive began */
+	bool wanting;	      /* a run since the last turn was worth help */
 	struct dp_lane lane[DP_LANES];
 	struct dp_chunk *free[DP_CHUNKS];
 	struct dp_chunk *chunks;
@@ -138,7 +139,7 @@ dp_spread_may_wait(uint64_t next, uint64_t offered, uint64_t offered_was, unsign
 struct dp_spread *dp_spread_new(unsigned int index);
 /* Free; no chunk may be out. NULL is fine. */
 void dp_spread_free(struct dp_spread *s);
-/* Tell a worker of all workers' parts, its own among them; `all` is borrowed. Before it runs. */
+/* Tell a worker of all workers' parts, its own among them. Before it runs. */
 void dp_spread_join(struct dp_spread *s, struct dp_spread *const *all, unsigned int n);
 
 /* Other workers that say they have nothing to do. Any worker, about itself. */
@@ -174,8 +175,20 @@ dp_spread_room(const struct dp_spread *s)
 	return s->n_lanes < DP_LANES && s->n_free > DP_LANE_CHUNKS / 2;
 }
 
-/* Are packets of this SA out? Owner. */
-bool dp_spread_waits(const struct dp_spread *s, const void *sa);
+/* The oldest chunk of this SA that is out; NULL when none is. Owner. */
+const struct dp_chunk *dp_spread_oldest(const struct dp_spread *s, const void *sa);
+
+/* What to do with a run of an SA, by what this worker sees now. */
+static inline enum dp_spread_way
+dp_spread_way(struct dp_spread *s, const void *sa, bool backlog, uint32_t bytes)
+{
+	bool waiting = dp_spread_oldest(s, sa) != NULL;
+	bool could = backlog && bytes >= DP_SPREAD_WORTH && (waiting || dp_spread_room(s));
+
+	s->wanting |= could;
+	return dp_spread_choose(waiting, could, could ? dp_spread_hungry(s) : 0, bytes);
+}
+
 /*
  * Put the packets of a run behind those of the same SA that are out, in the way LEND or KEEP.
  * Returns how many were taken, from the front; the rest is the caller's to drop: a chunk does not

@@ -126,6 +126,10 @@ void dp_pipeline_rx(struct dp_worker *w, struct dp_burst *b);
 void dp_pipeline_parked(struct dp_worker *w, struct dp_burst *b);
 /* Frames from the kernel. */
 void dp_pipeline_twin(struct dp_worker *w, struct dp_burst *b);
+/* Packets whose cipher work is done (spread.c), from there on; returns how many, 0 when none is. */
+uint32_t dp_pipeline_back(struct dp_worker *w, struct dp_burst *b);
+/* Packets that waited for a sequence number, from seal on. */
+void dp_pipeline_again(struct dp_worker *w, struct dp_burst *b);
 /* Packets whose neighbour has become known: the end of the pipeline. */
 void dp_pipeline_resume(struct dp_worker *w, struct dp_burst *b);
 

@@ -15,6 +15,8 @@
 #include "dataplane/rate.h"
 
 struct dp_sad;
+struct dp_seal;
+struct dp_spread;
 struct dp_tables; /* FIB, groups, paths, interfaces, neighbours: published, read by workers */
 
 /*
@@ -46,6 +48,9 @@ struct dp_worker {
 	void *priv;			 /* further state of the pipeline's own files */
 	struct dp_stage_cycles *cycles;	 /* NULL: not measured */
 	struct dp_park park;
+	struct dp_spread *spread; /* cipher work shared with other workers; NULL: there are none */
+	struct dp_seal *seal;	  /* with `spread` */
+	bool backlog;		  /* the burst at hand filled the receive call */
 	struct dp_rate pmtu_rate; /* pmtu.c */
 } __rte_cache_aligned;
 

@@ -24,6 +24,7 @@
 
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/sad.h"
+#include "dataplane/spread_turn.h"
 
 #define IDLE_LOOPS     64 /* without a packet, before the first sleep */
 #define SLEEP_SHORT_NS 50000
@@ -158,6 +159,7 @@ dp_worker_free(struct dp_worker *w)
 		return;
 	if (w->priv)
 		priv_free(w->priv);
+	dp_spread_stop(w);
 	dp_crypto_free(w->crypto);
 	pages_free(w->iface, IFACE_BYTES);
 	free(w);
@@ -188,8 +190,10 @@ poll_ports(struct dp_worker *w, const struct dp_rxq_list *list, struct dp_burst 
 		if (b->n == 0)
 			continue;
 		total += b->n;
+		w->backlog = b->n == DP_BURST;
 		dp_pipeline_rx(w, b);
 	}
+	w->backlog = false;
 	return total;
 }
 
@@ -232,7 +236,8 @@ rest(struct dp_worker *w, const struct dp_rxq_list *list, uint32_t idle)
 	struct dp_worker_priv *p = dp_priv(w);
 	bool physical = list && list->physical;
 
-	if (p->busy_polling || (physical && !p->adaptive) || idle < IDLE_LOOPS) {
+	if (p->busy_polling || (physical && !p->adaptive) || idle < IDLE_LOOPS ||
+	    (w->spread && !dp_spread_may_sleep(w))) {
 		rte_pause();
 		return;
 	}
@@ -261,6 +266,8 @@ run(struct dp_worker *w)
 
 		n += poll_ports(w, list, &b);
 		n += poll_twins(w, &b);
+		if (w->spread)
+			n += dp_spread_turn(w, &b, n);
 
 		poll_pending(w, &b);
 		bells_ring(p);
@@ -275,7 +282,10 @@ run(struct dp_worker *w)
 			rest(w, list, ++idle);
 		}
 		last = now;
-		rte_rcu_qsbr_quiescent(w->tables->qsbr, w->index);
+		if (w->spread)
+			dp_spread_report(w);
+		else
+			rte_rcu_qsbr_quiescent(w->tables->qsbr, w->index);
 	}
 }
 
@@ -288,6 +298,8 @@ dp_worker_main(void *worker)
 	rte_rcu_qsbr_thread_register(w->tables->qsbr, w->index);
 	rte_rcu_qsbr_thread_online(w->tables->qsbr, w->index);
 	run(w);
+	if (w->spread)
+		dp_spread_flush(w, &(struct dp_burst){0});
 	dp_pending_flush(w);
 	dp_park_flush(w);
 	rte_rcu_qsbr_thread_offline(w->tables->qsbr, w->index);

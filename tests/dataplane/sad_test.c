@@ -713,8 +713,9 @@ claim_many(void *arg)
 
 		dp_stage_esp_seal(&c->w, &b);
 		c->seq[i] = spw_get_be32(rte_pktmbuf_mtod_offset(c->m, uint8_t *, 24));
-		/* The mbuf as it was: what is inside does not matter here. */
+		/* The mbuf as it was; of what is inside only the IP version matters here. */
 		c->m->data_off = start;
+		*rte_pktmbuf_mtod(c->m, uint8_t *) = 0x45;
 		c->m->data_len = 64;
 		c->m->pkt_len = 64;
 		dp_pkt(c->m)->next = DP_NEXT_SEAL;

@@ -239,7 +239,7 @@ own_burst(unsigned int self)
 	uint32_t n = arrive(sa, pkt, job), taken = 0;
 	struct dp_spread_run run = {
 		.kind = DP_LANE_OPEN, .sa = sa, .run = cipher, .job = job, .pkt = pkt, .n = n};
-	bool waits = dp_spread_waits(s, sa);
+	bool waits = dp_spread_oldest(s, sa) != NULL;
 	enum dp_spread_way way = dp_spread_choose(waits, chance(4) != 0 && dp_spread_room(s),
 						  dp_spread_hungry(s), 16384);
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage back: packets whose cipher work was spread over several workers (spread.c) return to their
+ * burst, SA by SA in the order in which they left it. Opened ones go on with the replay window,
+ * sealed ones with their outer destination. As many chunks are taken as surely fit a burst.
+ *
+ * Worker thread, the owner of the chunks.
+ */
+#include "dataplane/sad.h"
+#include "dataplane/spread.h"
+#include "dataplane/worker.h"
+
+void
+dp_stage_esp_back(struct dp_worker *w, struct dp_burst *b)
+{
+	struct dp_chunk *chunk;
+
+	while (b->n + DP_CHUNK_PKTS <= DP_BURST && (chunk = dp_spread_retire(w->spread)) != NULL) {
+		if (chunk->kind == DP_LANE_OPEN)
+			dp_esp_open_back(w, b, chunk);
+		else
+			dp_esp_seal_back(w, b, chunk);
+		dp_spread_put(w->spread, chunk);
+	}
+}
