@@ -4,11 +4,17 @@
 
 The list of tests is meson's own (each test() of the meson.build files, with its suite, time-out
 and environment). A test that prints TAP lines (cmocka does when asked) counts one for each line;
-any other counts one by its exit code. Tests marked is_parallel run two at a time, the others alone.
-A failing test's output is shown. The message parsers are fuzzed for a while in a build of their own.
+any other counts one by its exit code. Tests marked is_parallel run two at a time, slowest of the last
+run first, the others alone. A failing test's output is shown. The message parsers are fuzzed for a
+while in a build of their own, two at a time as well.
+
+--long (or --suite soak, which is all suites of it) sets SPW_LONG=1 and SPILLWAY_LAB_LONG=1, by which
+tests run their long forms, gives them the time, and fuzzes LONG_FUZZ times as long. Each run leaves
+its results in the build folder: tests.json, or soak/<date>.json with what the tests said.
 """
 import argparse
 import concurrent.futures
+import datetime
 import json
 import os
 import re
@@ -19,17 +25,22 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAP = re.compile(r"^\s*(ok|not ok)\b(.*)$", re.M)
+LONG_TIMEOUT, LONG_FUZZ = 6 * 3600, 20
+LONG = {"SPW_LONG": "1", "SPILLWAY_LAB_LONG": "1"}
 
 
 class Tally:
     """Counts of the run and the names of what failed."""
 
     def __init__(self):
-        self.passed, self.failed, self.names = 0, 0, []
+        self.passed, self.failed, self.names, self.rows = 0, 0, [], []
+        self.begun = time.monotonic()
 
     def add(self, name, passed, failed, seconds, output):
         self.passed += passed
         self.failed += failed
+        self.rows.append({"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 2),
+                          "output": output})
         state = "ok  " if not failed else "FAIL"
         print(f"{state} {name:<44} {passed:4d} passed {failed:3d} failed  {seconds:6.1f} s", flush=True)
         if failed:
@@ -39,6 +50,33 @@ class Tally:
             shown = sorted({i for n in told for i in range(n, min(n + 12, len(lines)))} |
                            set(range(max(0, len(lines) - 40), len(lines))))
             print("\n".join("     | " + lines[i] for i in shown), flush=True)
+
+    def write(self, path, outputs):
+        """Results as JSON; with what each test said when `outputs`."""
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        rows = self.rows if outputs else [{k: v for k, v in row.items() if k != "output"}
+                                          for row in self.rows]
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"when": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+                       "passed": self.passed, "failed": self.failed,
+                       "seconds": round(time.monotonic() - self.begun, 1), "tests": rows}, out, indent=1)
+
+
+def last_seconds(path):
+    """How long each test took in the run before; nothing when there is none."""
+    try:
+        with open(path, encoding="utf-8") as text:
+            return {row["name"]: row["seconds"] for row in json.load(text)["tests"]}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def lengthened(test):
+    """The long form of a test: its environment, its time, and for a fuzz target its last argument."""
+    cmd = list(test["cmd"])
+    if any(s.endswith("fuzz") for s in test["suite"]):
+        cmd[-1] = str(int(cmd[-1]) * LONG_FUZZ)
+    return {**test, "cmd": cmd, "env": {**test["env"], **LONG}, "timeout": LONG_TIMEOUT}
 
 
 def run_one(test, build):
@@ -74,7 +112,14 @@ def meson_tests(build, suites):
     return [t for t in tests if not suites or short(t) & suites]
 
 
-def fuzz(tally):
+def run_together(tests, build, tally):
+    """Two at a time; reported in the order in which they were begun."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for test, result in zip(tests, pool.map(lambda t: run_one(t, build), tests)):
+            tally.add(test["name"], *result)
+
+
+def fuzz(tally, form):
     """The libFuzzer targets: a build of their own under clang, each run on its corpus for a while."""
     build = os.path.join(ROOT, "build-fuzz")
     env = dict(os.environ, CC="clang")
@@ -86,32 +131,42 @@ def fuzz(tally):
         if done.returncode:
             tally.add("fuzz: " + step[0], 0, 1, 0, done.stdout)
             return
-    for test in meson_tests(build, {"fuzz"}):
-        tally.add(test["name"], *run_one(test, build))
+    run_together([form(t) for t in meson_tests(build, {"fuzz"})], build, tally)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--sanitized", action="store_true", help="leave out what a sanitizer cannot run with")
-    parser.add_argument("--suite", action="append", help="only this suite (unit, packet, lab, house, fuzz)")
+    parser.add_argument("--suite", action="append",
+                        help="only this suite (unit, daemon, packets, lab, house, fuzz; soak: all, long)")
+    parser.add_argument("--long", action="store_true", help="the long forms, hours rather than minutes")
     args = parser.parse_args()
     os.chdir(ROOT)
     build = os.path.abspath(args.build)
     suites = set(args.suite or [])
+    long_form = args.long or "soak" in suites
+    suites.discard("soak")
+    form = lengthened if long_form else lambda test: test
     tally = Tally()
-    tests = meson_tests(build, suites)
+    results = os.path.join(build, "tests.json")
+    seconds = last_seconds(results)
+    tests = [form(t) for t in meson_tests(build, suites)]
     if args.sanitized:
         tests = [t for t in tests if not any(s.endswith("lab") for s in t["suite"])]
-    together = [t for t in tests if t["is_parallel"]]
-    alone = [t for t in tests if not t["is_parallel"]]
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        for test, result in zip(together, pool.map(lambda t: run_one(t, build), together)):
-            tally.add(test["name"], *result)
-    for test in alone:
-        tally.add(test["name"], *run_one(test, build))
+    together = sorted((t for t in tests if t["is_parallel"]),
+                      key=lambda t: -seconds.get(t["name"], 0))
+    run_together(together, build, tally)
+    for test in tests:
+        if not test["is_parallel"]:
+            tally.add(test["name"], *run_one(test, build))
     if not args.sanitized and (not suites or "fuzz" in suites) and shutil.which("clang"):
-        fuzz(tally)
+        fuzz(tally, form)
+    if long_form:
+        results = os.path.join(build, "soak", time.strftime("%Y-%m-%d-%H%M%S.json"))
+        print(results)
+    if long_form or not suites:
+        tally.write(results, long_form)
     if tally.names:
         print("failed: " + ", ".join(tally.names))
     print(f"{tally.passed} passed, {tally.failed} failed")
