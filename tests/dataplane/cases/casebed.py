@@ -247,7 +247,7 @@ class Gateway:
         return bool(self.control.hello.encr_mask >> esp.ENCR.get(suite.encr, 31) & 1)
 
     def neighbour(self, address, iface=LAN_IF):
-        wire = self.wire[LAN if iface == LAN_IF else WAN]
+        wire = self.wire[WAN if iface == WAN_IF else LAN]
         self.control.call('NEIGH_SET', dp.Neigh(iface, 1, dp.addr(address), dp.mac(wire.mac), 1))
 
     # Child SAs.
@@ -388,7 +388,7 @@ class Gateway:
                 raise Wrong(f'IV {word[2].hex()} twice under one key')
             self.ivs.add(word)
 
-    def events(self, timeout=0.0):
+    def events(self, timeout=0.002):
         """SA events so far, or all that come in this time."""
         got = []
         while True:

@@ -11,7 +11,7 @@ import traceback
 import casebed
 import dpclient as dp
 
-FAMILIES = ('wire', 'matrix', 'window', 'policy', 'header', 'size')
+FAMILIES = ('wire', 'matrix', 'window', 'policy', 'header', 'size', 'layer2', 'limit', 'flood')
 
 
 def say(good, name, why=''):
