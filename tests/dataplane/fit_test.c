@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The fit stage: what is too long for a tunnel or an interface is cut or answered, in order and
- * with nothing lost; SYNs are clamped in both directions.
+ * The fit stage (ESP-43, ESP-44, ESP-47): what is too long for a tunnel or an interface is cut or
+ * answered, in order and with nothing lost; SYNs are clamped in both directions. ICMP errors of
+ * both families.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,10 @@
 #define IFACE_IN  1
 #define IFACE_OUT 2
 #define OUR_ADDR  0x0a0100feu
+
+static const uint8_t our6[16] = {0xfd, 0, 0, 1, [15] = 0xfe};
+static const uint8_t host6[16] = {0xfd, 0, 0, 1, [15] = 5};
+static const uint8_t far6[16] = {0xfd, 0, 0, 2, [15] = 7};
 
 struct yard {
 	struct bed_end a, b;
@@ -33,6 +38,8 @@ open_yard(struct yard *y, uint32_t tunnel_mtu)
 	bed_tunnel(&y->a, &y->b, tunnel_mtu);
 	bed_pair(&y->a, &y->b, &(struct bed_sa){0}, &at_a, &at_b);
 	y->in = (struct dp_iface){.conf = {.id = IFACE_IN, .mtu = 1500}, .addr_v4 = OUR_ADDR};
+	y->in.has_v6 = true;
+	memcpy(y->in.addr_v6, our6, 16);
 	y->out = (struct dp_iface){.conf = {.id = IFACE_OUT, .mtu = 1500}};
 	y->a.w.tables = dp_tables_new();
 	atomic_store(&y->a.w.tables->iface[IFACE_IN], &y->in);
@@ -69,7 +76,7 @@ big(uint32_t len, uint16_t flags_and_offset)
 }
 
 static void
-too_big_with_df_is_answered_with_the_tunnels_mtu(void **state)
+esp_43_too_big_with_df_is_answered_with_the_tunnels_mtu(void **state)
 {
 	struct dp_burst b;
 	struct yard y;
@@ -185,7 +192,7 @@ reassemble(const struct dp_burst *b, uint32_t mtu, uint16_t id, uint16_t base, b
 }
 
 static void
-fragments_of_every_size_come_together_again(void **state)
+esp_43_fragments_of_every_size_come_together_again(void **state)
 {
 	static uint8_t was[BED_BUF], got[BED_BUF];
 	struct yard y;
@@ -326,7 +333,7 @@ syn(uint16_t mss)
 }
 
 static void
-mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces(void **state)
+esp_47_mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces(void **state)
 {
 	static const struct {
 		uint8_t next, flags;
@@ -361,19 +368,357 @@ mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces(void **state)
 	}
 }
 
+/* An IPv6 packet of `len` bytes from host6 to far6, bound for the tunnel. */
+static struct rte_mbuf *
+big6(uint32_t len, uint8_t next)
+{
+	static uint8_t ip[BED_BUF];
+	struct rte_mbuf *m;
+
+	for (uint32_t i = 40; i < len; i++)
+		ip[i] = (uint8_t)rand();
+	memset(ip, 0, 40);
+	ip[0] = 0x60;
+	spw_put_be16(ip + 4, (uint16_t)(len - 40));
+	ip[6] = next;
+	ip[7] = 63;
+	memcpy(ip + 8, host6, 16);
+	memcpy(ip + 24, far6, 16);
+	m = bed_mbuf(ip, len);
+	*dp_pkt(m) = (struct dp_pkt){.next = DP_NEXT_SEAL,
+				     .flags = DP_PKT_IPV6,
+				     .tunnel = BED_TUNNEL,
+				     .iface_in = IFACE_IN,
+				     .iface_out = IFACE_OUT};
+	return m;
+}
+
+/* Checksum of an upper layer over IPv6 (RFC 8200 8.1): 0 when the field in it is right. */
+static uint16_t
+checksum6(const uint8_t *ip, uint32_t at, uint32_t len, uint8_t protocol)
+{
+	return dp_csum_finish(
+		dp_csum_add(dp_csum_add(len - at + protocol, ip + 8, 32), ip + at, len - at));
+}
+
+static void
+esp_43_too_big_ipv6_is_answered_and_never_cut(void **state)
+{
+	static const struct {
+		uint32_t mtu, len, told; /* 0 = passes */
+	} rows[] = {
+		{1400, 1400, 0},    {1400, 1401, 1400}, {1400, 9000, 1400}, {1280, 1280, 0},
+		{1280, 1281, 1280}, {1000, 1001, 0},	{1000, 1280, 0},    {1000, 1281, 1280},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t was[1232];
+		struct dp_burst b = {0};
+		struct yard y;
+		const uint8_t *ip;
+
+		open_yard(&y, rows[i].mtu);
+		bed_single(&b, big6(rows[i].len, 17));
+		memcpy(was, rte_pktmbuf_mtod(b.pkt[0], void *), RTE_MIN(rows[i].len, 1232u));
+		dp_stage_fit(&y.a.w, &b);
+		assert_int_equal(b.n, 1);
+		assert_int_equal(bed_drops(&y.a, DP_DROP_TOO_BIG), rows[i].told != 0);
+		conserved(&y, &b, 1);
+		ip = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+		if (rows[i].told != 0) {
+			assert_int_equal(b.pkt[0]->pkt_len, 1280);
+			assert_int_equal(dp_pkt(b.pkt[0])->next, DP_NEXT_FIB);
+			assert_int_equal(dp_pkt(b.pkt[0])->flags,
+					 DP_PKT_CREATED | DP_PKT_FROM_TWIN | DP_PKT_IPV6);
+			assert_int_equal(ip[0] >> 4, 6);
+			assert_int_equal(spw_get_be16(ip + 4), 1240);
+			assert_int_equal(ip[6], 58);
+			assert_memory_equal(ip + 8, our6, 16);
+			assert_memory_equal(ip + 24, host6, 16);
+			assert_int_equal(ip[40] << 8 | ip[41], 0x0200);
+			assert_int_equal(spw_get_be32(ip + 44), rows[i].told);
+			assert_int_equal(checksum6(ip, 40, 1280, 58), 0);
+			assert_memory_equal(ip + 48, was, 1232);
+		} else {
+			assert_int_equal(b.pkt[0]->pkt_len, rows[i].len);
+		}
+		bed_free(&b);
+		close_yard(&y);
+	}
+}
+
+static void
+icmp_errors_of_a_gateway_without_an_address_are_not_sent(void **state)
+{
+	struct dp_burst b = {0};
+	struct yard y;
+
+	open_yard(&y, 1400);
+	y.in.has_v6 = false;
+	y.in.addr_v4 = 0;
+	b.n = 2;
+	b.pkt[0] = big6(1401, 17);
+	b.pkt[1] = big(1401, 0x4000);
+	dp_stage_fit(&y.a.w, &b);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(bed_drops(&y.a, DP_DROP_TOO_BIG), 2);
+	conserved(&y, &b, 2);
+	close_yard(&y);
+}
+
+static void
+icmp6_errors_are_sent_about_what_rfc_4443_allows(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t at;
+		uint8_t n, bytes[16]; /* written there */
+		bool too_big, exceeded;
+	} rows[] = {
+		{"udp", 6, 1, {17}, true, true},
+		{"echo request", 40, 1, {128}, true, true},
+		{"an error", 40, 1, {1}, false, false},
+		{"too big itself", 40, 1, {2}, false, false},
+		{"an unknown error", 40, 1, {127}, false, false},
+		{"a redirect", 40, 1, {137}, false, false},
+		{"from nobody", 8, 16, {0}, false, false},
+		{"from loopback", 8, 16, {[15] = 1}, false, false},
+		{"from a group", 8, 1, {0xff}, false, false},
+		{"from a mapped address", 8, 12, {[10] = 0xff, 0xff}, false, false},
+		{"to a group", 24, 1, {0xff}, true, false},
+		{"a later fragment", 6, 1, {44}, true, true}, /* the header below says offset 9 */
+		{"headers that do not end", 6, 1, {60}, false, false},
+	};
+	uint8_t ip[64];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(ip, 0, sizeof(ip));
+		ip[0] = 0x60;
+		ip[6] = 58;
+		memcpy(ip + 8, host6, 16);
+		memcpy(ip + 24, far6, 16);
+		memcpy(ip + 40, "\x80\x09\x00\x49", 4); /* echo; 72 bytes; fragment 9 */
+		memcpy(ip + rows[i].at, rows[i].bytes, rows[i].n);
+		if (dp_icmp6_may_answer(DP_ICMP_TOO_BIG, ip, 64) != rows[i].too_big ||
+		    dp_icmp6_may_answer(DP_ICMP_TIME_EXCEEDED, ip, 64) != rows[i].exceeded)
+			fail_msg("%s", rows[i].what);
+	}
+	ip[6] = 58;
+	assert_false(dp_icmp6_may_answer(DP_ICMP_TOO_BIG, ip, 40)); /* type is not to be seen */
+}
+
+static void
+icmp6_time_exceeded_is_whole_at_every_size(void **state)
+{
+	static uint8_t about[1500], out[DP_ICMP6_MAX];
+
+	for (uint32_t i = 0; i < sizeof(about); i++)
+		about[i] = (uint8_t)rand();
+	memcpy(about + 8, host6, 16);
+	for (uint16_t len = 40; len <= 1500; len += 1) {
+		uint16_t n = dp_icmp6_write(out, DP_ICMP_TIME_EXCEEDED, 77, our6, about, len);
+
+		assert_int_equal(n, RTE_MIN(len + 48, 1280));
+		assert_int_equal(spw_get_be16(out + 4), n - 40);
+		assert_int_equal(out[40] << 8 | out[41], 0x0300);
+		assert_int_equal(spw_get_be32(out + 44), 0);
+		assert_int_equal(checksum6(out, 40, n, 58), 0);
+		assert_memory_equal(out + 48, about, n - 48);
+	}
+}
+
+static void
+too_big_packets_in_many_pieces_are_quoted_whole(void **state)
+{
+	for (unsigned int six = 0; six < 2; six++) {
+		uint32_t len = 3000, max = six ? 1232 : 548, head = six ? 48 : 28, cut = 90;
+		struct rte_mbuf *m = six ? big6(len, 17) : big(len, 0x4000), *tail;
+		struct dp_burst b = {0};
+		static uint8_t was[3000];
+		struct yard y;
+
+		open_yard(&y, 1400);
+		memcpy(was, rte_pktmbuf_mtod(m, void *), len);
+		tail = bed_mbuf(was + cut, len - cut);
+		rte_pktmbuf_trim(m, (uint16_t)(len - cut));
+		assert_int_equal(rte_pktmbuf_chain(m, tail), 0);
+		bed_single(&b, m);
+		dp_stage_fit(&y.a.w, &b);
+		assert_int_equal(b.n, 1);
+		assert_int_equal(b.pkt[0]->pkt_len, head + max);
+		assert_memory_equal(rte_pktmbuf_mtod_offset(b.pkt[0], uint8_t *, head), was, max);
+		bed_free(&b);
+		close_yard(&y);
+	}
+}
+
+static void
+esp_44_sealed_packet_that_its_interface_does_not_carry_teaches_the_tunnel(void **state)
+{
+	struct spw_dp_sa_event ev;
+	struct dp_burst b = {0};
+	struct yard y;
+
+	open_yard(&y, 1400);
+	y.out.conf.mtu = 1380;
+	bed_single(&b, bed_packet(1400));
+	dp_stage_esp_seal(&y.a.w, &b);
+	assert_int_equal(b.pkt[0]->pkt_len, 1456);
+	dp_pkt(b.pkt[0])->next = DP_NEXT_ADJ;
+	dp_pkt(b.pkt[0])->iface_out = IFACE_OUT;
+	dp_stage_fit(&y.a.w, &b);
+	assert_int_equal(b.n, 0); /* dropped; nobody is answered */
+	assert_int_equal(bed_drops(&y.a, DP_DROP_TOO_BIG), 1);
+	while (dp_sad_event(y.a.sad, &ev))
+		;
+	bed_single(&b, big(1400, 0x4000)); /* the next one is */
+	dp_stage_fit(&y.a.w, &b);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(spw_get_be16(rte_pktmbuf_mtod_offset(b.pkt[0], uint8_t *, 26)), 1326);
+	bed_free(&b);
+	bed_single(&b, big(1326, 0x4000));
+	dp_stage_fit(&y.a.w, &b);
+	dp_stage_esp_seal(&y.a.w, &b);
+	assert_int_equal(b.pkt[0]->pkt_len, 1380);
+	bed_free(&b);
+	close_yard(&y);
+}
+
+/* A burst of both families and all ways, against what each packet gets alone. */
+/* A packet of either family, bound for any way, too long for some of them. */
+static struct rte_mbuf *
+random_packet(void)
+{
+	static const uint8_t nexts[] = {DP_NEXT_SEAL, DP_NEXT_ADJ, DP_NEXT_TX, DP_NEXT_SEAL};
+	uint32_t len = 1200 + (uint32_t)rand() % 400;
+	struct rte_mbuf *m = rand() % 2 ? big6(len, 17) : big(len, 0x4000);
+
+	dp_pkt(m)->next = nexts[rand() % 4];
+	dp_pkt(m)->tunnel = rand() % 8 ? BED_TUNNEL : 99999;
+	dp_pkt(m)->iface_out = rand() % 8 ? IFACE_OUT : 777;
+	dp_pkt(m)->flags |= rand() % 4 ? 0 : DP_PKT_DECRYPTED;
+	return m;
+}
+
+/* A burst of all kinds, against what each packet gets alone: itself, or one answer. */
+static void
+packets_of_many_ways_are_judged_as_if_alone(void **state)
+{
+	srand(23);
+	for (int round = 0; round < 300; round++) {
+		struct dp_burst b = {.n = 40}, one = {0};
+		uint32_t want[40], n_want = 0;
+		struct yard y;
+
+		open_yard(&y, 1300);
+		y.out.conf.mtu = 1450;
+		y.priv.icmp_rate[DP_ICMP_TOO_BIG] = (struct dp_rate){0}; /* any number */
+		for (uint16_t i = 0; i < b.n; i++) {
+			struct rte_mbuf *m = b.pkt[i] = random_packet();
+
+			bed_single(&one, bed_mbuf(rte_pktmbuf_mtod(m, void *), m->pkt_len));
+			*dp_pkt(one.pkt[0]) = *dp_pkt(m);
+			dp_stage_fit(&y.a.w, &one);
+			assert_int_equal(one.n, 1);
+			if (dp_pkt(one.pkt[0])->next != DP_NEXT_FIB)
+				want[n_want++] = one.pkt[0]->pkt_len;
+			bed_free(&one);
+		}
+		dp_stage_fit(&y.a.w, &b);
+		assert_int_equal(b.n, 40);
+		for (uint16_t i = 0; i < 40; i++) { /* in order, answers behind */
+			assert_int_equal(dp_pkt(b.pkt[i])->next == DP_NEXT_FIB, i >= n_want);
+			if (i < n_want)
+				assert_int_equal(b.pkt[i]->pkt_len, want[i]);
+		}
+		bed_free(&b);
+		close_yard(&y);
+	}
+}
+
+static struct rte_mbuf *
+syn6(uint16_t mss, bool options)
+{
+	uint32_t at = options ? 56 : 40; /* hop-by-hop and destination options before TCP */
+	struct rte_mbuf *m = big6(at + 24, options ? 0 : 6);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *), *tcp = ip + at;
+
+	if (options) {
+		memset(ip + 40, 0, 16);
+		ip[40] = 60;
+		ip[48] = 6;
+	}
+	tcp[12] = 6 << 4;
+	tcp[13] = 2;
+	tcp[20] = 2;
+	tcp[21] = 4;
+	spw_put_be16(tcp + 22, mss);
+	spw_put_be16(tcp + 16, 0);
+	spw_put_be16(tcp + 16, checksum6(ip, at, at + 24, 6));
+	return m;
+}
+
+static void
+esp_47_mss_over_ipv6_is_clamped_to_60_below_the_mtu(void **state)
+{
+	static const struct {
+		uint8_t next, flags;
+		uint16_t iface_mss;
+		uint32_t mtu;
+		uint16_t want;
+	} rows[] = {
+		{DP_NEXT_SEAL, 0, 0, 1400, 1340},
+		{DP_NEXT_SEAL, 0, 0, 1280, 1220},
+		{DP_NEXT_SEAL, 0, 0, 1200, 1140}, /* although packets of 1280 would go in */
+		{DP_NEXT_ADJ, DP_PKT_DECRYPTED, 0, 1400, 1340},
+		{DP_NEXT_ADJ, DP_PKT_DECRYPTED, 1200, 1400, 1200},
+		{DP_NEXT_ADJ, 0, 0, 1400, 1460},
+		{DP_NEXT_ADJ, 0, 1460, 1400, 1440}, /* interface MTU 1500 - 60 */
+		{DP_NEXT_ADJ, DP_PKT_OUTER, 1300, 1400, 1460},
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t at = i % 2 ? 56 : 40;
+		struct dp_burst b = {0};
+		struct yard y;
+		const uint8_t *ip;
+
+		open_yard(&y, rows[i / 2].mtu);
+		y.out.conf.mss_clamp = rows[i / 2].iface_mss;
+		bed_single(&b, syn6(1460, i % 2));
+		dp_pkt(b.pkt[0])->next = rows[i / 2].next;
+		dp_pkt(b.pkt[0])->flags |= rows[i / 2].flags;
+		dp_stage_fit(&y.a.w, &b);
+		ip = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+		assert_int_equal(spw_get_be16(ip + at + 22), rows[i / 2].want);
+		assert_int_equal(checksum6(ip, at, at + 24, 6), 0);
+		bed_free(&b);
+		close_yard(&y);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(too_big_with_df_is_answered_with_the_tunnels_mtu),
+		cmocka_unit_test(esp_43_too_big_with_df_is_answered_with_the_tunnels_mtu),
 		cmocka_unit_test(too_big_is_judged_by_the_way_out),
 		cmocka_unit_test(too_big_answers_are_rate_limited),
-		cmocka_unit_test(fragments_of_every_size_come_together_again),
+		cmocka_unit_test(esp_43_fragments_of_every_size_come_together_again),
 		cmocka_unit_test(fragments_go_through_the_tunnel_as_whole_esp_packets),
 		cmocka_unit_test(fragments_carry_only_options_with_the_copy_bit),
 		cmocka_unit_test(fragments_fail_whole_when_buffers_are_short),
 		cmocka_unit_test(fragments_of_a_full_burst_never_overrun_it),
-		cmocka_unit_test(mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces),
+		cmocka_unit_test(esp_47_mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces),
+		cmocka_unit_test(esp_43_too_big_ipv6_is_answered_and_never_cut),
+		cmocka_unit_test(icmp_errors_of_a_gateway_without_an_address_are_not_sent),
+		cmocka_unit_test(icmp6_errors_are_sent_about_what_rfc_4443_allows),
+		cmocka_unit_test(icmp6_time_exceeded_is_whole_at_every_size),
+		cmocka_unit_test(too_big_packets_in_many_pieces_are_quoted_whole),
+		cmocka_unit_test(
+			esp_44_sealed_packet_that_its_interface_does_not_carry_teaches_the_tunnel),
+		cmocka_unit_test(packets_of_many_ways_are_judged_as_if_alone),
+		cmocka_unit_test(esp_47_mss_over_ipv6_is_clamped_to_60_below_the_mtu),
 	};
 
 	return cmocka_run_group_tests(tests, bed_start, bed_stop);

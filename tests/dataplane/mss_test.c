@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The MSS clamp on tables of option lists; every result's checksum is computed anew. */
+/* ESP-47: the MSS clamp on tables of option lists; every result's checksum is computed anew. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,6 +163,75 @@ mss_survives_random_options(void **state)
 	}
 }
 
+/* The TCP segment of an IPv4 packet behind an IPv6 header and `n_ext` headers of a usual chain. */
+static struct packet
+over_ipv6(const struct packet *from, unsigned int n_ext)
+{
+	static const uint8_t chain[] = {0, 60, 43, 60, 6};
+	const uint8_t *next = chain + 4 - n_ext;
+	struct packet p = {.len = 40 + 8 * n_ext + from->len - 20};
+	uint8_t *at = p.bytes + 40;
+
+	memcpy(p.bytes, "\x60\0\0\0\0\0\0\x40", 8);
+	spw_put_be16(p.bytes + 4, (uint16_t)(p.len - 40));
+	memset(p.bytes + 8, 0xfd, 32);
+	p.bytes[6] = *next++;
+	for (unsigned int i = 0; i < n_ext; i++, at += 8)
+		*at = *next++;
+	memcpy(at, from->bytes + 20, from->len - 20);
+	return p;
+}
+
+static uint16_t
+tcp_checksum6(const struct packet *p, uint32_t at)
+{
+	uint32_t sum = dp_csum_add(0, p->bytes + 8, 32) + 6 + p->len - at;
+
+	return dp_csum_finish(dp_csum_add(sum, p->bytes + at, p->len - at));
+}
+
+static void
+mss_over_ipv6_is_treated_as_over_ipv4(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) * 5; i++) {
+		const struct row *r = &rows[i / 5];
+		struct packet four = make(r->flags, r->options, r->n, 3);
+		uint32_t at = 40 + 8 * (uint32_t)(i % 5);
+		struct packet p = over_ipv6(&four, i % 5), want;
+
+		spw_put_be16(p.bytes + at + 16, 0);
+		spw_put_be16(p.bytes + at + 16, tcp_checksum6(&p, at));
+		want = p;
+		if (r->mss_at != 0xffff) {
+			spw_put_be16(want.bytes + at + 20 + r->mss_at, 1300);
+			spw_put_be16(want.bytes + at + 16, 0);
+			spw_put_be16(want.bytes + at + 16, tcp_checksum6(&want, at));
+		}
+		if (dp_mss_clamp6(p.bytes, p.len, 1300) != (r->mss_at != 0xffff) ||
+		    memcmp(&p, &want, sizeof(p)) != 0)
+			fail_msg("%s", r->what);
+	}
+}
+
+static void
+mss_over_ipv6_leaves_fragments_and_short_packets(void **state)
+{
+	struct packet four = make(SYN, (const uint8_t[]){2, 4, 0x05, 0xb4}, 4, 0);
+	struct packet p = over_ipv6(&four, 1); /* one header of destination options */
+
+	for (uint32_t len = 40; len < p.len; len++)
+		assert_false(dp_mss_clamp6(p.bytes, len, 1300));
+	p.bytes[6] = 44;
+	p.bytes[43] = 1; /* more fragments */
+	assert_false(dp_mss_clamp6(p.bytes, p.len, 1300));
+	p.bytes[43] = 8; /* a later one */
+	assert_false(dp_mss_clamp6(p.bytes, p.len, 1300));
+	p.bytes[43] = 0; /* the whole packet is in this "fragment" */
+	assert_true(dp_mss_clamp6(p.bytes, p.len, 1299));
+	p.bytes[40] = 17;
+	assert_false(dp_mss_clamp6(p.bytes, p.len, 1298));
+}
+
 int
 main(void)
 {
@@ -171,6 +240,8 @@ main(void)
 		cmocka_unit_test(mss_lowers_each_of_two),
 		cmocka_unit_test(mss_leaves_fragments_and_short_packets),
 		cmocka_unit_test(mss_survives_random_options),
+		cmocka_unit_test(mss_over_ipv6_is_treated_as_over_ipv4),
+		cmocka_unit_test(mss_over_ipv6_leaves_fragments_and_short_packets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
