@@ -3,6 +3,7 @@
  * The configuration model: lines to tree and back, what is refused and with which sentence,
  * defaults and rules in the typed configuration, differences, completion.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -470,6 +471,38 @@ model_and_algorithm_table_agree(void **state)
 	ctl_lines_free(&want);
 }
 
+/* With a combined-mode cipher no integrity is named, with another one that is for ESP must be. */
+static void
+esp_proposals_name_integrity_when_they_need_it(void **state)
+{
+	static const char *const refused[] = {"aes256",
+					      "aes256-ecp384",
+					      "aes256-sha384",
+					      "aes256-sha256-sha256",
+					      "aes256gcm16-sha256",
+					      "chacha20poly1305-prfsha256",
+					      "aes256-sha256-group",
+					      "aes256-sha256-ecp384-ecp384",
+					      "",
+					      "-"};
+	struct spw_ike_proposal p;
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_int_equal(ctl_proposal_parse_esp(&p, refused[i]), -EINVAL);
+	assert_int_equal(ctl_proposal_parse_esp(&p, "aes128-sha1-ecp256"), 0);
+	assert_int_equal(p.encr, SPW_ENCR_AES128_CBC);
+	assert_int_equal(p.integ, SPW_INTEG_HMAC_SHA1_96);
+	assert_int_equal(p.prf, SPW_PRF_NONE);
+	assert_int_equal(p.group, SPW_GROUP_ECP256);
+	assert_true(ctl_proposal_is_legacy(&p));
+	assert_int_equal(ctl_proposal_parse_esp(&p, "aes256-sha256"), 0);
+	assert_int_equal(p.group, SPW_GROUP_NONE);
+	assert_false(ctl_proposal_is_legacy(&p));
+	assert_int_equal(ctl_proposal_parse_esp(&p, "chacha20poly1305-modp2048"), 0);
+	assert_int_equal(p.encr, SPW_ENCR_CHACHA20_POLY1305);
+	assert_int_equal(p.integ, SPW_INTEG_NONE);
+}
+
 static void
 every_profile_of_the_model_is_known(void **state)
 {
@@ -683,6 +716,7 @@ main(void)
 		cmocka_unit_test(profile_and_proposals_exclude_each_other),
 		cmocka_unit_test(doubtful_settings_are_warned_about),
 		cmocka_unit_test(model_and_algorithm_table_agree),
+		cmocka_unit_test(esp_proposals_name_integrity_when_they_need_it),
 		cmocka_unit_test(every_profile_of_the_model_is_known),
 		cmocka_unit_test(identities_take_their_type_from_the_text),
 		cmocka_unit_test(difference_is_a_list_of_delete_and_set),

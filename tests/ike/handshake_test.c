@@ -68,6 +68,89 @@ every_proposal_works(void **state)
 			}
 }
 
+static const struct net_sa *
+active_sa(const struct net *net, int i)
+{
+	for (unsigned int k = 0; k < NET_SAS; k++)
+		if (net->host[i].sa[k].out && net->host[i].sa[k].spi_in == net->host[i].active)
+			return &net->host[i].sa[k];
+	fail_msg("host %d sends on no SA", i);
+	return NULL;
+}
+
+/* RFC 7296 2.17, RFC 7634 4: keys are as long as the suite wants, before and after a rekey. */
+static void
+every_esp_suite_is_negotiated_keyed_and_kept(void **state)
+{
+	static const struct {
+		uint8_t encr, integ, key_len;
+	} suites[] = {{SPW_ENCR_AES128_GCM, 0, 20},
+		      {SPW_ENCR_AES192_GCM, 0, 28},
+		      {SPW_ENCR_AES256_GCM, 0, 36},
+		      {SPW_ENCR_CHACHA20_POLY1305, 0, 36},
+		      {SPW_ENCR_AES128_CBC, SPW_INTEG_HMAC_SHA1_96, 36},
+		      {SPW_ENCR_AES128_CBC, SPW_INTEG_HMAC_SHA256_128, 48},
+		      {SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA1_96, 52},
+		      {SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA256_128, 64}};
+	enum { N = sizeof(suites) / sizeof(suites[0]) };
+
+	for (unsigned int k = 0; k < N; k++) {
+		struct net *net = net_new(900 + k);
+
+		for (int i = 0; i < 2; i++) {
+			struct spw_ike_conn c = net_conn(net, i);
+
+			/* host 0 would rather have all others, of which host 1 has none */
+			c.mode = i == 0 ? INITIATE : RESPOND;
+			c.n_esp = i == 0 ? 2 : 1;
+			c.esp[0].encr = suites[(k + 1u - (unsigned int)i) % N].encr;
+			c.esp[0].integ = suites[(k + 1u - (unsigned int)i) % N].integ;
+			c.esp[1] = c.esp[0];
+			c.esp[1].encr = suites[k].encr;
+			c.esp[1].integ = suites[k].integ;
+			net_set(net, i, &c);
+		}
+		assert_true(net_run_up(net, 5 * NET_S));
+		for (int round = 0; round < 2; round++) {
+			const struct net_sa *sa = active_sa(net, 0);
+
+			assert_true(net_agrees(net));
+			assert_int_equal(sa->desc.encr, suites[k].encr);
+			assert_int_equal(sa->desc.integ, suites[k].integ);
+			assert_int_equal(sa->key_len, suites[k].key_len);
+			assert_int_equal(ike_engine_rekey(net->host[0].engine, net->now, "azure",
+							  SPW_IKE_RESET_CHILD),
+					 0);
+			net_run(net, 10 * NET_S);
+		}
+		assert_int_equal(net_status(net, 0).child_rekeys, 2);
+		net_free(net);
+	}
+}
+
+/* A suite that the data plane has not is neither offered nor taken. */
+static void
+esp_suites_that_the_data_plane_lacks_are_not_used(void **state)
+{
+	for (int who = 0; who < 2; who++) {
+		struct net *net = net_new(950);
+
+		for (int i = 0; i < 2; i++) {
+			struct spw_ike_conn c = net_conn(net, i);
+
+			c.mode = i == 0 ? INITIATE : RESPOND;
+			c.n_esp = 2;
+			c.esp[1] = c.esp[0];
+			c.esp[0].encr = SPW_ENCR_CHACHA20_POLY1305;
+			net_set(net, i, &c);
+		}
+		net->host[who].engine->config.encr_mask = 1u << net_conn(net, who).esp[0].encr;
+		assert_true(net_run_up(net, 5 * NET_S));
+		assert_int_equal(active_sa(net, 0)->desc.encr, net_conn(net, who).esp[0].encr);
+		net_free(net);
+	}
+}
+
 static void
 wrong_key_is_told_and_nothing_stands(void **state)
 {
@@ -600,6 +683,8 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_dials_and_the_tunnel_is_up),
 		cmocka_unit_test(every_proposal_works),
+		cmocka_unit_test(every_esp_suite_is_negotiated_keyed_and_kept),
+		cmocka_unit_test(esp_suites_that_the_data_plane_lacks_are_not_used),
 		cmocka_unit_test(wrong_key_is_told_and_nothing_stands),
 		cmocka_unit_test(wrong_identity_looks_like_a_wrong_key),
 		cmocka_unit_test(no_common_ike_proposal_is_told),
