@@ -223,7 +223,7 @@ rebuild(struct dp_worker *w, struct dp_burst *b)
 	for (uint16_t i = 0; i < r.n; i++)
 		b->pkt[b->n++] = r.pkt[i];
 	for (uint16_t i = 0; i < r.replies; i++)
-		b->pkt[b->n++] = r.reply[i];
+		(void)dp_burst_add(b, r.reply[i]);
 }
 
 void
