@@ -4,7 +4,8 @@
  * when controld names it and not before.
  *
  * Each worker gets a receive queue and a transmit queue of its own where the device has enough;
- * else the first workers receive, and queue 0 is shared for sending under a lock. Offloads are used
+ * else the first workers receive, and queue 0 is shared for sending under a lock. Where several
+ * workers seal, ESP has queues apart (dp_tx_plan()). Offloads are used
  * only where the device has them. An unknown device, or one that refuses a step, gives one sentence
  * and leaves nothing behind.
  *
@@ -50,14 +51,17 @@ port_by_device(const char *name, uint16_t *id)
 	return false;
 }
 
-/* Name of the kernel interface that a virtual device stands on; "" when there is none. */
+/*
+ * Name of the kernel interface that a virtual device stands on; "" when there is none. net_tap
+ * makes its interface itself.
+ */
 static void
 kernel_iface(const struct spw_dp_port *conf, char name[IFNAMSIZ])
 {
 	const char *at = strstr(conf->devargs, ",iface=");
 
 	name[0] = '\0';
-	if (at) {
+	if (at && strncmp(conf->devargs, "net_tap", strlen("net_tap")) != 0) {
 		at += strlen(",iface=");
 		snprintf(name, IFNAMSIZ, "%.*s", (int)strcspn(at, ","), at);
 	}
@@ -130,8 +134,7 @@ conf_for(struct dp_port *p, const struct rte_eth_dev_info *info, unsigned int n_
 	struct rte_eth_conf conf = {0};
 
 	p->n_rxq = (uint16_t)RTE_MIN(n_workers, info->max_rx_queues);
-	p->tx_shared = info->max_tx_queues < n_workers;
-	p->n_txq = p->tx_shared ? 1 : (uint16_t)n_workers;
+	p->tx = dp_tx_plan(info->max_tx_queues, n_workers);
 	if (p->n_rxq > 1 && info->flow_type_rss_offloads) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
@@ -158,7 +161,7 @@ queues_setup(struct dp_port *p, struct rte_mempool *pool)
 
 	for (uint16_t q = 0; rc == 0 && q < p->n_rxq; q++)
 		rc = rte_eth_rx_queue_setup(p->dpdk_id, q, n_rx, SOCKET_ID_ANY, NULL, pool);
-	for (uint16_t q = 0; rc == 0 && q < p->n_txq; q++)
+	for (uint16_t q = 0; rc == 0 && q < p->tx.n; q++)
 		rc = rte_eth_tx_queue_setup(p->dpdk_id, q, n_tx, SOCKET_ID_ANY, NULL);
 	return rc;
 }
@@ -183,11 +186,17 @@ dp_port_set_mtu(struct dp_port *p, const struct spw_dp_port *conf,
 				"--mbuf-size",
 				conf->name, conf->mtu, ctx->mtu_max);
 	int rc = rte_eth_dev_set_mtu(p->dpdk_id, (uint16_t)conf->mtu);
+	struct rte_eth_dev_info info;
 
-	if (rc != 0 && rc != -ENOTSUP)
-		return spw_fail(err, rc, "port '%.15s': the device refuses an MTU of %u: %s",
-				conf->name, conf->mtu, strerror(-rc));
-	return 0;
+	if (rc == 0 || rc == -ENOTSUP)
+		return 0;
+	if (rc == -EINVAL && rte_eth_dev_info_get(p->dpdk_id, &info) == 0)
+		return spw_fail(err, rc,
+				"port '%.15s': the device refuses an MTU of %u; its frames have up "
+				"to %u bytes",
+				conf->name, conf->mtu, info.max_rx_pktlen);
+	return spw_fail(err, rc, "port '%.15s': the device refuses an MTU of %u: %s", conf->name,
+			conf->mtu, strerror(-rc));
 }
 
 static int
@@ -202,7 +211,7 @@ device_start(struct dp_port *p, const struct spw_dp_port *conf, const struct dp_
 		struct rte_eth_conf eth = conf_for(p, &info, ctx->n_workers);
 
 		p->physical = strcmp(rte_bus_name(rte_dev_bus(info.device)), "vdev") != 0;
-		rc = rte_eth_dev_configure(p->dpdk_id, p->n_rxq, p->n_txq, &eth);
+		rc = rte_eth_dev_configure(p->dpdk_id, p->n_rxq, p->tx.n, &eth);
 	}
 	if (rc == 0)
 		rc = queues_setup(p, ctx->pool);
@@ -240,11 +249,13 @@ int
 dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 	     const struct dp_port_context *ctx, struct spw_err *err)
 {
-	struct dp_port *p = calloc(1, sizeof(*p));
+	struct dp_port *p = aligned_alloc(64, sizeof(*p));
 	int rc;
 
-	if (p)
+	if (p) {
+		memset(p, 0, sizeof(*p));
 		p->mask = calloc(1, sizeof(*p->mask));
+	}
 	if (!p || !p->mask) {
 		free(p);
 		return spw_fail(err, -ENOMEM, "no memory for port '%.15s'", conf->name);
@@ -252,7 +263,8 @@ dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 	p->conf = *conf;
 	p->bits = ctx->bits;
 	p->bell = ctx->bell;
-	atomic_flag_clear(&p->tx_lock);
+	for (unsigned int q = 0; q < DP_TX_QUEUES; q++)
+		atomic_flag_clear(&p->tx_lock[q].held);
 	rc = device_probe(conf, &p->dpdk_id, err);
 	if (rc == 0) {
 		rc = device_start(p, conf, ctx, err);

@@ -16,6 +16,7 @@
 #include "dataplane/kernel_quiet.h"
 #include "dataplane/l2.h"
 #include "dataplane/neigh.h"
+#include "dataplane/tx_plan.h"
 #include "lib/spillway.h"
 
 #define DP_PORTS_MAX   64
@@ -45,12 +46,12 @@ struct dp_vlan_map {
 struct dp_port {
 	struct spw_dp_port conf;
 	uint16_t dpdk_id;
-	uint16_t n_rxq, n_txq;
+	uint16_t n_rxq;
 	bool rx_csum;	/* the device checks IPv4 header checksums */
 	bool tx_insert; /* the device puts single VLAN tags in */
 	uint8_t mac[6];
-	uint8_t tx_shared; /* fewer transmit queues than workers: queue 0 under tx_lock */
-	atomic_flag tx_lock;
+	struct dp_tx_plan tx; /* which transmit queue is whose */
+	struct dp_tx_lock tx_lock[DP_TX_QUEUES];
 	_Atomic uint8_t link_up; /* what workers go by: driver and kernel both say up */
 	_Atomic uint8_t link_driver;
 	_Atomic uint8_t link_kernel;

@@ -21,6 +21,7 @@
 #include "dataplane/replay.h"
 #include "dataplane/spread.h"
 #include "dataplane/spread_claim.h"
+#include "dataplane/tx_plan.h"
 
 #define ACTORS	 4
 #define STACK	 (64 << 10)
@@ -695,6 +696,45 @@ the_room_for_numbers_follows_the_table(void **unused)
 		assert_int_equal(dp_claim_room(&row[i].v, row[i].want), row[i].room);
 }
 
+static void
+every_sa_leaves_by_one_queue_that_is_locked_when_shared(void **unused)
+{
+	for (unsigned int max = 1; max < 70; max++) {
+		for (unsigned int workers = 1; workers <= 32; workers++) {
+			struct dp_tx_plan plan = dp_tx_plan(max, workers);
+
+			assert_in_range(plan.n, 1, max);
+			for (unsigned int w = 0; w < workers; w++) {
+				uint16_t own = dp_tx_queue(&plan, w, false, 0);
+
+				assert_true(own < plan.n);
+				/* Without a lock only where nobody else sends. */
+				assert_true(workers == 1 || own == w || dp_tx_locked(&plan, own));
+			}
+			for (uint32_t slot = 0; slot < 100 && workers > 1; slot++) {
+				uint16_t queue = dp_tx_queue(&plan, 0, true, slot);
+
+				assert_true(queue < plan.n);
+				assert_true(dp_tx_locked(&plan, queue));
+				for (unsigned int w = 1; w < workers; w++)
+					assert_int_equal(dp_tx_queue(&plan, w, true, slot), queue);
+			}
+		}
+	}
+}
+
+static void
+with_queues_enough_other_packets_never_meet_a_lock(void **unused)
+{
+	for (unsigned int workers = 2; workers <= 32; workers++) {
+		struct dp_tx_plan plan = dp_tx_plan(2 * workers, workers);
+
+		for (unsigned int w = 0; w < workers; w++)
+			assert_false(dp_tx_locked(&plan, dp_tx_queue(&plan, w, false, 0)));
+	}
+	assert_false(dp_tx_locked(&(struct dp_tx_plan){.sa_own = true}, 0));
+}
+
 int
 main(void)
 {
@@ -703,6 +743,8 @@ main(void)
 		cmocka_unit_test(
 			only_fresh_chunks_wait_for_a_helper_and_no_more_than_there_are_helpers),
 		cmocka_unit_test(the_room_for_numbers_follows_the_table),
+		cmocka_unit_test(every_sa_leaves_by_one_queue_that_is_locked_when_shared),
+		cmocka_unit_test(with_queues_enough_other_packets_never_meet_a_lock),
 		cmocka_unit_test(alone_a_worker_claims_whole_runs),
 		cmocka_unit_test(one_stopped_sealer_stops_the_others_at_the_window_and_no_sooner),
 		cmocka_unit_test(what_is_out_holds_the_token_back_until_it_is_home),
