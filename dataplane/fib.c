@@ -8,6 +8,10 @@
  * generation of each route (for sweeps after a client's restart) lives in the extension of the
  * RIB node of both sides; the one of side 0 counts.
  *
+ * The lookup is DPDK's default, the scalar one: with bursts of 64 its misses overlap as well as
+ * those of the AVX-512 gathers (bench-scale: 2.9 against 2.8 cycles an address with one route, 7.2
+ * against 7.2 with a million).
+ *
  * All writing and walking: API thread. dp_fib_lookup(): workers.
  */
 #include "dataplane/fib.h"
