@@ -4,7 +4,8 @@
 The source never runs dry, so the load is all that the worker can take; lost is what the data plane
 itself dropped, by its counters, from just before the events to just after. *Effective blocked time*
 is packets lost / packets a second. The switch time is the data plane's own: from the change of a path
-bit to the first packet on the other path. A restart is the time in which nothing left at all, from the
+bit to the first packet on the other path. A source that waits loses nothing while a worker stands
+still: how long one may is bench-scale's to say. A restart is the time in which nothing left, from the
 kill until the new process, configured from nothing with new keys, has sent its first packets.
 """
 import statistics
@@ -101,7 +102,7 @@ def restart(binary, directory, huge, report):
     blocked = time.monotonic() - start
     new.product.stop()
     rate = (last - sent) / (end - begun)
-    report(record("restart", blocked * rate, rate, 1))
+    report(record("restart", round(blocked * rate), rate, 1))
 
 
 def bench(binary, quick, report):
