@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a received IPv4 packet is: truth tables over headers. Pure. */
+/* What a received IP packet is: truth tables over headers. Pure. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -193,6 +193,224 @@ a_flow_hash_ignores_ports_of_fragments_only(void **state)
 			 dp_ipv4_flow_hash(later.b, later.len));
 }
 
+/* The short way says yes exactly where the full check does for a header without options. */
+static void
+the_plain_case_agrees_with_the_full_check(void **state)
+{
+	unsigned int good = 0;
+
+	srandom(11);
+	for (int i = 0; i < 300000; i++) {
+		struct packet p = ipv4(17, 0, "12345678", 8, NULL, 0);
+		uint16_t total = 0, plain_total = 0;
+		bool known = random() % 2;
+		uint32_t there = p.len - 2u + (uint32_t)random() % 5;
+
+		for (int k = (int)random() % 3; k > 0; k--)
+			p.b[random() % 20] ^= (uint8_t)(1u << random() % 8);
+		if (random() % 2)
+			csum_write(p.b);
+		bool plain = dp_ipv4_plain(p.b, there, known, &plain_total);
+		bool full =
+			p.b[0] == 0x45 && dp_ipv4_check(p.b, there, known, &total) == DP_DROP_COUNT;
+
+		assert_int_equal(plain, full);
+		if (plain)
+			assert_int_equal(plain_total, total);
+		good += plain;
+	}
+	assert_in_range(good, 30000, 270000);
+}
+
+/* An IPv6 packet: header, then `len` bytes that begin with a header of type `next`. */
+static struct packet
+ipv6(uint8_t next, const void *payload, uint16_t len)
+{
+	struct packet p = {.b = {0x60}, .len = (uint16_t)(40 + len)};
+
+	dp_put_be16(p.b + 4, len);
+	p.b[6] = next;
+	p.b[7] = 64;
+	p.b[8] = p.b[24] = 0x20;
+	p.b[23] = 1;
+	p.b[39] = 2;
+	if (len)
+		memcpy(p.b + 40, payload, len);
+	return p;
+}
+
+static void
+ipv6_headers_are_judged_by_version_and_length(void **state)
+{
+	struct packet good = ipv6(17, "12345678", 8), p;
+	uint32_t total = 0;
+
+	assert_int_equal(dp_ipv6_check(good.b, good.len, &total), DP_DROP_COUNT);
+	assert_int_equal(total, 48);
+	assert_int_equal(dp_ipv6_check(good.b, good.len + 6u, &total), DP_DROP_COUNT);
+	assert_int_equal(total, 48);
+	assert_int_equal(dp_ipv6_check(good.b, good.len - 1u, &total), DP_DROP_RUNT);
+	assert_int_equal(dp_ipv6_check(good.b, 39, &total), DP_DROP_RUNT);
+	for (unsigned int version = 0; version < 16; version++) {
+		p = good;
+		p.b[0] = (uint8_t)(version << 4);
+		assert_int_equal(dp_ipv6_check(p.b, p.len, &total),
+				 version == 6 ? DP_DROP_COUNT : DP_DROP_IP_HEADER);
+	}
+	p = ipv6(59, NULL, 0);
+	assert_int_equal(dp_ipv6_check(p.b, p.len, &total), DP_DROP_COUNT);
+	p = ipv6(0, NULL, 0); /* a jumbogram would look like this */
+	assert_int_equal(dp_ipv6_check(p.b, 4000, &total), DP_DROP_IP_HEADER);
+}
+
+static void
+ipv6_martians_are_what_no_host_may_use(void **state)
+{
+	static const struct {
+		uint8_t a[16];
+		bool martian, link_local;
+	} rows[] = {
+		{{0}, true, false},
+		{{[15] = 1}, true, false},
+		{{[15] = 2}, false, false},
+		{{[14] = 1}, false, false},
+		{{[0] = 0x20, [15] = 1}, false, false},
+		{{[0] = 0xff, [1] = 2, [15] = 1}, true, false},
+		{{[0] = 0xff}, true, false},
+		{{[10] = 0xff, [11] = 0xff, [12] = 10}, true, false},
+		{{[0] = 1, [10] = 0xff, [11] = 0xff, [12] = 10}, false, false},
+		{{[9] = 1, [10] = 0xff, [11] = 0xff}, false, false},
+		{{[10] = 0xff, [11] = 0xfe}, false, false},
+		{{[0] = 0xfe, [1] = 0x80, [15] = 1}, false, true},
+		{{[0] = 0xfe, [1] = 0xbf}, false, true},
+		{{[0] = 0xfe, [1] = 0xc0}, false, false},
+		{{[0] = 0xfe, [1] = 0x7f}, false, false},
+		{{[0] = 0xfc, [1] = 0x80}, false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(dp_ipv6_martian(rows[i].a), rows[i].martian);
+		assert_int_equal(dp_ipv6_link_local(rows[i].a), rows[i].link_local);
+	}
+}
+
+/* Up to three extension headers and what they carry. */
+struct chain {
+	uint8_t type[4]; /* of each header, the last is what is carried */
+	uint8_t n;	 /* extension headers */
+	uint8_t units;	 /* length field of each but fragment headers */
+	uint16_t frag;	 /* offset and flags of fragment headers */
+	uint8_t left;	 /* segments left of routing headers */
+	uint16_t port;	 /* of UDP */
+	uint8_t spi;	 /* first octet of ESP, or of what is in UDP */
+	enum dp_to_us want;
+};
+
+static struct packet
+chained(const struct chain *c)
+{
+	uint8_t b[160] = {0};
+	unsigned int at = 0;
+
+	for (unsigned int i = 0; i < c->n; i++) {
+		bool frag = c->type[i] == 44;
+
+		b[at] = c->type[i + 1];
+		b[at + 1] = frag ? 0 : c->units;
+		if (frag)
+			dp_put_be16(b + at + 2, c->frag);
+		if (c->type[i] == 43)
+			b[at + 3] = c->left;
+		at += frag ? 8 : 8 + c->units * 8u;
+	}
+	if (c->type[c->n] == 17) {
+		dp_put_be16(b + at + 2, c->port);
+		dp_put_be16(b + at + 4, 24);
+		b[at + 8] = c->spi;
+	} else {
+		b[at] = c->spi;
+	}
+	return ipv6(c->type[0], b, (uint16_t)(at + 24));
+}
+
+static void
+ipv6_packets_to_us_are_sorted_behind_their_extension_headers(void **state)
+{
+	static const struct chain rows[] = {
+		{{50}, 0, 0, 0, 0, 0, 1, DP_TO_US_ESP},
+		{{58}, 0, 0, 0, 0, 0, 1, DP_TO_US_KERNEL},
+		{{17}, 0, 0, 0, 0, 500, 1, DP_TO_US_KERNEL},
+		{{17}, 0, 0, 0, 0, 4500, 1, DP_TO_US_ESP_UDP},
+		{{17}, 0, 0, 0, 0, 4500, 0, DP_TO_US_KERNEL},
+		{{0, 50}, 1, 0, 0, 0, 0, 1, DP_TO_US_ESP},
+		{{60, 50}, 1, 3, 0, 0, 0, 1, DP_TO_US_ESP},
+		{{0, 60, 17}, 2, 1, 0, 0, 4500, 1, DP_TO_US_ESP_UDP},
+		{{43, 50}, 1, 2, 0, 0, 0, 1, DP_TO_US_ESP},
+		{{43, 50}, 1, 2, 0, 1, 0, 1, DP_TO_US_BROKEN},
+		{{44, 50}, 1, 0, 0, 0, 0, 1, DP_TO_US_ESP}, /* atomic: whole (RFC 6946) */
+		{{44, 50}, 1, 0, 1, 0, 0, 1, DP_TO_US_ESP_FRAG},
+		{{44, 50}, 1, 0, 8, 0, 0, 1, DP_TO_US_ESP_FRAG},
+		{{44, 17}, 1, 0, 1, 0, 4500, 1, DP_TO_US_ESP_FRAG},
+		{{44, 17}, 1, 0, 1, 0, 4500, 0, DP_TO_US_KERNEL_FRAG},
+		{{44, 17}, 1, 0, 8, 0, 4500, 1, DP_TO_US_KERNEL_FRAG},	/* ports are not there */
+		{{44, 60, 50}, 2, 0, 8, 0, 0, 1, DP_TO_US_KERNEL_FRAG}, /* what follows is data */
+		{{0, 44, 50}, 2, 0, 1, 0, 0, 1, DP_TO_US_ESP_FRAG},
+		{{44, 58}, 1, 0, 1, 0, 0, 1, DP_TO_US_KERNEL_FRAG},
+		{{0, 43, 60, 6}, 3, 0, 0, 0, 0, 1, DP_TO_US_KERNEL},
+	};
+	uint16_t at;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct packet p = chained(&rows[i]);
+
+		assert_int_equal(dp_ipv6_to_us(p.b, p.len, &at), rows[i].want);
+		if (rows[i].want == DP_TO_US_ESP || rows[i].want == DP_TO_US_ESP_UDP)
+			assert_int_equal(at, p.len - 24);
+	}
+}
+
+static void
+extension_headers_that_do_not_add_up_are_broken_at_every_cut(void **state)
+{
+	const struct chain c = {{0, 60, 50}, 2, 1, 0, 0, 0, 1, DP_TO_US_ESP};
+	struct packet p = chained(&c);
+	uint8_t many[100] = {0};
+	uint16_t at;
+
+	for (uint32_t len = 40; len <= p.len; len++)
+		assert_int_equal(dp_ipv6_to_us(p.b, len, &at),
+				 len < 40 + 32 ? DP_TO_US_BROKEN : DP_TO_US_ESP);
+	for (unsigned int n = 1; n <= 10; n++) {
+		for (unsigned int i = 0; i < n; i++)
+			many[i * 8] = i + 1 < n ? 60 : 50;
+		p = ipv6(60, many, (uint16_t)(n * 8 + 16));
+		assert_int_equal(dp_ipv6_to_us(p.b, p.len, &at),
+				 n <= 8 ? DP_TO_US_ESP : DP_TO_US_BROKEN);
+	}
+}
+
+static void
+an_ipv6_flow_hash_knows_addresses_label_and_ports(void **state)
+{
+	static const uint8_t ports[8] = {0, 80, 1, 2}, others[8] = {0, 81, 1, 2};
+	struct packet a = ipv6(17, ports, 8), b = ipv6(17, others, 8), c = a, d = a, e;
+	struct packet frag1 = ipv6(44, ports, 8), frag2 = ipv6(44, others, 8);
+	uint32_t h = dp_ipv6_flow_hash(a.b, a.len);
+
+	c.b[3] = 1;
+	d.b[39] = 9;
+	e = a;
+	e.b[7] = 3; /* the hop limit is not of the flow */
+	e.b[0] = 0x6f;
+	assert_true(h != dp_ipv6_flow_hash(b.b, b.len));
+	assert_true(h != dp_ipv6_flow_hash(c.b, c.len));
+	assert_true(h != dp_ipv6_flow_hash(d.b, d.len));
+	assert_int_equal(h, dp_ipv6_flow_hash(e.b, e.len));
+	assert_int_equal(dp_ipv6_flow_hash(frag1.b, frag1.len),
+			 dp_ipv6_flow_hash(frag2.b, frag2.len));
+	assert_int_equal(dp_ipv6_flow_hash(a.b, 40), dp_ipv6_flow_hash(b.b, 40));
+}
+
 static void
 an_updated_checksum_is_the_recomputed_one(void **state)
 {
@@ -232,6 +450,42 @@ our_addresses_are_found_and_no_others(void **state)
 	l = dp_local_new(NULL, 0, 0);
 	assert_int_equal(dp_local_find(l, 0x0a000001), DP_NO_IFACE);
 	assert_int_equal(dp_local_find(NULL, 0x0a000001), DP_NO_IFACE);
+	free(l);
+}
+
+static void
+our_ipv6_addresses_are_found_and_no_others(void **state)
+{
+	struct dp_local6_entry e[300] = {0};
+	uint8_t a[16] = {0x20, 1};
+	struct dp_local6 *l;
+
+	for (uint32_t i = 0; i < 300; i++) {
+		e[i].addr[0] = 0x20;
+		e[i].addr[1] = 1;
+		dp_put_be16(e[i].addr + (i % 2 ? 6 : 14), (uint16_t)(i * 7 + 1));
+		e[i].iface = (uint16_t)(i + 1);
+	}
+	l = dp_local6_new(e, 300, e[3].addr);
+	assert_non_null(l);
+	assert_true(l->has_any);
+	assert_memory_equal(l->any_v6, e[3].addr, 16);
+	for (uint32_t n = 0; n < 300 * 7 + 9; n++) {
+		uint32_t i = n ? (n - 1) / 7 : 0;
+		bool there = n && (n - 1) % 7 == 0 && i < 300;
+
+		for (uint32_t at = 6; at <= 14; at += 8) {
+			memset(a + 2, 0, 14);
+			dp_put_be16(a + at, (uint16_t)n);
+			assert_int_equal(dp_local6_find(l, a),
+					 there && (i % 2 ? at == 6 : at == 14) ? i + 1 : 0);
+		}
+	}
+	free(l);
+	l = dp_local6_new(NULL, 0, NULL);
+	assert_false(l->has_any);
+	assert_int_equal(dp_local6_find(l, a), DP_NO_IFACE);
+	assert_int_equal(dp_local6_find(NULL, a), DP_NO_IFACE);
 	free(l);
 }
 
@@ -280,8 +534,15 @@ main(void)
 		cmocka_unit_test(martians_are_what_no_host_may_use),
 		cmocka_unit_test(packets_to_us_are_sorted),
 		cmocka_unit_test(a_flow_hash_ignores_ports_of_fragments_only),
+		cmocka_unit_test(the_plain_case_agrees_with_the_full_check),
+		cmocka_unit_test(ipv6_headers_are_judged_by_version_and_length),
+		cmocka_unit_test(ipv6_martians_are_what_no_host_may_use),
+		cmocka_unit_test(ipv6_packets_to_us_are_sorted_behind_their_extension_headers),
+		cmocka_unit_test(extension_headers_that_do_not_add_up_are_broken_at_every_cut),
+		cmocka_unit_test(an_ipv6_flow_hash_knows_addresses_label_and_ports),
 		cmocka_unit_test(an_updated_checksum_is_the_recomputed_one),
 		cmocka_unit_test(our_addresses_are_found_and_no_others),
+		cmocka_unit_test(our_ipv6_addresses_are_found_and_no_others),
 		cmocka_unit_test(tags_name_their_sub_interface),
 		cmocka_unit_test(a_rate_lets_a_burst_through_and_then_its_pace),
 	};

@@ -80,6 +80,21 @@ naive_er(const struct spw_dp_group *g, const uint64_t *bits)
 	return false;
 }
 
+/* A pick without choice gives the same path for every flow. */
+static void
+only_one_path_when_alone(const struct dp_group *g, const uint64_t *bits, const struct dp_choice *c)
+{
+	struct dp_pick p = {0};
+	unsigned int up = 0;
+
+	assert_true(dp_group_pick(g, bits, &p));
+	for (unsigned int i = 0; i < g->tier[p.tier].n_paths; i++)
+		up += dp_path_bit(bits, g->tier[p.tier].path[i]);
+	assert_int_equal(p.alone, up == 1);
+	if (p.alone)
+		assert_int_equal(dp_pick_path(&p, 0), c->path);
+}
+
 static void
 the_first_tier_with_a_live_path_carries_the_packet(void **state)
 {
@@ -99,6 +114,7 @@ the_first_tier_with_a_live_path_carries_the_packet(void **state)
 			assert_int_equal(dp_group_choose(g, bits, hash, &c), want >= 0);
 			if (want < 0)
 				continue;
+			only_one_path_when_alone(g, bits, &c);
 			assert_int_equal(c.tier, want);
 			assert_int_equal(c.role, conf.tier[want].role);
 			assert_true(in_tier(&conf.tier[want], c.path));

@@ -14,11 +14,17 @@ import dpclient as dp  # noqa: E402
 class RoutingBed(unittest.TestCase):
     options = ()
     ports = ('lan', 'er', 'wan')
-    mtu = 1500
+    mtu = 1500  # of interfaces
+    port_mtu = 1500
 
     @classmethod
     def devargs(cls, number, name):
         return bed.devargs(number, f'p-{name}')
+
+    @staticmethod
+    def wire_name(name):
+        """Kernel interface at the far end of a port."""
+        return f'h-{name}'
 
     @classmethod
     def setUpClass(cls):
@@ -31,11 +37,11 @@ class RoutingBed(unittest.TestCase):
         for i, n in enumerate(cls.ports):
             reply = cls.control.call('PORT_SET', dp.Port(
                 id=i, generation=1, name=n.encode(), devargs=cls.devargs(i, n).encode(),
-                mtu=cls.mtu))[0]
+                mtu=cls.port_mtu))[0]
             cls.macs[n] = ':'.join(f'{b:02x}' for b in reply.mac)
         cls.objects()
         for n in cls.ports:
-            cls.wires[n] = bed.Wire(f'h-{n}')
+            cls.wires[n] = bed.Wire(cls.wire_name(n))
             setattr(cls, n, cls.wires[n])
 
     @classmethod
