@@ -4,7 +4,8 @@
  * when controld names it and not before.
  *
  * Each worker gets a receive queue and a transmit queue of its own where the device has enough;
- * else the first workers receive, and queue 0 is shared for sending under a lock. Offloads are used
+ * else the first workers receive, and queue 0 is shared for sending under a lock. Where several
+ * workers seal, ESP has queues apart (dp_tx_plan()). Offloads are used
  * only where the device has them. An unknown device, or one that refuses a step, gives one sentence
  * and leaves nothing behind.
  *
@@ -133,8 +134,7 @@ conf_for(struct dp_port *p, const struct rte_eth_dev_info *info, unsigned int n_
 	struct rte_eth_conf conf = {0};
 
 	p->n_rxq = (uint16_t)RTE_MIN(n_workers, info->max_rx_queues);
-	p->tx_shared = info->max_tx_queues < n_workers;
-	p->n_txq = p->tx_shared ? 1 : (uint16_t)n_workers;
+	p->tx = dp_tx_plan(info->max_tx_queues, n_workers);
 	if (p->n_rxq > 1 && info->flow_type_rss_offloads) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
@@ -161,7 +161,7 @@ queues_setup(struct dp_port *p, struct rte_mempool *pool)
 
 	for (uint16_t q = 0; rc == 0 && q < p->n_rxq; q++)
 		rc = rte_eth_rx_queue_setup(p->dpdk_id, q, n_rx, SOCKET_ID_ANY, NULL, pool);
-	for (uint16_t q = 0; rc == 0 && q < p->n_txq; q++)
+	for (uint16_t q = 0; rc == 0 && q < p->tx.n; q++)
 		rc = rte_eth_tx_queue_setup(p->dpdk_id, q, n_tx, SOCKET_ID_ANY, NULL);
 	return rc;
 }
@@ -211,7 +211,7 @@ device_start(struct dp_port *p, const struct spw_dp_port *conf, const struct dp_
 		struct rte_eth_conf eth = conf_for(p, &info, ctx->n_workers);
 
 		p->physical = strcmp(rte_bus_name(rte_dev_bus(info.device)), "vdev") != 0;
-		rc = rte_eth_dev_configure(p->dpdk_id, p->n_rxq, p->n_txq, &eth);
+		rc = rte_eth_dev_configure(p->dpdk_id, p->n_rxq, p->tx.n, &eth);
 	}
 	if (rc == 0)
 		rc = queues_setup(p, ctx->pool);
@@ -249,11 +249,13 @@ int
 dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 	     const struct dp_port_context *ctx, struct spw_err *err)
 {
-	struct dp_port *p = calloc(1, sizeof(*p));
+	struct dp_port *p = aligned_alloc(64, sizeof(*p));
 	int rc;
 
-	if (p)
+	if (p) {
+		memset(p, 0, sizeof(*p));
 		p->mask = calloc(1, sizeof(*p->mask));
+	}
 	if (!p || !p->mask) {
 		free(p);
 		return spw_fail(err, -ENOMEM, "no memory for port '%.15s'", conf->name);
@@ -261,7 +263,8 @@ dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 	p->conf = *conf;
 	p->bits = ctx->bits;
 	p->bell = ctx->bell;
-	atomic_flag_clear(&p->tx_lock);
+	for (unsigned int q = 0; q < DP_TX_QUEUES; q++)
+		atomic_flag_clear(&p->tx_lock[q].held);
 	rc = device_probe(conf, &p->dpdk_id, err);
 	if (rc == 0) {
 		rc = device_start(p, conf, ctx, err);
