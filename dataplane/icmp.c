@@ -9,6 +9,10 @@
  * has none. Each worker has its own rate for each kind, both families together (RFC 1812 4.3.2.8,
  * RFC 4443 2.4 f), so a flood cannot be turned into another.
  *
+ * An error about a packet that the kernel sent through a twin goes up by that twin: no route leads
+ * from here to ourselves. Its source is then the packet's destination, as if the far host had
+ * answered, because the kernel refuses packets that come in with one of its own addresses.
+ *
  * Building and judging are pure; dp_icmp_error() runs on workers.
  */
 #include "dataplane/icmp.h"
@@ -151,12 +155,19 @@ source6(const struct dp_worker *w, uint16_t iface_in)
 	return local && local->has_any ? local->any_v6 : NULL;
 }
 
+/* Did the kernel make this packet? */
+static bool
+of_kernel(const struct dp_pkt *p)
+{
+	return (p->flags & (DP_PKT_FROM_TWIN | DP_PKT_CREATED)) == DP_PKT_FROM_TWIN;
+}
+
 /* Write the error to `out`; 0 when there shall be none. */
 static uint16_t
-write4(const struct dp_worker *w, uint16_t iface_in, uint8_t *out, enum dp_icmp_error_kind kind,
-       uint16_t mtu, const uint8_t *about, uint16_t len)
+write4(const struct dp_worker *w, const struct dp_pkt *p, uint8_t *out,
+       enum dp_icmp_error_kind kind, uint16_t mtu, const uint8_t *about, uint16_t len)
 {
-	uint32_t src = source4(w, iface_in);
+	uint32_t src = of_kernel(p) ? dp_be32(about + 16) : source4(w, p->iface_in);
 
 	if (!src || !dp_icmp_may_answer(about, len))
 		return 0;
@@ -164,10 +175,10 @@ write4(const struct dp_worker *w, uint16_t iface_in, uint8_t *out, enum dp_icmp_
 }
 
 static uint16_t
-write6(const struct dp_worker *w, uint16_t iface_in, uint8_t *out, enum dp_icmp_error_kind kind,
-       uint16_t mtu, const uint8_t *about, uint16_t len)
+write6(const struct dp_worker *w, const struct dp_pkt *p, uint8_t *out,
+       enum dp_icmp_error_kind kind, uint16_t mtu, const uint8_t *about, uint16_t len)
 {
-	const uint8_t *src = source6(w, iface_in);
+	const uint8_t *src = of_kernel(p) ? about + 24 : source6(w, p->iface_in);
 
 	if (!src || !dp_icmp6_may_answer(kind, about, len))
 		return 0;
@@ -207,10 +218,15 @@ dp_icmp_error(struct dp_worker *w, const struct rte_mbuf *m, enum dp_icmp_error_
 	const uint8_t *about = rte_pktmbuf_read(m, 0, len, piece);
 
 	if (ipv6)
-		len = write6(w, p->iface_in, out, kind, mtu, about, len);
+		len = write6(w, p, out, kind, mtu, about, len);
 	else
-		len = write4(w, p->iface_in, out, kind, mtu, about, len);
+		len = write4(w, p, out, kind, mtu, about, len);
 	if (len == 0 || !dp_rate_take(&dp_priv(w)->icmp_rate[kind], w->now_tsc))
 		return NULL;
-	return reply_make(w, out, len, ipv6);
+	struct rte_mbuf *reply = reply_make(w, out, len, ipv6);
+
+	if (!reply || !of_kernel(p))
+		return reply;
+	dp_mirror_ip(w, reply, p->iface_in);
+	return NULL;
 }

@@ -45,8 +45,8 @@ uint16_t dp_icmp6_write(uint8_t *out, enum dp_icmp_error_kind kind, uint16_t mtu
  * Make an ICMP error about the packet `m` (data at the IP header, of the family that DP_PKT_IPV6
  * tells; borrowed, not changed), from the address of the interface it came in by. The reply has
  * next == DP_NEXT_FIB and DP_PKT_CREATED, is counted as created, and belongs to the caller, who
- * appends it to the burst. NULL when none may be sent, the rate is used up, or no buffer is left.
- * Worker thread.
+ * appends it to the burst. One about a packet of the kernel's goes up by the packet's twin instead.
+ * NULL then, and when none may be sent, the rate is used up, or no buffer is left. Worker thread.
  */
 struct rte_mbuf *dp_icmp_error(struct dp_worker *w, const struct rte_mbuf *m,
 			       enum dp_icmp_error_kind kind, uint16_t mtu);

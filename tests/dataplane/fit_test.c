@@ -467,6 +467,40 @@ icmp_errors_of_a_gateway_without_an_address_are_not_sent(void **state)
 }
 
 static void
+icmp_errors_about_the_kernels_packets_go_up_by_their_twin(void **state)
+{
+	for (unsigned int six = 0; six < 2; six++) {
+		struct rte_mbuf *m = six ? big6(1401, 17) : big(1401, 0x4000), *up = NULL;
+		struct dp_burst b = {0};
+		struct yard y;
+		const uint8_t *ip;
+
+		open_yard(&y, 1400);
+		y.in.conf.kind = SPW_IFACE_TUNNEL; /* no Ethernet header */
+		y.in.twin = true;
+		y.priv.punt_rate = dp_rate_make(rte_get_tsc_hz(), 100, 10);
+		y.priv.to_punt = rte_ring_create("fit_punt", 64, SOCKET_ID_ANY, 0);
+		assert_non_null(y.priv.to_punt);
+		bed_single(&b, m);
+		dp_pkt(m)->flags |= DP_PKT_FROM_TWIN;
+		dp_stage_fit(&y.a.w, &b);
+		assert_int_equal(b.n, 0);
+		assert_int_equal(y.a.w.count.created, 1);
+		assert_int_equal(rte_ring_dequeue(y.priv.to_punt, (void **)&up), 0);
+		assert_int_equal(dp_pkt(up)->twin, IFACE_IN);
+		ip = rte_pktmbuf_mtod(up, const uint8_t *);
+		if (six)
+			assert_memory_equal(ip + 8, far6, 16);
+		else
+			assert_int_equal(spw_get_be32(ip + 12), 0x0a020001);
+		assert_int_equal(six ? spw_get_be32(ip + 44) : spw_get_be16(ip + 26), 1400);
+		rte_pktmbuf_free(up);
+		rte_ring_free(y.priv.to_punt);
+		close_yard(&y);
+	}
+}
+
+static void
 icmp6_errors_are_sent_about_what_rfc_4443_allows(void **state)
 {
 	static const struct {
@@ -712,6 +746,7 @@ main(void)
 		cmocka_unit_test(esp_47_mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces),
 		cmocka_unit_test(esp_43_too_big_ipv6_is_answered_and_never_cut),
 		cmocka_unit_test(icmp_errors_of_a_gateway_without_an_address_are_not_sent),
+		cmocka_unit_test(icmp_errors_about_the_kernels_packets_go_up_by_their_twin),
 		cmocka_unit_test(icmp6_errors_are_sent_about_what_rfc_4443_allows),
 		cmocka_unit_test(icmp6_time_exceeded_is_whole_at_every_size),
 		cmocka_unit_test(too_big_packets_in_many_pieces_are_quoted_whole),

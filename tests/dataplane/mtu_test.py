@@ -3,6 +3,7 @@
 """What fits into a tunnel, seen on the wire: two data planes back to back, IPv4 and IPv6 inside.
 Names carry the statements ESP-40 to ESP-47. Run as root."""
 import os
+import socket
 import sys
 import time
 import unittest
@@ -15,6 +16,7 @@ from scapy.all import (  # noqa: E402
     ESP, Ether, ICMP, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, IP, IPv6,
     IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, Raw, TCP, UDP)
 
+IP_MTU_DISCOVER, IP_MTU, IP_PMTUDISC_DO = 10, 14, 2
 ROUTER, ROUTER6 = '192.0.2.77', '2001:db8:77::1'
 ANY = (('0.0.0.0', '255.255.255.255'), ('::', 'ffff:' * 7 + 'ffff'))
 OVERHEAD = 20 + 8 + 8 + 16  # native ESP over IPv4 with AES-GCM, without trailer
@@ -228,6 +230,46 @@ class Learning(Bed):
         self.assertEqual(self.a.dropped('too-big'), 1)
         self.learnt(self.inner_of(1420, False))
         self.pass4(self.inner_of(1420, False), flags='DF')
+        self.law()
+
+
+    def twin(self):
+        """The tunnel's twin at a, in the kernel, with an address and a way to b's LAN."""
+        fd = bed.twin('tun-a', tap=False)
+        self.a.control.call('IFACE_SET', dp.Iface(
+            id=tt.TUN_IF, generation=1, name=b'azure-a', kind=dp.KIND_TUNNEL, role=dp.TUNNEL,
+            port=tt.TUNNEL, mtu=tt.MTU, up=1, has_twin=1), fds=[fd])
+        os.close(fd)
+        self.addCleanup(self.a.control.call, 'OBJECT_DEL',
+                        dp.Object(dp.CLASS['iface'], tt.TUN_IF))
+        bed.run('ip', 'addr', 'add', '169.254.1.1/32', 'dev', 'tun-a')
+        bed.run('ip', 'link', 'set', 'tun-a', 'up')
+        bed.run('ip', 'route', 'replace', '10.2.0.0/16', 'dev', 'tun-a')
+
+    def test_esp_44_the_kernel_is_told_of_its_own_packets_that_do_not_fit(self):
+        self.sa(0)
+        self.twin()
+        outer = self.pass4(1400, flags='DF')
+        self.complain(outer, 1300)
+        want = self.inner_of(1300, False)
+        self.learnt(want)
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(s.close)
+        s.bind(('169.254.1.1', 7777))
+        s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+        s.connect((self.b.host, 9))
+        s.send(b'k' * (1400 - 28))
+        for _ in range(40):
+            if s.getsockopt(socket.IPPROTO_IP, IP_MTU) == want:
+                break
+            time.sleep(0.05)
+        self.assertEqual(s.getsockopt(socket.IPPROTO_IP, IP_MTU), want)
+        s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # what the answer left there
+        with self.assertRaises(OSError):
+            s.send(b'k' * (want + 1 - 28))
+        s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        s.send(b'k' * (want - 28))
+        self.assertIsNotNone(self.b.wire.receive(lambda f: UDP in f and f[UDP].dport == 9))
         self.law()
 
 
