@@ -170,10 +170,11 @@ class Child:
 
 
 class Gateway:
-    def __init__(self, options=(), mtu=1500, tunnel_mtu=MTU, tunnel=None):
-        self.mtu, self.tunnel_mtu, self.tunnel_conf = mtu, tunnel_mtu, tunnel or {}
-        self.ivs, self.children, self.frames_out = set(), {}, 0
-        self.dataplane = bed.Dataplane('--max-sas', '4096', *options, tag='cas')
+    def __init__(self, options=(), mtu=1500, tunnel_mtu=MTU, run_dir=None):
+        self.mtu, self.tunnel_mtu = mtu, tunnel_mtu
+        self.ivs = set()
+        self.children, self.kept, self.current = {}, {}, {}     # by SPI; by kind; by tunnel
+        self.dataplane = bed.Dataplane('--max-sas', '4096', *options, tag='cas', run_dir=run_dir)
         self.control = self.dataplane.client(subscribe=dp.SUB_NEIGH | dp.SUB_PATH | dp.SUB_LINK)
         self.iked = self.dataplane.client(role=dp.IKED, subscribe=dp.SUB_SA, name='iked')
         self.mac = []
@@ -241,7 +242,22 @@ class Gateway:
         ends = (US, PEER) if number == T4 else (US6, PEER6)
         fields = dict(id=number, generation=1, name=b't%d' % number, local=dp.addr(ends[0]),
                       remote=dp.addr(ends[1]), mtu=self.tunnel_mtu, outer_path=dp.NONE)
-        self.control.call('TUNNEL_SET', dp.Tunnel(**{**fields, **self.tunnel_conf, **change}))
+        self.control.call('TUNNEL_SET', dp.Tunnel(**{**fields, **change}))
+
+    def renew_tunnel(self, number):
+        """Take a tunnel away with its SAs and all that was learnt, and make it anew."""
+        path, group = (P_T4, G_T4) if number == T4 else (P_T6, G_T6)
+        call = self.control.call
+        call('GROUP_SET', dp.group(group, [dp.tier(0, [P_WAN])], dp.PROTECTED))
+        call('OBJECT_DEL', dp.Object(dp.CLASS['path'], path))
+        call('OBJECT_DEL', dp.Object(dp.CLASS['tunnel'], number))
+        self.set_tunnel(number)
+        call('PATH_SET', dp.Path(id=path, generation=1, kind=dp.PATH_TUNNEL, tunnel=number))
+        clears = {p.id: p.clears for p in call('GET_PATHS')}[path]
+        call('PATH_STATE', dp.PathState(path, 1, clears))
+        call('GROUP_SET', dp.group(group, [dp.tier(2, [path])], dp.PROTECTED))
+        for child in [c for c in self.children.values() if c.tunnel == number]:
+            self.forget(child)
 
     def has(self, suite):
         return bool(self.control.hello.encr_mask >> esp.ENCR.get(suite.encr, 31) & 1)
@@ -293,13 +309,13 @@ class Gateway:
         self.iked.call('SA_INSTALL', dp.SaInstall(self.iked.hello.incarnation, outbound, 0, sa))
         child = Child(self, tunnel, spec, suite, spi_in, spi_out, keys)
         self.children[spi_out] = child
-        self.current = {**getattr(self, 'current', {}), **({tunnel: child} if outbound else {})}
+        if outbound:
+            self.current[tunnel] = child
         return child
 
     def shared(self, tunnel=T4, suite='aes256gcm16', **spec):
         """The child SA of this kind that cases have in common; it is the one that is sent on."""
         key = (tunnel, suite, repr(sorted(spec.items())))
-        self.kept = getattr(self, 'kept', {})
         if key not in self.kept:
             self.kept[key] = self.child(tunnel, suite, **spec)
         child = self.kept[key]
@@ -310,7 +326,7 @@ class Gateway:
 
     def forget(self, child):
         self.children.pop(child.outward.spi, None)
-        self.kept = {k: c for k, c in getattr(self, 'kept', {}).items() if c is not child}
+        self.kept = {k: c for k, c in self.kept.items() if c is not child}
         self.current = {t: c for t, c in self.current.items() if c is not child}
 
     # Packets.

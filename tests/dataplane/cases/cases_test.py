@@ -11,7 +11,8 @@ import traceback
 import casebed
 import dpclient as dp
 
-FAMILIES = ('wire', 'matrix', 'window', 'policy', 'header', 'size', 'layer2', 'limit', 'flood')
+FAMILIES = ('wire', 'matrix', 'window', 'policy', 'header', 'size', 'layer2', 'limit', 'flood',
+            'restart')
 
 
 def say(good, name, why=''):
@@ -45,10 +46,11 @@ def run_family(name):
             for case in cases(gw):
                 good &= run_case(gw, case)
                 n += 1
-                if gw.dataplane.process.poll() is not None:
+                if gw and gw.dataplane.process.poll() is not None:
                     return say(False, f'{name}: the data plane ended', gw.dataplane.text()[-3000:])
         finally:
-            gw.close()
+            if gw:
+                gw.close()
     print(f'# {name}: {n} cases, {time.monotonic() - start:.1f} s', flush=True)
     return good
 

@@ -15,7 +15,7 @@ TIME, BYTES, PACKETS = 1, 2, 3
 SIZE = 100
 
 
-def told(gw, child, kind, timeout=0.3):
+def told(gw, child, kind, timeout=0.12):
     """Events of this kind about this SA, once no more come."""
     return [(e.kind, e.limit) for e in gw.events(timeout)
             if e.spi_in == child.inward.spi and e.kind == kind]
@@ -45,7 +45,7 @@ def by_amount(way, limits, kind, soft_at, hard_at, **more):
             raise Wrong('the soft limit must be told once')
         over = hard_at - soft_at + 10
         assert send(gw, child, way, over) == (hard_at - soft_at, {'limit-hard': 10})
-        events = gw.events(0.3)
+        events = gw.events(0.12)
         if [(e.kind, e.limit) for e in events if e.spi_in == child.inward.spi] != [(HARD, kind)]:
             raise Wrong(f'the hard limit must be told once, the soft one not again: {events}')
         passed, drops = send(gw, child, way, 5)
@@ -212,7 +212,7 @@ def rekeys(limits, n):
 
 
 def cases(gw):
-    n = 1000 if LONG else 40
+    n = 1000 if LONG else 12
     return amounts() + [partial('out'), partial('in'),
                         Case('LIF-01 P1 a soft limit alone raises one event and ends nothing',
                              soft_only),

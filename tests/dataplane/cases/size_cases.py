@@ -2,6 +2,7 @@
 """What does not fit (RFC 4301 8.2): answered, cut before it is sealed, learnt from routers on the way;
 and jumbo frames, whose packets lie in chains of buffers."""
 import struct
+import time
 
 import frames as f
 from casebed import FAR, GW_LAN, GW_LAN6, HOST, HOST6, MTU, T4, T6, US, US6, Gateway
@@ -170,51 +171,56 @@ def told(child, mtu, quote=None, family=4, src=None, kind=None, code=None):
     return f.ip6(src or ROUTER6, US6, f.ICMP6, body)
 
 
-def learn(tunnel, udp, path_mtu, keep=None, expected=None, **error):
-    """A word from the path; then the largest that fits passes and one more is answered."""
+def fresh(gw, tunnel, udp=False):
+    """A tunnel that has learnt nothing, an SA, and the largest packet of it as it was sent."""
+    gw.renew_tunnel(tunnel)
+    child = gw.child(tunnel, udp=udp)
+    big = host_to_far(tunnel, 4, MTU, flags=f.DF)
+    sent, = gw.exchange([gw.from_lan(big)]).wan
+    return child, big, sent
+
+
+def settled(gw, tunnel, size, timeout=1.0):
+    """What is learnt takes a moment to reach the workers: wait until this size is refused."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if not gw.exchange([gw.from_lan(host_to_far(tunnel, 4, size, flags=f.DF))]).wan:
+            return
+        time.sleep(0.01)
+    raise Wrong(f'{size} octets still pass: nothing was learnt')
+
+
+def passes_up_to(gw, child, want):
+    packet = host_to_far(child.tunnel, 4, want, flags=f.DF)
+    result = gw.exchange([gw.from_lan(packet)])
+    if len(result.wan) != 1:
+        raise Wrong(f'{want} octets do not pass: {result.drops}')
+    child.open(result.wan[0])
+    answered(gw, host_to_far(child.tunnel, 4, want + 1, flags=f.DF), want, 4)
+
+
+def learn(tunnel, udp, path_mtu, keep):
+    """A word from the path; then the largest that fits passes, and one more is answered."""
     family = 4 if tunnel == T4 else 6
 
     def run(gw):
-        gw.set_tunnel(tunnel, mtu=MTU)
-        child = gw.child(tunnel, udp=udp)
-        sent, = gw.exchange([gw.from_lan(host_to_far(tunnel, 4, MTU, flags=f.DF))]).wan
-        keep_n = (28 if family == 4 else 48) if keep is None else keep
-        gw.exchange([gw.from_wan(told(child, path_mtu, sent[:keep_n], family, **error))])
-        want = expected(child) if expected else largest_inner(child, path_mtu)
-        fits_exactly(gw, child, tunnel, want)
-        child.delete()
-        forget(gw, tunnel)
+        child, _, sent = fresh(gw, tunnel, udp)
+        gw.exchange([gw.from_wan(told(child, path_mtu, sent[:keep], family))])
+        want = largest_inner(child, path_mtu)
+        settled(gw, tunnel, want + 1)
+        passes_up_to(gw, child, want)
     return run
-
-
-def fits_exactly(gw, child, tunnel, want):
-    packet = host_to_far(tunnel, 4, want, flags=f.DF)
-    result = gw.exchange([gw.from_lan(packet)])
-    if not result.wan:
-        raise Wrong(f'{want} octets do not pass: {result.drops}')
-    child.open(result.wan[0])
-    answered(gw, host_to_far(tunnel, 4, want + 1, flags=f.DF), want, 4)
-
-
-def forget(gw, tunnel):
-    """Take the tunnel's own MTU anew, so that the next case learns from the start."""
-    gw.set_tunnel(tunnel, mtu=MTU - 4)
-    gw.set_tunnel(tunnel)
 
 
 def unheard(what, make, tunnel=T4, udp=False):
     """A word that must change nothing: the largest packet passes after it as before."""
     def run(gw):
-        gw.set_tunnel(tunnel)
-        child = gw.child(tunnel, udp=udp)
-        big = host_to_far(tunnel, 4, MTU, flags=f.DF)
-        sent, = gw.exchange([gw.from_lan(big)]).wan
+        child, big, sent = fresh(gw, tunnel, udp)
         gw.exchange([gw.from_wan(make(child, sent))])
+        time.sleep(0.15)
         result = gw.exchange([gw.from_lan(big)])
         if len(result.wan) != 1:
             raise Wrong(f'it was heard: {result.drops}')
-        child.delete()
-        forget(gw, tunnel)
     return Case(f'ESP-44 an ICMP too-big {what} is not heard', run)
 
 
@@ -225,8 +231,8 @@ def with_spi(quote, spi, at=20):
 def learnt():
     name = 'ESP-44 a path MTU'
     rows = [Case(f'{name} of {mtu} is learnt from ICMP, {"UDP" if udp else "native"}',
-                 learn(T4, udp, mtu, keep=36)) for udp in (False, True)
-            for mtu in (1400, 1300, 1000, 600)]
+                 learn(T4, udp, mtu, 36)) for udp in (False, True)
+            for mtu in (1400, 1300, 1000, 640)]
     rows += [unheard(what, make) for what, make in (
         ('quoting an unknown SPI', lambda c, q: told(c, 1000, with_spi(q[:28], 0x12345678))),
         ('quoting an inbound SPI', lambda c, q: told(c, 1000, with_spi(q[:28], c.inward.spi))),
@@ -237,23 +243,50 @@ def learnt():
         ('quoting another protocol', lambda c, q: told(
             c, 1000, f.mended(q[:9] + b'\x06' + q[10:28]))),
         ('quoting too little', lambda c, q: told(c, 1000, q[:20])),
-        ('larger than the MTU', lambda c, q: told(c, 9000, q[:28])),
-        ('with another code', lambda c, q: told(c, 1000, q[:28], code=1)))]
+        ('larger than the quoted packet', lambda c, q: told(c, 9000, q[:28])),
+        ('without an MTU', lambda c, q: told(c, 0, q[:28])),
+        ('of 67', lambda c, q: told(c, 67, q[:28])),
+        ('with another code', lambda c, q: told(c, 1000, q[:28], code=1)),
+        ('in a fragment', lambda c, q: f.mended(
+            (lambda p: p[:6] + b'\x20\0' + p[8:])(told(c, 1000, q[:28])))),
+        ('with a wrong checksum', lambda c, q: (
+            lambda p: p[:22] + bytes([p[22] ^ 1]) + p[23:])(told(c, 1000, q[:28]))))]
     return rows
 
 
-def floor(gw):
-    """ESP-44: never below 576 for IPv4, whatever is told."""
-    for mtu in (575, 300, 68, 1, 0):
-        child = gw.child()
-        sent, = gw.exchange([gw.from_lan(host_to_far(size=MTU, flags=f.DF))]).wan
-        gw.exchange([gw.from_wan(told(child, mtu, sent[:28]))])
-        result = gw.exchange([gw.from_lan(host_to_far(size=largest_inner(child, 576),
-                                                      flags=f.DF))])
-        if len(result.wan) != 1:
-            raise Wrong(f'{mtu} was taken below the floor: {result.drops}')
-        child.delete()
-        forget(gw, T4)
+def floor(path_mtu):
+    """ESP-44: never below 576 octets inside, whatever is told."""
+    def run(gw):
+        child, _, sent = fresh(gw, T4)
+        gw.exchange([gw.from_wan(told(child, path_mtu, sent[:28]))])
+        settled(gw, T4, 577)
+        passes_up_to(gw, child, 576)
+    return Case(f'ESP-44 a path MTU of {path_mtu} lowers to 576 and not below', run)
+
+
+def never_raised(gw):
+    """A larger word after a smaller one changes nothing (RFC 1191 6.3)."""
+    child, _, sent = fresh(gw, T4)
+    gw.exchange([gw.from_wan(told(child, 1000, sent[:28]))])
+    want = largest_inner(child, 1000)
+    settled(gw, T4, want + 1)
+    gw.exchange([gw.from_wan(told(child, 1400, sent[:28]))])
+    time.sleep(0.15)
+    passes_up_to(gw, child, want)
+
+
+def after_rekey(gw):
+    """What was learnt is the tunnel's, and stays over a rekey; the old SA's quotes teach no more."""
+    child, _, sent = fresh(gw, T4)
+    gw.exchange([gw.from_wan(told(child, 1300, sent[:28]))])
+    want = largest_inner(child, 1300)
+    settled(gw, T4, want + 1)
+    new = gw.child()
+    passes_up_to(gw, new, want)
+    child.delete()
+    gw.exchange([gw.from_wan(told(child, 800, sent[:28]))])
+    time.sleep(0.15)
+    passes_up_to(gw, new, want)
 
 
 def jumbo():
@@ -285,16 +318,20 @@ def jumbo_gateway():
 def cases(gw):
     rows = [too_big(T4, 4, size, udp) for udp in (False, True)
             for size in (MTU - 1, MTU, MTU + 1, MTU + 2, 1500)]
+    if gw.six:
+        rows += [too_big(tunnel, family, size) for tunnel, family in ((T4, 6), (T6, 4), (T6, 6))
+                 for size in (MTU, MTU + 1, 1500)]
     rows += cuts() + no_answers()
     rows += [Case('ESP-43 P1 copied options are in each fragment', cut_options),
              Case('ESP-43 P1 a tunnel of 600 octets cuts and tells', tunnel_mtu),
              Case('ESP-43 P1 a smaller LAN behind the tunnel cuts and tells', lan_mtu)]
-    rows += learnt() + [Case('ESP-44 a path MTU below 576 is not believed', floor)]
+    rows += learnt() + [floor(mtu) for mtu in (610, 576, 300, 68)]
+    rows += [Case('ESP-44 a learnt path MTU is never raised by a message', never_raised),
+             Case('ESP-44 a learnt path MTU stays over a rekey, an ended SA teaches nothing',
+                  after_rekey)]
     if gw.six:
-        rows += [too_big(tunnel, family, size) for tunnel, family in ((T4, 6), (T6, 4), (T6, 6))
-                 for size in (MTU, MTU + 1, 1500)]
         rows += [Case(f'ESP-44 a path MTU of {mtu} is learnt from ICMPv6',
-                      learn(T6, False, mtu, keep=56)) for mtu in (1400, 1300, 1280)]
+                      learn(T6, False, mtu, 56)) for mtu in (1400, 1300, 1280)]
     return rows
 
 
