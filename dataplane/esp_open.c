@@ -34,7 +34,6 @@
 
 #define MOVED_S 1  /* at most one peer-moved event per SA in this time */
 #define ESP_MIN 12 /* header and the shortest text; an SA asks for more */
-#define AHEAD	4  /* packets whose SA is fetched before its turn */
 
 struct item {
 	struct rte_mbuf *m;
@@ -98,8 +97,11 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct queue *
 	if (unlikely(item.sa == NULL || dp_park_holds(&w->park, spi)) && stand_back(w, b, &item))
 		return;
 	b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
-	if (likely(item.m != NULL))
-		q->item[q->n++] = item;
+	if (unlikely(item.m == NULL))
+		return;
+	q->item[q->n].m = item.m;
+	q->item[q->n].sa = item.sa;
+	q->item[q->n++].at = at;
 }
 
 static void
@@ -111,16 +113,17 @@ collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 			collect_one(w, b, i, q);
 }
 
-/* Bring near what opening with an SA will touch first. */
+/* Bring near what opening a packet will touch of its SA. */
 static void
-fetch(const struct dp_sa_in *sa)
+fetch(const struct dp_worker *w, const struct item *it)
 {
-	const char *key = (const char *)sa->key;
+	const struct dp_sa_in *sa = it->sa;
 
 	rte_prefetch0(&sa->guard);
+	rte_prefetch0(&sa->replay);
 	rte_prefetch0(&sa->child->raised);
-	for (unsigned int line = 0; line < DP_KEY_HOT; line += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(key + line);
+	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
+	dp_key_fetch(sa->key, it->m->data_len);
 }
 
 static void
@@ -498,7 +501,7 @@ run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct
 	pass_on(w, b, r);
 }
 
-/* Length of the run of packets with one SA from item `from` on; the SAs behind it are fetched. */
+/* Length of the run of packets with one SA from item `from` on. */
 static uint16_t
 run_length(const struct queue *q, uint16_t from)
 {
@@ -507,9 +510,19 @@ run_length(const struct queue *q, uint16_t from)
 
 	while (from + n < q->n && n < DP_CRYPTO_RUN && q->item[from + n].sa == sa)
 		n++;
-	if (from + n + AHEAD <= q->n && q->item[from + n + AHEAD - 1].sa != sa)
-		fetch(q->item[from + n + AHEAD - 1].sa);
 	return n;
+}
+
+/* Fetch the SAs of items from `done` to DP_FETCH_AHEAD behind `upto`; returns how far it came. */
+static uint16_t
+fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uint16_t upto)
+{
+	uint16_t end = (uint16_t)RTE_MIN(upto + DP_FETCH_AHEAD, q->n);
+
+	for (; done < end; done++)
+		if (done == 0 || q->item[done].sa != q->item[done - 1].sa)
+			fetch(w, &q->item[done]);
+	return done;
 }
 
 void
@@ -520,8 +533,11 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 
 	collect(w, b, &q);
 	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_OPEN)) | DP_KIND(DP_NEXT_FIB));
+	uint16_t fetched = 0;
+
 	for (uint16_t from = 0, n; from < q.n; from = (uint16_t)(from + n)) {
 		n = run_length(&q, from);
+		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
 		run_through(w, b, &run, &q.item[from], n);
 	}
 	dp_burst_compact(b);

@@ -35,7 +35,6 @@
 #define HEAD	  (DP_OUTER_MAX + DP_ESP_HDR + DP_CRYPTO_IV_MAX + DP_L2_ROOM)
 #define NEXT_IPV4 4
 #define NEXT_IPV6 41
-#define AHEAD	  4 /* packets whose SA is fetched before its turn */
 
 /* What is to be sealed, in the order of the burst. */
 struct queue {
@@ -107,6 +106,22 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_sa_o
 	q->item[q->n++] = (struct item){.m = m, .sa = sa, .at = at};
 }
 
+/* Bring near the SAs of a burst; not worth a look when its ends have one. */
+static void
+fetch_sas(const struct dp_sad *sad, const struct dp_burst *b)
+{
+	uint32_t tunnel = dp_pkt(b->pkt[0])->tunnel;
+
+	if (likely(dp_pkt(b->pkt[b->n - 1])->tunnel == tunnel))
+		return;
+	for (uint16_t i = 0; i < b->n; i++) {
+		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+
+		if (p->next == DP_NEXT_SEAL)
+			rte_prefetch0(find_sa(sad, p->tunnel));
+	}
+}
+
 static void
 collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 {
@@ -114,6 +129,8 @@ collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 	struct dp_sa_out *sa = NULL;
 
 	q->n = 0;
+	if (likely(b->n != 0))
+		fetch_sas(w->sad, b);
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
 
@@ -122,23 +139,23 @@ collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 		if (p->tunnel != tunnel) {
 			tunnel = p->tunnel;
 			sa = find_sa(w->sad, tunnel);
-			rte_prefetch0(sa);
 		}
 		collect_one(w, b, i, sa, q);
 	}
 }
 
-/* Bring near what sealing with an SA will touch first. */
+/* Bring near what sealing a packet will touch of its SA. */
 static void
-fetch(const struct dp_sa_out *sa)
+fetch(const struct dp_worker *w, const struct item *it)
 {
-	const char *key = (const char *)sa->key;
+	const struct dp_sa_out *sa = it->sa;
 
 	rte_prefetch0(&sa->seq);
+	rte_prefetch0(&sa->count[w->index]);
 	rte_prefetch0(&sa->child->raised);
+	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
 	rte_prefetch0(atomic_load_explicit(&sa->outer, memory_order_relaxed));
-	for (unsigned int line = 0; line < DP_KEY_HOT; line += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(key + line);
+	dp_key_fetch(sa->key, it->m->data_len);
 }
 
 /* Add to a counter that all workers share; returns what it was. Alone, a plain addition does. */
@@ -414,7 +431,7 @@ seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 			dp_outer_udp6(rte_pktmbuf_mtod(r->item[i].m, uint8_t *));
 }
 
-/* Length of the run of packets with one SA from item `from` on; the SAs behind it are fetched. */
+/* Length of the run of packets with one SA from item `from` on. */
 static uint16_t
 run_length(const struct queue *q, uint16_t from)
 {
@@ -423,9 +440,19 @@ run_length(const struct queue *q, uint16_t from)
 
 	while (from + n < q->n && n < DP_CRYPTO_RUN && q->item[from + n].sa == sa)
 		n++;
-	if (from + n + AHEAD <= q->n && q->item[from + n + AHEAD - 1].sa != sa)
-		fetch(q->item[from + n + AHEAD - 1].sa);
 	return n;
+}
+
+/* Fetch the SAs of items from `done` to DP_FETCH_AHEAD behind `upto`; returns how far it came. */
+static uint16_t
+fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uint16_t upto)
+{
+	uint16_t end = (uint16_t)RTE_MIN(upto + DP_FETCH_AHEAD, q->n);
+
+	for (; done < end; done++)
+		if (done == 0 || q->item[done].sa != q->item[done - 1].sa)
+			fetch(w, &q->item[done]);
+	return done;
 }
 
 void
@@ -433,6 +460,7 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 {
 	struct queue q;
 	struct run run;
+	uint16_t fetched = 0;
 
 	collect(w, b, &q);
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_SEAL);
@@ -441,6 +469,7 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + run.n)) {
 		uint16_t n = run_length(&q, from);
 
+		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
 		run.sa = q.item[from].sa;
 		run.item = &q.item[from];
 		run.n = n;

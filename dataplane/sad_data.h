@@ -9,6 +9,7 @@
 #ifndef SPW_DATAPLANE_SAD_DATA_H
 #define SPW_DATAPLANE_SAD_DATA_H
 
+#include <rte_prefetch.h>
 #include <rte_ring.h>
 #include <rte_spinlock.h>
 #include <stdatomic.h>
@@ -23,12 +24,14 @@
 #include "dataplane/spread_claim.h"
 #include "dataplane/worker.h"
 
-#define DP_ESP_HDR   8
-#define DP_ESP_IV    DP_CRYPTO_IV
-#define DP_ESP_FRONT (DP_ESP_HDR + DP_ESP_IV) /* before the text */
-#define DP_L2_ROOM   22			      /* Ethernet with two tags */
-#define DP_NO_LIMIT  UINT64_MAX
-#define DP_KEY_HOT   512 /* bytes of an expanded key that a small packet touches */
+#define DP_ESP_HDR     8
+#define DP_ESP_IV      DP_CRYPTO_IV
+#define DP_ESP_FRONT   (DP_ESP_HDR + DP_ESP_IV) /* before the text */
+#define DP_L2_ROOM     22			/* Ethernet with two tags */
+#define DP_NO_LIMIT    UINT64_MAX
+#define DP_FETCH_AHEAD 6   /* packets whose SA is fetched before its turn */
+#define DP_KEY_HOT     256 /* bytes at either end of a key that any packet touches */
+#define DP_TEXT_LONG   256 /* a text of so many bytes touches all of the key */
 
 /* Limits of one direction; reached at `soft`, ended at `hard`; DP_NO_LIMIT = none. */
 struct dp_sa_limits {
@@ -288,6 +291,25 @@ dp_sad_expects(const struct dp_sad *sad, uint32_t spi)
 {
 	return spi != 0 && atomic_load_explicit(&sad->expect[spi & sad->index_mask],
 						memory_order_relaxed) == spi;
+}
+
+/*
+ * Bring near what the cipher reads of a key. With GCM that is the round keys in front, the low
+ * powers of the hash key and the salt at the end, and for a long text the powers between.
+ */
+static inline void
+dp_key_fetch(const struct dp_crypto_key *key, uint32_t text_len)
+{
+	const char *front = (const char *)key, *end = front + DP_CRYPTO_KEY_BYTES;
+
+	for (unsigned int at = 0; at < DP_KEY_HOT; at += RTE_CACHE_LINE_SIZE) {
+		rte_prefetch0(front + at);
+		rte_prefetch0(end - at - RTE_CACHE_LINE_SIZE);
+	}
+	if (text_len < DP_TEXT_LONG)
+		return;
+	for (front += DP_KEY_HOT; front < end - DP_KEY_HOT; front += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(front);
 }
 
 /* Add to a counter of which this thread is the only writer. */
