@@ -37,10 +37,20 @@ def ratio_of(record):
 class Results:
     """One run. `kind` is quick or full."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, environment=None):
         self.kind = kind
-        self.environment = machine.environment()
+        self.environment = environment or machine.environment()
         self.records, self.ratios, self.skipped = [], {}, {}
+
+    @classmethod
+    def load(cls, path):
+        """A run that was written before."""
+        with open(path, encoding="utf-8") as text:
+            found = json.load(text)
+        results = cls(found["kind"], found["environment"])
+        results.records, results.ratios = found["records"], found["ratios"]
+        results.skipped = found["skipped"]
+        return results
 
     def add(self, record):
         self.records.append(rounded(record))
