@@ -185,7 +185,7 @@ class Gateway:
             self.mac.append(':'.join(f'{b:02x}' for b in r.mac))
         self.wire = [Wire(f'h-{n}') for n in NAMES]
         self.objects()
-        self.six = self.objects6()
+        self.objects6()
 
     def objects(self):
         call = self.control.call
@@ -208,12 +208,8 @@ class Gateway:
              dp.Neigh(WAN_IF, 1, dp.addr(HOP), dp.mac(self.wire[WAN].mac), 1))
 
     def objects6(self):
-        """The same in IPv6. False where this data plane has no IPv6."""
+        """The same in IPv6."""
         call = self.control.call
-        try:
-            call('ROUTE_SET', dp.Route(dp.prefix('2001:db8:dead::/48'), 0, 1))
-        except dp.Refused:
-            return False
         self.set_tunnel(T6)
         call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix(f'{GW_LAN6}/64')),
              dp.Address(WAN_IF, 1, dp.prefix(f'{US6}/64')))
@@ -230,7 +226,6 @@ class Gateway:
              dp.Route(dp.prefix('2001:db8:eeee::/48'), G_WAN6, 1))
         call('NEIGH_SET', dp.Neigh(LAN_IF, 1, dp.addr(HOST6), dp.mac(self.wire[LAN].mac), 1),
              dp.Neigh(WAN_IF, 1, dp.addr(HOP6), dp.mac(self.wire[WAN].mac), 1))
-        return True
 
     def iface(self, number, **change):
         name, role = ((b'lan', dp.LAN), (b'wan', dp.INTERNET))[number - 1]
@@ -258,9 +253,6 @@ class Gateway:
         call('GROUP_SET', dp.group(group, [dp.tier(2, [path])], dp.PROTECTED))
         for child in [c for c in self.children.values() if c.tunnel == number]:
             self.forget(child)
-
-    def has(self, suite):
-        return bool(self.control.hello.encr_mask >> esp.ENCR.get(suite.encr, 31) & 1)
 
     def neighbour(self, address, iface=LAN_IF):
         wire = self.wire[WAN if iface == WAN_IF else LAN]
@@ -292,9 +284,8 @@ class Gateway:
 
     def selectors(self, field, rows):
         """rows: (low, high, protocol, port low, port high); without rows everything."""
-        every = [('0.0.0.0', '255.255.255.255', 0, 0, 65535)]
-        if self.six:
-            every.append(('::', 'ffff:' * 7 + 'ffff', 0, 0, 65535))
+        every = [('0.0.0.0', '255.255.255.255', 0, 0, 65535),
+                 ('::', 'ffff:' * 7 + 'ffff', 0, 0, 65535)]
         for i, (low, high, proto, port_low, port_high) in enumerate(rows or every):
             field[i] = dp.Selector(low=dp.addr(low), high=dp.addr(high), protocol=proto,
                                    port_low=port_low, port_high=port_high)

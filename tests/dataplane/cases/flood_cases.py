@@ -157,7 +157,7 @@ def small_pool(gw):
     child.delete()
 
 
-def cases(gw):
+def cases(_):
     return [Case('ESP-50 F12 a flood of malformed ESP costs a legitimate flow nothing', esp_flood),
             Case('ESP-22 P1 F12 bad tags under any number leave the window', bad_tags_leave_the_window),
             Case('ESP-46 P1 F16 a flood of fragments is dropped, none held, none sent',
@@ -170,5 +170,5 @@ def small():
 
 def families():
     yield Gateway, cases
-    yield small, lambda gw: [Case('ESP-50 F11 after buffers ran short every packet passes again',
+    yield small, lambda _: [Case('ESP-50 F11 after buffers ran short every packet passes again',
                                   small_pool)]

@@ -246,7 +246,7 @@ def mss_configured(gw):
         gw.set_tunnel(T4)
 
 
-def cases(gw):
+def cases(_):
     rows = ecn(T4, 4) + dscp(T4, 4) + ttl_cases(T4, 4)
     rows += [outer_df(mode, 4, rule) for mode, rule in (
         (0, lambda inner: True), (1, bool), (2, lambda inner: False))]
@@ -254,11 +254,9 @@ def cases(gw):
     rows += [Case('ESP-47 a SYN that is not whole or lies about its length stays', mss_odd),
              Case('ESP-47 an MSS behind IPv4 options is lowered', mss_with_options),
              Case('ESP-47 the configured MSS wins', mss_configured)]
-    if gw.six:
-        for tunnel, family in ((T4, 6), (T6, 4), (T6, 6)):
-            rows += ecn(tunnel, family) + dscp(tunnel, family) + ttl_cases(tunnel, family)
-        rows += [outer_df(mode, 6, lambda inner, m=mode: m != 2) for mode in (0, 1, 2)] + mss(6)
-    return rows
+    for tunnel, family in ((T4, 6), (T6, 4), (T6, 6)):
+        rows += ecn(tunnel, family) + dscp(tunnel, family) + ttl_cases(tunnel, family)
+    return rows + mss(6) + [outer_df(mode, 6, lambda inner, m=mode: m != 2) for mode in (0, 1, 2)]
 
 
 def families():

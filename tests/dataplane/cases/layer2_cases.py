@@ -285,9 +285,7 @@ def cases(gw):
              Case('ESP-48 harmless IPv4 options go through', options4),
              Case('ESP-48 ESP-50 F17 every size at every depth is forwarded or dropped', sweep),
              Case('ESP-48 frames beyond the MTU are cut or dropped', oversize)]
-    if gw.six:
-        rows += headers6()
-    return rows
+    return rows + headers6()
 
 
 def families():

@@ -211,7 +211,7 @@ def rekeys(limits, n):
     return Case(f'LIF-01 P1 F20 {n} rekeys at the soft limit of {what} lose nothing', run)
 
 
-def cases(gw):
+def cases(_):
     n = 1000 if LONG else 12
     return amounts() + [partial('out'), partial('in'),
                         Case('LIF-01 P1 a soft limit alone raises one event and ends nothing',

@@ -316,7 +316,7 @@ def installs():
         ('of another incarnation', put(), 116))]
 
 
-def cases(gw):
+def cases(_):
     rows = [no_sa('before the first SA', before_any), no_sa('on an SA that is only held', held),
             no_sa('after the SA was deleted', deleted),
             no_sa('after its outbound half was deleted', deleted_out),
@@ -327,9 +327,7 @@ def cases(gw):
     rows += [Case('ESP-35 ESP-36 P1 any of eight selectors a side, and none beside',
                   several_ranges)]
     rows += transit_errors() + clear_inbound() + installs()
-    if gw.six:
-        rows += selector_cases(selectors6(), 6)
-    return rows
+    return rows + selector_cases(selectors6(), 6)
 
 
 def families():

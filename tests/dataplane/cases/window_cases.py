@@ -274,7 +274,7 @@ def reorder(window, distance):
     return Case(f'ESP-22 P1 F26 reordered by {distance} in a window of {window}: {what}', run)
 
 
-def cases(gw):
+def cases(_):
     n = 100000 if LONG else 2000
     return windows() + starts() + [
         forged(f'ESP-26 a bad tag with number {low:#x} does not move the window'
