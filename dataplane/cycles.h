@@ -19,6 +19,7 @@
 	DP_STAGE(PATH, "path")                                                                     \
 	DP_STAGE(FIT, "fit")                                                                       \
 	DP_STAGE(SEAL, "seal")                                                                     \
+	DP_STAGE(OUTER, "outer")                                                                   \
 	DP_STAGE(ADJACENCY, "adjacency")                                                           \
 	DP_STAGE(TX, "tx")                                                                         \
 	DP_STAGE(DRIVER, "driver")

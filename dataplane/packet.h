@@ -20,13 +20,14 @@ enum dp_drop {
 
 /* Where a packet goes next; each stage handles its own and leaves the others alone. */
 enum dp_next {
-	DP_NEXT_OPEN,  /* ESP for us: open */
-	DP_NEXT_FIB,   /* look up the destination */
-	DP_NEXT_PATH,  /* leaf known: choose a path of the group */
-	DP_NEXT_SEAL,  /* tunnel known: fit, seal */
-	DP_NEXT_OUTER, /* sealed: look up the outer destination (FIB again) */
-	DP_NEXT_ADJ,   /* adjacency known: write the Ethernet header */
-	DP_NEXT_TX,    /* frame complete: send on port_out */
+	DP_NEXT_OPEN,	 /* ESP for us: open */
+	DP_NEXT_FIB,	 /* look up the destination */
+	DP_NEXT_PATH,	 /* leaf known: choose a path of the group */
+	DP_NEXT_SEAL,	 /* tunnel known: fit, seal */
+	DP_NEXT_OUTER,	 /* sealed: look up the outer destination (FIB again) */
+	DP_NEXT_ADJ,	 /* adjacency known: write the Ethernet header */
+	DP_NEXT_TX,	 /* frame complete: send on port_out */
+	DP_NEXT_EXPIRED, /* no hop left: answer and drop */
 };
 
 enum dp_pkt_flag {
@@ -88,6 +89,7 @@ struct dp_burst {
 };
 
 #define DP_KIND(next) (1u << (next))
+#define DP_KIND_LONG  (1u << 15) /* an outer packet is too long for its interface */
 
 /* Append a packet made by a stage; false when the burst is full (the caller drops it). */
 static inline bool

@@ -4,14 +4,13 @@
  *
  *   rx → parse → { to us: mirror to the twin
  *                | ESP: open { SA still to come: park → open } → deliver { to us: mirror }
- *                | else } → TTL → FIB → path group
- *      → { adjacency | fit, seal → FIB (outer) → path group → adjacency } → tx
+ *                | else } → TTL → FIB → path group → fit
+ *      → { adjacency | seal → outer (FIB, path group) → adjacency } → tx
  *
  * One burst runs to its end before the next is received. A stage handles the packets whose `next`
  * names it and leaves the others in place; one that would find none (dp_burst.kinds) is not run.
- * Sealing and ICMP errors send packets back to the FIB; DP_ROUNDS bounds how often (the packet, its
- * outer packet; an ICMP error about it and that one's outer packet), and whoever is not done then
- * is dropped by tx.
+ * ICMP errors go back to the FIB; DP_ROUNDS bounds how often, and whoever is not done then is
+ * dropped by tx.
  *
  * Parked packets wait outside of any burst; once their SA is there, the loop runs them from open on
  * before it receives more.
@@ -28,8 +27,10 @@
 #include "dataplane/spread_seal.h"
 #include "dataplane/stages.h"
 
-#define LOOK_UP	 (DP_KIND(DP_NEXT_FIB) | DP_KIND(DP_NEXT_OUTER))
-#define TO_ROUTE (LOOK_UP | DP_KIND(DP_NEXT_PATH) | DP_KIND(DP_NEXT_SEAL))
+#define TO_FIT (DP_KIND(DP_NEXT_SEAL) | DP_KIND(DP_NEXT_ADJ))
+#define TO_ROUTE                                                                \
+	(DP_KIND(DP_NEXT_FIB) | DP_KIND(DP_NEXT_PATH) | DP_KIND(DP_NEXT_SEAL) | \
+	 DP_KIND(DP_NEXT_OUTER))
 
 /* Run one stage, and count its cycles when they are measured. */
 static inline void
@@ -41,17 +42,26 @@ run(struct dp_worker *w, struct dp_burst *b, enum dp_stage id,
 		dp_cycles_note(w->cycles, id);
 }
 
+/* Run a stage when packets for it may be in the burst. */
+static inline void
+run_for(struct dp_worker *w, struct dp_burst *b, unsigned int kinds, enum dp_stage id,
+	void (*stage)(struct dp_worker *, struct dp_burst *))
+{
+	if ((b->kinds & kinds) != 0)
+		run(w, b, id, stage);
+}
+
 static void
 forward(struct dp_worker *w, struct dp_burst *b)
 {
 	for (unsigned int round = 0; round < DP_ROUNDS && (b->kinds & TO_ROUTE) != 0; round++) {
-		if ((b->kinds & LOOK_UP) != 0)
-			run(w, b, DP_STAGE_FIB, dp_stage_fib);
-		if ((b->kinds & DP_KIND(DP_NEXT_PATH)) != 0)
-			run(w, b, DP_STAGE_PATH, dp_stage_path);
-		run(w, b, DP_STAGE_FIT, dp_stage_fit);
-		if ((b->kinds & DP_KIND(DP_NEXT_SEAL)) != 0)
-			run(w, b, DP_STAGE_SEAL, dp_stage_esp_seal);
+		run_for(w, b, DP_KIND(DP_NEXT_FIB), DP_STAGE_FIB, dp_stage_fib);
+		run_for(w, b, DP_KIND(DP_NEXT_PATH), DP_STAGE_PATH, dp_stage_path);
+		run_for(w, b, TO_FIT, DP_STAGE_FIT, dp_stage_fit);
+		run_for(w, b, DP_KIND(DP_NEXT_SEAL), DP_STAGE_SEAL, dp_stage_esp_seal);
+		run_for(w, b, DP_KIND(DP_NEXT_OUTER), DP_STAGE_OUTER, dp_stage_outer);
+		run_for(w, b, DP_KIND_LONG, DP_STAGE_FIT, dp_stage_fit);
+		b->kinds &= (uint16_t)~DP_KIND_LONG;
 	}
 	run(w, b, DP_STAGE_ADJACENCY, dp_stage_adjacency);
 	run(w, b, DP_STAGE_TX, dp_stage_tx);
@@ -75,7 +85,7 @@ open_and_forward(struct dp_worker *w, struct dp_burst *b)
 		run(w, b, DP_STAGE_OPEN, dp_stage_esp_open);
 		run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
 	}
-	run(w, b, DP_STAGE_TTL, dp_stage_ttl);
+	run_for(w, b, DP_KIND(DP_NEXT_EXPIRED), DP_STAGE_TTL, dp_stage_ttl);
 	forward(w, b);
 }
 
@@ -107,7 +117,7 @@ dp_pipeline_back(struct dp_worker *w, struct dp_burst *b)
 	if ((b->kinds & DP_KIND(DP_NEXT_FIB)) != 0) {
 		dp_burst_compact(b);
 		run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
-		run(w, b, DP_STAGE_TTL, dp_stage_ttl);
+		run_for(w, b, DP_KIND(DP_NEXT_EXPIRED), DP_STAGE_TTL, dp_stage_ttl);
 	}
 	forward(w, b);
 	return n;

@@ -11,6 +11,7 @@
  * Worker thread. ESP has checked the inner header and the selectors.
  */
 #include "dataplane/classify.h"
+#include "dataplane/hops.h"
 #include "dataplane/sad.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
@@ -86,14 +87,16 @@ owner_v6(const struct dp_worker *w, struct rte_mbuf *m, const uint8_t *ip, enum 
 static bool
 deliver_one(struct dp_worker *w, struct rte_mbuf *m)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 	enum dp_drop why = DP_DROP_COUNT;
 	uint16_t owner;
 
 	iface_becomes_tunnel(w, m);
 	owner = dp_pkt(m)->flags & DP_PKT_IPV6 ? owner_v6(w, m, ip, &why) : owner_v4(w, ip, &why);
-	if (likely(owner == DP_NO_IFACE && why == DP_DROP_COUNT))
+	if (likely(owner == DP_NO_IFACE && why == DP_DROP_COUNT)) {
+		dp_pkt(m)->next = (uint8_t)dp_forward(ip, (dp_pkt(m)->flags & DP_PKT_IPV6) != 0);
 		return true;
+	}
 	if (owner != DP_NO_IFACE)
 		deliver_own(w, m, owner);
 	else
@@ -105,9 +108,18 @@ void
 dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 {
 	uint16_t kept = 0;
+	unsigned int kinds = b->kinds;
 
-	for (uint16_t i = 0; i < b->n; i++)
-		if (!(dp_pkt(b->pkt[i])->flags & DP_PKT_DECRYPTED) || deliver_one(w, b->pkt[i]))
-			b->pkt[kept++] = b->pkt[i];
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+
+		if (dp_pkt(m)->flags & DP_PKT_DECRYPTED) {
+			if (!deliver_one(w, m))
+				continue;
+			kinds |= DP_KIND(dp_pkt(m)->next);
+		}
+		b->pkt[kept++] = m;
+	}
 	b->n = kept;
+	b->kinds = (uint16_t)kinds;
 }

@@ -21,6 +21,7 @@
  */
 #include "dataplane/classify.h"
 #include "dataplane/fit.h"
+#include "dataplane/hops.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
@@ -36,6 +37,8 @@ struct scan {
 	const struct dp_local6 *local6;
 	uint64_t packets, bytes; /* of the interface, not counted yet */
 	uint32_t tags;		 /* outer << 16 | inner */
+	uint32_t dst;		 /* last IPv4 destination asked for, 0 = none (no packet has it) */
+	uint16_t owner;		 /* of `dst` */
 	uint16_t dpdk_id;
 	enum dp_drop why; /* DP_DROP_COUNT: the interface takes packets */
 };
@@ -248,7 +251,8 @@ transit(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 		return false;
 	}
-	dp_pkt(m)->next = DP_NEXT_FIB;
+	dp_pkt(m)->next = (uint8_t)dp_forward(rte_pktmbuf_mtod(m, uint8_t *),
+					      (dp_pkt(m)->flags & DP_PKT_IPV6) != 0);
 	return true;
 }
 
@@ -269,7 +273,7 @@ cut_to_ip(struct rte_mbuf *m, uint32_t tot_len)
 }
 
 static bool
-parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
+parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + DP_ETHER_LEN;
 	uint32_t there = m->data_len - (uint32_t)DP_ETHER_LEN;
@@ -291,9 +295,11 @@ parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
 		dp_drop(w, m, DP_DROP_MARTIAN);
 		return false;
 	}
-	uint16_t owner = dp_local_find(s->local, dst);
-
-	return owner == DP_NO_IFACE ? transit(w, m, s->iface) : to_us(w, m, s->iface, owner);
+	if (dst != s->dst) {
+		s->dst = dst;
+		s->owner = dp_local_find(s->local, dst);
+	}
+	return s->owner == DP_NO_IFACE ? transit(w, m, s->iface) : to_us(w, m, s->iface, s->owner);
 }
 
 static bool
@@ -375,7 +381,7 @@ parse_other(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s, bool 
 
 /* A frame of the scan's interface. True when it stays in the burst. */
 static bool
-parse_frame(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
+parse_frame(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 {
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	bool ours = dp_mac_word(frame) == s->iface->mac_word;

@@ -17,30 +17,12 @@
  * Worker thread.
  */
 #include "dataplane/classify.h"
-#include "dataplane/stages.h"
+#include "dataplane/way.h"
+#include "dataplane/way_fetch.h"
 #include "dataplane/wire.h"
 
-/* The last group asked, and its answer. Group 0 is never asked. */
-struct group_memo {
-	uint32_t id;
-	enum dp_drop why; /* DP_DROP_COUNT: `pick` stands */
-	const struct dp_group *group;
-	struct dp_pick pick;
-	bool noted;
-};
-
-/* The last path taken, what it means, and what has gone over it since it was asked. */
-struct path_memo {
-	uint32_t id;	  /* SPW_DP_ADDR_NONE = none yet */
-	enum dp_drop why; /* DP_DROP_COUNT: usable */
-	uint32_t tunnel;
-	uint16_t iface_out;
-	uint8_t next; /* enum dp_next; TX = up to the twin */
-	uint64_t packets, bytes;
-};
-
 static void
-note_tier(struct dp_worker *w, struct group_memo *memo, uint16_t path)
+note_tier(struct dp_worker *w, struct dp_group_memo *memo, uint16_t path)
 {
 	const struct dp_group *g = memo->group;
 	uint8_t tag = atomic_load_explicit(&g->tag, memory_order_relaxed);
@@ -62,7 +44,7 @@ note_tier(struct dp_worker *w, struct group_memo *memo, uint16_t path)
 }
 
 static void
-group_ask(const struct dp_worker *w, uint32_t id, struct group_memo *memo)
+group_ask(const struct dp_worker *w, uint32_t id, struct dp_group_memo *memo)
 {
 	memo->id = id;
 	memo->noted = false;
@@ -86,7 +68,7 @@ flow_hash(const struct rte_mbuf *m, const struct dp_pkt *p)
 
 /* Choose; DP_DROP_COUNT when p->path is set, else why the packet must go. */
 static enum dp_drop
-choose(struct dp_worker *w, struct rte_mbuf *m, struct group_memo *memo)
+choose(struct dp_worker *w, struct rte_mbuf *m, struct dp_group_memo *memo)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
@@ -108,7 +90,7 @@ choose(struct dp_worker *w, struct rte_mbuf *m, struct group_memo *memo)
 
 /* What the path says. */
 static void
-path_meaning(const struct dp_worker *w, const struct dp_path *path, struct path_memo *memo)
+path_meaning(const struct dp_worker *w, const struct dp_path *path, struct dp_path_memo *memo)
 {
 	const struct dp_iface *out;
 
@@ -136,7 +118,7 @@ path_meaning(const struct dp_worker *w, const struct dp_path *path, struct path_
 }
 
 static void
-path_count(struct dp_worker *w, struct path_memo *memo)
+path_count(struct dp_worker *w, struct dp_path_memo *memo)
 {
 	if (memo->packets == 0)
 		return;
@@ -146,7 +128,7 @@ path_count(struct dp_worker *w, struct path_memo *memo)
 }
 
 static void
-path_ask(struct dp_worker *w, uint32_t id, struct path_memo *memo)
+path_ask(struct dp_worker *w, uint32_t id, struct dp_path_memo *memo)
 {
 	const struct dp_path *path = dp_path_get(w->tables, id);
 
@@ -160,7 +142,7 @@ path_ask(struct dp_worker *w, uint32_t id, struct path_memo *memo)
 
 /* Send the packet the path's way. DP_DROP_COUNT unless it must go. */
 static enum dp_drop
-take(struct rte_mbuf *m, struct path_memo *memo)
+take(struct rte_mbuf *m, struct dp_path_memo *memo)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
@@ -178,46 +160,110 @@ take(struct rte_mbuf *m, struct path_memo *memo)
 	return DP_DROP_COUNT;
 }
 
-/* True when the packet stays in the burst. */
-static bool
-path_one(struct dp_worker *w, struct rte_mbuf *m, struct group_memo *group, struct path_memo *path)
+bool
+dp_way_one(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways)
 {
-	enum dp_drop why = choose(w, m, group);
+	enum dp_drop why = choose(w, m, &ways->group);
 
 	if (likely(why == DP_DROP_COUNT)) {
-		if (dp_pkt(m)->path != path->id)
-			path_ask(w, dp_pkt(m)->path, path);
-		why = take(m, path);
+		if (dp_pkt(m)->path != ways->path.id)
+			path_ask(w, dp_pkt(m)->path, &ways->path);
+		why = take(m, &ways->path);
 	}
 	if (unlikely(why != DP_DROP_COUNT)) {
 		dp_drop(w, m, why);
 		return false;
 	}
-	if (likely(path->next != DP_NEXT_TX))
+	if (likely(ways->path.next != DP_NEXT_TX))
 		return true;
-	dp_mirror_ip(w, m, path->iface_out);
+	dp_mirror_ip(w, m, ways->path.iface_out);
 	return false;
+}
+
+void
+dp_ways_count(struct dp_worker *w, struct dp_ways *ways)
+{
+	path_count(w, &ways->path);
+}
+
+/* What became of the packet before, when all others of its group go the same way. */
+struct beaten {
+	uint32_t group; /* 0 = none */
+	uint32_t path;
+	uint32_t tunnel;
+	uint16_t iface_out;
+	uint8_t next;
+	uint8_t role;
+	uint8_t flags; /* to set */
+};
+
+static struct beaten
+beat(const struct dp_pkt *p, const struct dp_ways *ways)
+{
+	const struct dp_group_memo *g = &ways->group;
+
+	if (p->group == 0 || !g->pick.alone || !g->noted)
+		return (struct beaten){0};
+	return (struct beaten){.group = p->group,
+			       .path = p->path,
+			       .tunnel = ways->path.tunnel,
+			       .iface_out = p->iface_out,
+			       .next = p->next,
+			       .role = p->tier_role,
+			       .flags = g->pick.er_stood ? DP_PKT_ER_STOOD : 0};
+}
+
+static inline void
+follow(struct dp_pkt *p, const struct beaten *t)
+{
+	p->path = t->path;
+	p->iface_out = t->iface_out;
+	p->next = t->next;
+	p->tier_role = t->role;
+	p->flags |= t->flags;
+	if (t->next == DP_NEXT_SEAL)
+		p->tunnel = t->tunnel;
 }
 
 void
 dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 {
-	struct group_memo group = {0};
-	struct path_memo path = {.id = SPW_DP_ADDR_NONE};
+	struct dp_ways ways = DP_WAYS_NONE;
+	struct beaten track = {0};
 	uint16_t kept = 0;
 	unsigned int kinds = b->kinds & ~DP_KIND(DP_NEXT_PATH);
+	uint64_t packets = 0, bytes = 0; /* that followed */
 
+	dp_ways_fetch_mixed(w, b);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
+		struct dp_pkt *p = dp_pkt(m);
 
-		if (dp_pkt(m)->next == DP_NEXT_PATH) {
-			if (!path_one(w, m, &group, &path))
-				continue;
-			kinds |= DP_KIND(dp_pkt(m)->next);
+		b->pkt[kept] = m;
+		if (likely(p->next == DP_NEXT_PATH && p->group == track.group &&
+			   track.group != 0)) {
+			follow(p, &track);
+			packets++;
+			bytes += m->pkt_len;
+			kept++;
+			continue;
 		}
-		b->pkt[kept++] = m;
+		if (p->next == DP_NEXT_PATH) {
+			ways.path.packets += packets;
+			ways.path.bytes += bytes;
+			packets = bytes = 0;
+			if (!dp_way_one(w, m, &ways)) {
+				track.group = 0;
+				continue;
+			}
+			kinds |= DP_KIND(p->next);
+			track = beat(p, &ways);
+		}
+		kept++;
 	}
 	b->n = kept;
 	b->kinds = (uint16_t)kinds;
-	path_count(w, &path);
+	ways.path.packets += packets;
+	ways.path.bytes += bytes;
+	dp_ways_count(w, &ways);
 }

@@ -111,10 +111,12 @@ void dp_stage_twin(struct dp_worker *w, struct dp_burst *b);
 void dp_stage_deliver(struct dp_worker *w, struct dp_burst *b);
 /* TTL of forwarded packets, before the FIB; time exceeded is answered (reply appended). */
 void dp_stage_ttl(struct dp_worker *w, struct dp_burst *b);
-/* FIB and OUTER: look the destination up. Next: PATH. */
+/* FIB: look the destination up. Next: PATH. */
 void dp_stage_fib(struct dp_worker *w, struct dp_burst *b);
 /* PATH: choose a path of the group. Next: ADJ or SEAL. */
 void dp_stage_path(struct dp_worker *w, struct dp_burst *b);
+/* OUTER: look the destination up and choose a path, once for each run. Next: ADJ. */
+void dp_stage_outer(struct dp_worker *w, struct dp_burst *b);
 /* ADJ: write the Ethernet header, or let the packet wait for it. Next: TX. */
 void dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b);
 /* TX: give the frames to the ports. The burst is empty afterwards. */
