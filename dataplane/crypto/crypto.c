@@ -7,6 +7,9 @@
  * by the start function (SSE, AVX, AVX2, AVX512) and by what is switched off: a CPU that has all
  * can so run, and test, the code of every older one.
  *
+ * The newest code hashes packets side by side and leaves the CPU's SHA instructions alone, which is
+ * slow for a few packets. So beside it stands the SSE code, which uses them (cbc.c).
+ *
  * The slots that keys are expanded into hold for every manager of the same instruction set, so all
  * managers of a process must be made for the same one. Managers are made at start, by the thread
  * that sets up the workers, and used by one thread each. A manager keeps what the ciphers leave
@@ -22,6 +25,7 @@
 #define OLDER	  (IMB_FLAG_SHANI_OFF | IMB_FLAG_GFNI_OFF)
 #define ROUND(n)  (((n) + (size_t)63) & ~(size_t)63)
 #define MGR_START ROUND(sizeof(struct dp_crypto))
+#define MGR_SIZE  ROUND(imb_get_mb_mgr_size())
 
 /* What each instruction set needs of the CPU, and how it is turned on. */
 static const struct isa {
@@ -88,17 +92,31 @@ copy_pointers(struct dp_crypto *c)
 }
 
 static int
+start_one(IMB_MGR **mgr, void *memory, const struct isa *isa, struct spw_err *err)
+{
+	*mgr = imb_set_pointers_mb_mgr(memory, isa->off, 1);
+	if (*mgr == NULL)
+		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB does not start");
+	isa->init(*mgr);
+	if (imb_get_errno(*mgr) != 0)
+		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB refused the %s code: %s",
+				isa->name, imb_get_strerror(imb_get_errno(*mgr)));
+	if (((*mgr)->features & IMB_FEATURE_AESNI_EMU) != 0)
+		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB emulates AES-NI");
+	return 0;
+}
+
+static int
 start(struct dp_crypto *c, const struct isa *isa, struct spw_err *err)
 {
-	c->mgr = imb_set_pointers_mb_mgr((uint8_t *)c + MGR_START, isa->off, 1);
-	if (c->mgr == NULL)
-		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB does not start");
-	isa->init(c->mgr);
-	if (imb_get_errno(c->mgr) != 0)
-		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB refused the %s code: %s",
-				isa->name, imb_get_strerror(imb_get_errno(c->mgr)));
-	if ((c->mgr->features & IMB_FEATURE_AESNI_EMU) != 0)
-		return spw_fail(err, -ENOTSUP, "cipher: IPsec-MB emulates AES-NI");
+	uint8_t *memory = (uint8_t *)c + MGR_START;
+	int rc = start_one(&c->mgr, memory, isa, err);
+
+	c->few = c->mgr;
+	if (rc == 0 && has(isa->needs, IMB_FEATURE_SHANI) && isa != &isas[DP_CRYPTO_SSE_SHANI])
+		rc = start_one(&c->few, memory + MGR_SIZE, &isas[DP_CRYPTO_SSE_SHANI], err);
+	if (rc < 0)
+		return rc;
 	c->isa = isa->name;
 	copy_pointers(c);
 	return 0;
@@ -123,7 +141,7 @@ map_locked(size_t size)
 int
 dp_crypto_new(struct dp_crypto **out, enum dp_crypto_isa isa, struct spw_err *err)
 {
-	size_t size = MGR_START + imb_get_mb_mgr_size();
+	size_t size = MGR_START + 2 * MGR_SIZE;
 	struct dp_crypto *c;
 	int rc = choose(&isa, err);
 

@@ -3,10 +3,10 @@
  * Known-answer test of the ciphers, run before the first worker starts.
  *
  * Every suite runs through the same expansion and the same functions that SAs use, in place as in
- * ESP, with and without ESN, in every instruction set this CPU can run: three packets at once are
- * sealed and must be the known one, then one bit of the second's tag is changed, and opening must
- * give the text of the others and say no to that one. A single failure stops the data plane. The
- * keys are public, so they need no protection here.
+ * ESP, with and without ESN, in every instruction set this CPU can run: three packets at once, and
+ * then twelve, are sealed and must be the known one, then one bit of the second's tag is changed,
+ * and opening must give the text of the others and say no to that one. A single failure stops the
+ * data plane. The keys are public, so they need no protection here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@
 #include "dataplane/crypto/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-#define PACKETS	     3
+#define PACKETS	     12 /* in a long run; a short one is below dp_cbc_key.few */
+#define PACKETS_FEW  3
 #define FRONT	     (8 + DP_CRYPTO_IV_MAX)
 
 /* One known ESP packet. */
@@ -76,28 +77,29 @@ sealed(const struct packet *p, const struct dp_cipher *f, const struct known *v)
 /* Names the first step that went wrong; NULL when all is well. */
 static const char *
 run_esp(struct dp_crypto *c, const struct dp_cipher *f, const struct dp_crypto_key *key,
-	const struct known *v)
+	const struct known *v, unsigned int n)
 {
 	struct dp_crypto_job job[PACKETS];
 	struct packet p[PACKETS] = {0};
 
-	for (unsigned int i = 0; i < PACKETS; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		lay_out(&p[i], f, v);
 		job[i] = (struct dp_crypto_job){.text = p[i].text,
 						.text_len = v->len,
 						.spi_be = __builtin_bswap32(v->spi),
 						.seq = v->seq};
 	}
-	if (f->seal(c, key, job, PACKETS) != dp_crypto_all(PACKETS))
+	if (f->seal(c, key, job, n) != dp_crypto_all(n))
 		return "sealing";
-	for (unsigned int i = 0; i < PACKETS; i++)
+	for (unsigned int i = 0; i < n; i++)
 		if (!sealed(&p[i], f, v))
 			return "sealing";
 	p[1].text[v->len + f->tag_len - 1u] ^= 1;
-	if (f->open(c, key, job, PACKETS) != (dp_crypto_all(PACKETS) ^ 2))
+	if (f->open(c, key, job, n) != (dp_crypto_all(n) ^ 2))
 		return "refusing a changed tag";
-	if (memcmp(p[0].text, v->plain, v->len) != 0 || memcmp(p[2].text, v->plain, v->len) != 0)
-		return "opening";
+	for (unsigned int i = 0; i < n; i++)
+		if (i != 1 && memcmp(p[i].text, v->plain, v->len) != 0)
+			return "opening";
 	return NULL;
 }
 
@@ -143,7 +145,9 @@ test_known(struct dp_crypto *c, struct dp_crypto_key *key, const struct known *v
 			iv_key[i] = (uint8_t)(0xf0 + i);
 		if (f.iv_len == DP_CRYPTO_IV_MAX)
 			dp_cbc_iv_key(c, key, iv_key);
-		failed = run_esp(c, &f, key, v);
+		failed = run_esp(c, &f, key, v, PACKETS_FEW);
+		if (failed == NULL)
+			failed = run_esp(c, &f, key, v, PACKETS);
 	}
 	return verdict(c, v->encr, v->integ, failed, err);
 }

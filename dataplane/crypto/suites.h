@@ -24,6 +24,7 @@ struct dp_cbc_key {
 	uint32_t key_len;		      /* AES, bytes */
 	uint32_t hash;			      /* IMB_HASH_ALG */
 	uint32_t tag_len;
+	uint32_t few; /* packets, below which SHA instructions beat many lanes */
 };
 
 struct dp_crypto_key {
@@ -38,7 +39,8 @@ _Static_assert(sizeof(struct dp_crypto_key) == DP_CRYPTO_KEY_BYTES, "a slot hold
 
 struct dp_crypto {
 	IMB_MGR *mgr;
-	size_t size; /* of the pages that hold this and the manager */
+	IMB_MGR *few; /* hashes of runs below dp_cbc_key.few; may be mgr */
+	size_t size;  /* of the pages that hold this and the managers */
 	const char *isa;
 	/* Copies of the manager's pointers by dp_gcm_key.size. */
 	aes_gcm_enc_dec_t gcm_seal[3], gcm_open[3];
