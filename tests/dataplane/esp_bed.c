@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "dataplane/checksum.h"
+#include "tests/dataplane/esp_ivs.h"
 
 #define POOL_SIZE 1023
 
@@ -77,6 +78,7 @@ bed_open(struct bed_end *e, uint32_t addr, enum dp_crypto_isa isa, unsigned int 
 	};
 	struct dp_crypto *crypto;
 
+	bed_ivs_forget();
 	memset(e, 0, sizeof(*e));
 	e->addr = addr;
 	assert_int_equal(dp_sad_init(&e->sad, &config, NULL), 0);
@@ -245,6 +247,7 @@ receive_one(struct rte_mbuf *m)
 	} else {
 		assert_int_equal(ip[9], 50);
 	}
+	assert_true(bed_ivs_note(spw_get_be32(ip + cut), ip + cut + 8));
 	assert_non_null(rte_pktmbuf_adj(m, cut));
 }
 

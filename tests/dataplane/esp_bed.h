@@ -68,7 +68,10 @@ struct rte_mbuf *bed_mbuf(const void *bytes, uint32_t len);
 void bed_ip_checksum(uint8_t *ip);
 /* Put one packet in an empty burst. */
 void bed_single(struct dp_burst *b, struct rte_mbuf *m);
-/* Turn sealed packets into received ones: check and cut the outer header, note what parse notes. */
+/*
+ * Turn sealed packets into received ones: check and cut the outer header, note what parse notes,
+ * and that no IV comes twice under one SPI.
+ */
 void bed_receive(struct dp_burst *b);
 /* Seal at one end, receive, open at the other. */
 void bed_through(struct bed_end *from, struct bed_end *to, struct dp_burst *b);
