@@ -79,6 +79,7 @@ struct ctl_tunnel {
 	uint32_t mtu;
 	uint32_t mss_clamp;
 	bool dscp_copy;
+	uint8_t outer_df;	  /* enum spw_dp_outer_df */
 	unsigned int n_addresses; /* of its TUN twin; 0 = no twin */
 	struct spw_prefix address[CTL_ADDRS];
 	unsigned int n_local_selectors, n_remote_selectors; /* 0 = any */

@@ -152,6 +152,14 @@ mode_of(const char *word)
 	return strcmp(word, "respond") == 0 ? SPW_IKE_MODE_RESPOND : SPW_IKE_MODE_BOTH;
 }
 
+static uint8_t
+outer_df_of(const char *word)
+{
+	if (strcmp(word, "copy") == 0)
+		return SPW_OUTER_DF_COPY;
+	return strcmp(word, "clear") == 0 ? SPW_OUTER_DF_CLEAR : SPW_OUTER_DF_SET;
+}
+
 static int
 build_proposals(const struct lyd_node *tunnel, struct ctl_tunnel *t, struct spw_err *err)
 {
@@ -248,6 +256,7 @@ build_tunnel(const struct lyd_node *node, const char *keys_dir, struct ctl_tunne
 	t->mode = mode_of(get(node, "mode"));
 	t->force_encap = get_bool(node, "force-encapsulation");
 	t->dscp_copy = get_bool(node, "dscp-copy");
+	t->outer_df = outer_df_of(get(node, "outer-df"));
 	build_limits(node, t);
 	t->n_addresses = get_prefixes(node, "address", t->address, CTL_ADDRS);
 	if (lyd_find_path(node, "selectors", 0, &selectors) == LY_SUCCESS) {

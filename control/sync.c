@@ -119,7 +119,8 @@ sync_tunnel(struct ctl_runtime *rt, const struct ctl_tun *t)
 				  .mtu = t->conf.mtu,
 				  .mss_clamp = t->conf.mss_clamp,
 				  .outer_path = SPW_DP_ADDR_NONE,
-				  .dscp_copy = t->conf.dscp_copy};
+				  .dscp_copy = t->conf.dscp_copy,
+				  .outer_df = t->conf.outer_df};
 	struct spw_err err = {0};
 	int rc;
 

@@ -242,6 +242,8 @@ defaults_are_azures(void **state)
 	assert_int_equal(t->dpd_timeout_s, 45);
 	assert_int_equal(t->mtu, 1400);
 	assert_int_equal(t->mss_clamp, 1350);
+	assert_int_equal(t->outer_df, SPW_OUTER_DF_SET);
+	assert_true(t->dscp_copy);
 	assert_int_equal(t->replay_window, 4096);
 	assert_int_equal(t->n_ike, 1);
 	assert_int_equal(t->ike[0].encr, SPW_ENCR_AES256_GCM);
@@ -327,6 +329,29 @@ build_with(const char *const *lines, struct ctl_config **c, struct ctl_lines *wa
 	rc = ctl_model_build(model, &tree, "/keys", c, warnings, err);
 	ctl_tree_free(&tree);
 	return rc;
+}
+
+static void
+esp_40_outer_df_is_set_copied_or_cleared_as_configured(void **state)
+{
+	static const char *const words[] = {[SPW_OUTER_DF_SET] = "set",
+					    [SPW_OUTER_DF_COPY] = "copy",
+					    [SPW_OUTER_DF_CLEAR] = "clear"};
+
+	for (uint8_t df = SPW_OUTER_DF_SET; df <= SPW_OUTER_DF_CLEAR; df++) {
+		const char *lines[2] = {NULL};
+		struct ctl_lines warnings = {0};
+		struct ctl_config *c = NULL;
+		struct spw_err err = {0};
+		char line[64];
+
+		snprintf(line, sizeof(line), "set tunnel azure-a outer-df %s", words[df]);
+		lines[0] = line;
+		assert_int_equal(build_with(lines, &c, &warnings, &err), 0);
+		assert_int_equal(c->tunnels[0].outer_df, df);
+		ctl_lines_free(&warnings);
+		ctl_config_free(c);
+	}
 }
 
 static void
@@ -710,6 +735,7 @@ main(void)
 		cmocka_unit_test(bad_lines_are_refused_with_a_sentence_and_change_nothing),
 		cmocka_unit_test(delete_takes_a_value_a_list_or_a_branch),
 		cmocka_unit_test(defaults_are_azures),
+		cmocka_unit_test(esp_40_outer_df_is_set_copied_or_cleared_as_configured),
 		cmocka_unit_test(bad_configurations_are_refused_with_path_and_remedy),
 		cmocka_unit_test(
 			legacy_algorithms_need_a_profile_or_permission_and_are_warned_about),

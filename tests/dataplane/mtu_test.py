@@ -39,11 +39,9 @@ class Gateway(tt.Gateway):
 
     def tunnel(self, mtu=tt.MTU, outer_df=0):
         t = dp.Tunnel(id=tt.TUNNEL, generation=1, name=b'azure-a', local=dp.addr(self.wan_ip),
-                      remote=dp.addr(self.peer_ip), mtu=mtu, outer_path=tt.P_WAN, dscp_copy=1)
-        offset = dp.Tunnel.dscp_copy.offset + 1  # outer_df stands behind dscp_copy
-        raw = bytearray(bytes(t))
-        raw[offset] = outer_df
-        self.control.call('TUNNEL_SET', dp.Tunnel.from_buffer_copy(bytes(raw)))
+                      remote=dp.addr(self.peer_ip), mtu=mtu, outer_path=tt.P_WAN, dscp_copy=1,
+                      outer_df=outer_df)
+        self.control.call('TUNNEL_SET', t)
 
     def renew(self):
         """The tunnel anew, without SAs and without what it has learnt."""
