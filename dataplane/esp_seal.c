@@ -42,7 +42,9 @@ struct queue {
 	struct item {
 		struct rte_mbuf *m;
 		struct dp_sa_out *sa;
-		uint16_t at; /* index in the burst */
+		uint16_t at;   /* index in the burst */
+		uint16_t len;  /* inner bytes */
+		uint8_t flags; /* enum dp_pkt_flag */
 	} item[DP_BURST_ROOM];
 };
 
@@ -51,7 +53,8 @@ struct run {
 	struct dp_sa_out *sa;
 	const struct item *item;
 	uint16_t n;
-	uint64_t seq; /* before the first */
+	uint8_t flags; /* of any of them */
+	uint64_t seq;  /* before the first */
 	uint64_t bytes;
 	struct dp_crypto_job job[DP_CRYPTO_RUN];
 };
@@ -96,14 +99,17 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_sa_o
 		refuse(w, b, at, DP_DROP_NO_SA);
 		return;
 	}
-	b->pkt[at] = m = dp_packet_own(w, m, HEAD, TAIL);
-	if (unlikely(m == NULL))
-		return;
+	if (unlikely(!dp_packet_is_own(m, HEAD, TAIL))) {
+		b->pkt[at] = m = dp_packet_own(w, m, HEAD, TAIL);
+		if (m == NULL)
+			return;
+	}
 	if (unlikely(!selected(sa, m))) {
 		refuse(w, b, at, DP_DROP_SELECTOR_OUT);
 		return;
 	}
-	q->item[q->n++] = (struct item){.m = m, .sa = sa, .at = at};
+	q->item[q->n++] = (struct item){
+		.m = m, .sa = sa, .at = at, .len = m->data_len, .flags = dp_pkt(m)->flags};
 }
 
 /* Bring near the SAs of a burst; not worth a look when its ends have one. */
@@ -208,7 +214,7 @@ trim(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t bytes)
 	raise_limits(w->sad, sa, seq + r->n, bytes + r->bytes);
 	r->bytes = 0;
 	for (uint16_t i = 0; i < r->n; i++) {
-		uint32_t len = r->item[i].m->data_len;
+		uint32_t len = r->item[i].len;
 
 		bytes += len;
 		if (within(sa, ++seq, bytes)) {
@@ -238,6 +244,9 @@ claim_shared(struct dp_worker *w, struct dp_burst *b, struct run *r)
 	}
 	r->n = (uint16_t)n;
 	r->seq = first - 1;
+	r->bytes = 0;
+	for (uint32_t i = 0; i < n; i++)
+		r->bytes += r->item[i].len;
 	if (n != 0)
 		dp_seal_note(w->seal, sa);
 }
@@ -253,9 +262,6 @@ claim_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 		claim_shared(w, b, r);
 	else
 		r->seq = claim(w->sad, &sa->seq, r->n);
-	r->bytes = 0;
-	for (uint16_t i = 0; i < r->n; i++)
-		r->bytes += r->item[i].m->data_len;
 	bytes = claim(w->sad, &sa->bytes, r->bytes);
 	if (unlikely(r->seq + r->n >= sa->watch_packets || bytes + r->bytes >= sa->watch_bytes))
 		trim(w, b, r, bytes);
@@ -270,18 +276,20 @@ count_tunnel(struct dp_worker *w, const struct run *r)
 	struct dp_tunnel_count *n = &w->sad->tunnel_count[w->index][r->sa->tunnel];
 	uint64_t own = 0, violations = 0;
 
+	if (likely((r->flags & (DP_PKT_FROM_TWIN | DP_PKT_ER_STOOD)) == 0)) {
+		dp_count(&n->transit_out, r->n);
+		return;
+	}
 	for (uint16_t i = 0; i < r->n; i++) {
-		uint8_t flags = dp_pkt(r->item[i].m)->flags;
+		uint8_t flags = r->item[i].flags;
 		bool mine = (flags & DP_PKT_FROM_TWIN) != 0;
 
 		own += mine;
 		violations += !mine && (flags & DP_PKT_ER_STOOD) != 0;
 	}
 	dp_count(&n->transit_out, r->n - own);
-	if (unlikely(own != 0))
-		dp_count(&n->own_out, own);
-	if (unlikely(violations != 0))
-		dp_count(&n->violations, violations);
+	dp_count(&n->own_out, own);
+	dp_count(&n->violations, violations);
 }
 
 /*
@@ -320,7 +328,7 @@ write_one(const struct dp_sa_out *sa, const struct dp_outer *o, enum dp_outer_ki
 	const bool outer6 = kind == DP_OUTER_V6 || kind == DP_OUTER_V6_UDP;
 	struct rte_mbuf *m = it->m;
 	struct dp_pkt *p = dp_pkt(m);
-	bool inner6 = (p->flags & DP_PKT_IPV6) != 0;
+	bool inner6 = (it->flags & DP_PKT_IPV6) != 0;
 	uint8_t *text = rte_pktmbuf_mtod(m, uint8_t *);
 	uint32_t front = DP_ESP_HDR + sa->iv_len;
 	uint8_t *esp = text - front;
@@ -330,7 +338,7 @@ write_one(const struct dp_sa_out *sa, const struct dp_outer *o, enum dp_outer_ki
 		.df = dp_outer_df(rule, inner6 ? DP_DF : text[6]),
 		.id = (uint16_t)seq,
 	};
-	uint32_t text_len = put_trailer(text, m->data_len, sa->align, inner6);
+	uint32_t text_len = put_trailer(text, it->len, sa->align, inner6);
 
 	*job = (struct dp_crypto_job){
 		.text = text, .text_len = text_len, .spi_be = sa->spi_be, .seq = seq};
@@ -341,7 +349,8 @@ write_one(const struct dp_sa_out *sa, const struct dp_outer *o, enum dp_outer_ki
 	m->data_len = (uint16_t)(f.esp_len + o->len);
 	m->pkt_len = m->data_len;
 	p->sa = sa->slot;
-	p->flags = (uint8_t)((p->flags & ~DP_PKT_IPV6) | DP_PKT_OUTER | (outer6 ? DP_PKT_IPV6 : 0));
+	p->flags =
+		(uint8_t)((it->flags & ~DP_PKT_IPV6) | DP_PKT_OUTER | (outer6 ? DP_PKT_IPV6 : 0));
 	p->next = DP_NEXT_OUTER;
 }
 
@@ -431,15 +440,24 @@ seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 			dp_outer_udp6(rte_pktmbuf_mtod(r->item[i].m, uint8_t *));
 }
 
-/* Length of the run of packets with one SA from item `from` on. */
+/* The run of packets with one SA from item `from` on; returns its length. */
 static uint16_t
-run_length(const struct queue *q, uint16_t from)
+run_take(struct run *r, const struct queue *q, uint16_t from)
 {
-	const struct dp_sa_out *sa = q->item[from].sa;
-	uint16_t n = 1;
+	const struct item *it = &q->item[from];
+	uint16_t left = RTE_MIN((uint16_t)(q->n - from), (uint16_t)DP_CRYPTO_RUN), n = 0;
+	uint64_t bytes = 0;
+	uint8_t flags = 0;
 
-	while (from + n < q->n && n < DP_CRYPTO_RUN && q->item[from + n].sa == sa)
-		n++;
+	r->sa = it->sa;
+	r->item = it;
+	for (; n < left && it[n].sa == r->sa; n++) {
+		bytes += it[n].len;
+		flags |= it[n].flags;
+	}
+	r->bytes = bytes;
+	r->flags = flags;
+	r->n = n;
 	return n;
 }
 
@@ -460,21 +478,16 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 {
 	struct queue q;
 	struct run run;
-	uint16_t fetched = 0;
+	uint16_t fetched = 0, n;
 
 	collect(w, b, &q);
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_SEAL);
 	if (q.n != 0)
 		b->kinds |= DP_KIND(DP_NEXT_OUTER);
-	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + run.n)) {
-		uint16_t n = run_length(&q, from);
-
+	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + n)) {
+		n = run_take(&run, &q, from);
 		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
-		run.sa = q.item[from].sa;
-		run.item = &q.item[from];
-		run.n = n;
 		seal_run(w, b, &run);
-		run.n = n;
 	}
 	dp_burst_compact(b);
 }

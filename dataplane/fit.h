@@ -57,4 +57,12 @@ uint16_t dp_fragment_packet(struct dp_worker *w, struct rte_mbuf *m, uint32_t mt
 struct rte_mbuf *dp_packet_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t head,
 			       uint16_t tail);
 
+/* Is it so already? Nearly every packet is; then dp_packet_own() need not be called. */
+static inline bool
+dp_packet_is_own(const struct rte_mbuf *m, uint16_t head, uint16_t tail)
+{
+	return m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
+	       m->data_off >= head && m->buf_len - m->data_off - m->data_len >= tail;
+}
+
 #endif

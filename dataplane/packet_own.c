@@ -10,13 +10,6 @@
 
 #include "dataplane/fit.h"
 
-static bool
-usable(const struct rte_mbuf *m, uint16_t head, uint16_t tail)
-{
-	return m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
-	       rte_pktmbuf_headroom(m) >= head && rte_pktmbuf_tailroom(m) >= tail;
-}
-
 /* Copy content and metadata to a fresh mbuf; NULL when the packet does not fit in one. */
 static bool
 copy_to(struct rte_mbuf *copy, const struct rte_mbuf *m, uint16_t head, uint16_t tail)
@@ -50,7 +43,7 @@ dp_packet_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t head, uint16_t t
 {
 	struct rte_mbuf *copy;
 
-	if (likely(usable(m, head, tail)))
+	if (likely(dp_packet_is_own(m, head, tail)))
 		return m;
 	copy = rte_pktmbuf_alloc(w->pool);
 	if (copy == NULL) {
