@@ -15,6 +15,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+_Static_assert(offsetof(struct dp_group, repointed_ns) <= 64, "what workers need is in one line");
+_Static_assert(sizeof(struct dp_group) % 64 == 0 && DP_BUCKETS % 64 == 0, "sizes are of lines");
+
+const uint8_t dp_group_bucket_one[DP_BUCKETS];
 
 static unsigned int
 sets_of(unsigned int n_paths)
@@ -106,10 +112,12 @@ dp_group_new(const struct spw_dp_group *conf)
 
 	for (unsigned int i = 0; i < conf->n_tiers; i++)
 		tables += sets_of(conf->tier[i].n_paths);
-	struct dp_group *g = calloc(1, sizeof(*g) + (size_t)tables * DP_BUCKETS);
+	size_t size = sizeof(struct dp_group) + (size_t)tables * DP_BUCKETS;
+	struct dp_group *g = aligned_alloc(_Alignof(struct dp_group), size);
 
 	if (!g)
 		return NULL;
+	memset(g, 0, size);
 	g->conf = *conf;
 	g->n_tiers = (uint8_t)conf->n_tiers;
 	tables = 0;

@@ -19,19 +19,25 @@ struct dp_group_tier {
 			 */
 };
 
-/* Published; does not change but for the fields that say who writes them. */
+/*
+ * Published; does not change but for the fields that say who writes them. What a worker needs of a
+ * group whose flows have no choice is in the first cache line.
+ */
 struct dp_group {
-	struct spw_dp_group conf; /* generation: API thread, read by nobody else */
-	uint64_t repointed_ns;	  /* API thread: a route was last pointed here */
-	_Atomic uint8_t tag;	  /* API thread raises it with repointed_ns; workers compare it */
+	_Atomic uint8_t tag; /* API thread raises it with repointed_ns; workers compare it */
 	uint8_t n_tiers;
 	struct dp_group_tier tier[SPW_DP_TIERS];
+	uint64_t repointed_ns;	      /* API thread: a route was last pointed here */
+	struct spw_dp_group conf;     /* generation: API thread, read by nobody else */
 	uint8_t bucket[][DP_BUCKETS]; /* slot of the tier's path */
-};
+} __attribute__((aligned(64)));
+
+/* The bucket table of a single path. */
+extern const uint8_t dp_group_bucket_one[DP_BUCKETS];
 
 /* What a group decides while no bit changes: for all its packets, but for the flow hash. */
 struct dp_pick {
-	const uint16_t *path;  /* of the tier, by slot */
+	const uint16_t *path;  /* by slot */
 	const uint8_t *bucket; /* slot of each hash bucket */
 	uint8_t tier;
 	uint8_t role;
@@ -92,11 +98,11 @@ dp_group_pick(const struct dp_group *g, const uint64_t *bits, struct dp_pick *p)
 
 		if (!alive)
 			continue;
-		p->path = t->path;
-		p->bucket = g->bucket[t->table + alive - 1];
+		p->alone = (alive & (alive - 1)) == 0;
+		p->path = p->alone ? &t->path[__builtin_ctz(alive)] : t->path;
+		p->bucket = p->alone ? dp_group_bucket_one : g->bucket[t->table + alive - 1];
 		p->tier = (uint8_t)i;
 		p->role = t->role;
-		p->alone = (alive & (alive - 1)) == 0;
 		p->er_stood = t->role == SPW_TIER_TUNNEL && dp_group_er_stands(g, bits);
 		return true;
 	}
