@@ -79,7 +79,7 @@ static const char *
 run_esp(struct dp_crypto *c, const struct dp_cipher *f, const struct dp_crypto_key *key,
 	const struct known *v, unsigned int n)
 {
-	struct dp_crypto_job job[PACKETS];
+	struct dp_crypto_job job[PACKETS] = {0};
 	struct packet p[PACKETS] = {0};
 
 	for (unsigned int i = 0; i < n; i++) {
