@@ -4,8 +4,8 @@
 
 usage: run.py [--list] [--no-product] [WORD ...]
 
-A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` it gets a fresh
-test bed. WORDs choose scenarios whose file or name holds one of them. --no-product leaves out those
+A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` it gets a test bed:
+a fresh one, or, where it leaves the bed clean, the one that all such scenarios share. WORDs choose scenarios whose file or name holds one of them. --no-product leaves out those
 that need our daemons (with a bed). SPILLWAY_LAB_LONG=1 runs the long forms.
 """
 import argparse
@@ -27,12 +27,24 @@ from bed import Bed  # noqa: E402
 from net import LabError  # noqa: E402
 
 FIRST = ("test_rules", "test_supervisor", "test_destroy", "test_failover")
+LAST = ("test_kill",)       # what is killed may leave traces at the peer for a minute
+
+
+def place(function):
+    """Scenarios without a bed, then those with one of their own, then all that share one."""
+    if "bed" not in inspect.signature(function).parameters:
+        return 0
+    return 2 + getattr(function, "ends_bed", False) if shares_bed(function) else 1
+
+
+def shares_bed(function):
+    return getattr(function, "leaves_bed_clean", False) or getattr(function, "ends_bed", False)
 
 
 def scenarios(words):
     """[(module name, function name, function)] in the order in which they are run."""
     names = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, "test_*.py")))
-    names.sort(key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST))
+    names.sort(key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST) + LAST.count(n))
     found = []
     for name in names:
         module = importlib.import_module(name)
@@ -40,7 +52,7 @@ def scenarios(words):
             if title.startswith("test_") and function.__module__ == name and (
                     not words or any(w in name or w in title for w in words)):
                 found.append((name, title, function))
-    found.sort(key=lambda s: (names.index(s[0]), getattr(s[2], "leaves_bed_clean", False)))
+    found.sort(key=lambda s: (place(s[2]), names.index(s[0])))
     return found
 
 
@@ -59,7 +71,7 @@ class Beds:
         if "bed" not in inspect.signature(function).parameters:
             self.drop()
             function()
-        elif getattr(function, "leaves_bed_clean", False):
+        elif shares_bed(function):
             self._call_shared(function)
         else:
             self.drop()
@@ -78,6 +90,8 @@ class Beds:
         except BaseException:
             self.drop(*sys.exc_info())
             raise
+        if getattr(function, "ends_bed", False):
+            self.drop()
 
     def drop(self, *error):
         bed, self.shared = self.shared, None

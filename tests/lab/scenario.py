@@ -14,3 +14,9 @@ def leaves_bed_clean(function):
     """Decorator: when it passes, the bed is as before, so the next such scenario may have it."""
     function.leaves_bed_clean = True
     return function
+
+
+def ends_bed(function):
+    """Decorator: it may have the shared bed, as the last that does."""
+    function.ends_bed = True
+    return function

@@ -38,7 +38,7 @@ def acceptance_checks(lab, gateway, results):
     still taking its routes in again is lost: that is the stand-in's, and bounded, not forbidden.
     """
     kinds = KINDS if os.environ.get("SPILLWAY_LAB_LONG") == "1" else KINDS[:1]
-    test = Acceptance(lab, gateway, kinds=kinds, say=lambda line: None)
+    test = Acceptance(lab, gateway, kinds=kinds, say=lambda line: None, brisk=True)
     test.run()
     for rnd in test.rounds:
         bar_ms = rnd.kind.bar_ms + 300

@@ -11,7 +11,8 @@ CAUSES = {kind.key: kind for kind in KINDS}
 
 
 def acceptance(bed, key, causes):
-    test = Acceptance(bed.lab, bed.gateway, kinds=[CAUSES[key]], say=lambda line: None)
+    test = Acceptance(bed.lab, bed.gateway, kinds=[CAUSES[key]], say=lambda line: None,
+                      brisk=True)
     test.run()
     broken = test.judge()
     assert not broken, "; ".join(broken)
@@ -72,6 +73,7 @@ def test_operator_moves_traffic_by_hand_without_loss(bed):
     assert held and all(seq in tunnelled for seq in held), "the switch did not hold"
 
 
+@leaves_bed_clean
 def test_lockout_keeps_traffic_out_of_the_tunnel(bed):
     bed.gateway.shell("failover", "lockout")
     with bed.traffic() as span:
@@ -84,8 +86,10 @@ def test_lockout_keeps_traffic_out_of_the_tunnel(bed):
     crossed = [p for p in span.watch.transit("out") if begun < p.time_ns < ended]
     assert not crossed, "%d packets in a locked-out tunnel" % len(crossed)
     assert span.flows["out"].lost(begun, ended), "the withdrawal had no effect"
+    bed.gateway.shell("failover", "resume")
 
 
+@leaves_bed_clean
 def test_flapping_within_wait_to_restore_does_not_return(bed):
     with bed.traffic():
         bed.into_tunnel()
@@ -97,3 +101,4 @@ def test_flapping_within_wait_to_restore_does_not_return(bed):
         bed.lab.withdraw()
         time.sleep(4)
         assert len(bed.gateway.switches()) == before, "a flap was followed"
+        bed.back_to_expressroute()

@@ -100,11 +100,12 @@ def test_psk_file_readable_by_others_is_refused(bed):
     assert "open.psk" in line, line
 
 
+@leaves_bed_clean
 def test_dead_data_plane_is_one_clear_line(bed):
     """With the data plane stopped for good, commits that need it are refused in one line."""
     send(bed.gateway.supervisor.pid, signal.SIGSTOP)       # no restart while we look
     try:
-        bed.gateway.kill("dataplane")
+        killed = bed.gateway.kill("dataplane")
         time.sleep(0.5)
         line = refused(bed, "set interfaces extra role lan",
                        "set interfaces extra device net_null0")
@@ -114,6 +115,7 @@ def test_dead_data_plane_is_one_clear_line(bed):
         assert re.search("data ?plane", shown.stdout + shown.stderr, re.I)
     finally:
         send(bed.gateway.supervisor.pid, signal.SIGCONT)
+    bed.gateway.wait_restarted("dataplane", killed)
 
 
 @leaves_bed_clean

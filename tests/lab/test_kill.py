@@ -4,6 +4,7 @@ import time
 
 from net import now_ns, wait_until
 from product import PROGRAMS
+from scenario import ends_bed, leaves_bed_clean
 
 SETTLE_S = 3
 
@@ -30,17 +31,20 @@ def kill_twice_without_loss(bed, name):
     span.expect_outside_tunnel(start, calm)
 
 
+@leaves_bed_clean
 def test_kill_iked_loses_nothing(bed):
     kill_twice_without_loss(bed, "iked")
     assert bed.gateway.tunnel_ready(), "iked came back without its tunnel"
 
 
+@leaves_bed_clean
 def test_kill_controld_loses_nothing(bed):
     before = bed.gateway.configuration()
     kill_twice_without_loss(bed, "controld")
     assert bed.gateway.configuration() == before, "the configuration changed over a restart"
 
 
+@leaves_bed_clean
 def test_kill_dataplane_is_back_within_5_s_with_new_keys(bed):
     with bed.traffic() as span:
         bed.into_tunnel()
@@ -59,6 +63,7 @@ def test_kill_dataplane_is_back_within_5_s_with_new_keys(bed):
     assert not after, "%d packets under a key from before the crash" % len(after)
 
 
+@leaves_bed_clean
 def test_kill_dataplane_on_expressroute_is_back_within_5_s(bed):
     with bed.traffic() as span:
         killed = bed.gateway.kill("dataplane")
@@ -70,6 +75,7 @@ def test_kill_dataplane_on_expressroute_is_back_within_5_s(bed):
     bed.gateway.wait_ready()
 
 
+@ends_bed
 def test_sigterm_stops_every_daemon_in_order(bed):
     bed.gateway.stop()
     ends = {name: state["last_exit"] for name, state in bed.gateway.status().items()}
