@@ -20,10 +20,10 @@
 
 #define SEQ32_MAX UINT64_C(0xffffffff)
 /*
- * Without ESN a new SA is asked for when a sixteenth of the numbers is left, whatever the
+ * Without ESN a new SA is asked for when a tenth of the numbers is left, whatever the
  * configured soft limit says (RFC 4303 3.3.3: the number must never cycle).
  */
-#define SEQ32_SOFT (SEQ32_MAX - SEQ32_MAX / 16)
+#define SEQ32_SOFT (SEQ32_MAX - SEQ32_MAX / 10)
 /* With ESN the end is out of reach; the distance keeps claims that run past it from wrapping. */
 #define SEQ64_MAX (UINT64_MAX - (UINT64_C(1) << 40))
 
