@@ -16,7 +16,15 @@ RATIO = re.compile(r"^RATIO (\S+) ([0-9.]+)$")
 
 
 def last_line(text):
-    return (text.strip().splitlines() or ["no word"])[-1].removeprefix("ninja: error: ").strip()
+    return (text.strip().splitlines() or ["no word"])[-1].strip()
+
+
+def first_error(text):
+    """The compiler's first complaint, or ninja's."""
+    for line in text.splitlines():
+        if "error: " in line:
+            return line.removeprefix("ninja: error: ").removeprefix("../").strip()
+    return last_line(text)
 
 
 def build(directory, target):
@@ -24,7 +32,7 @@ def build(directory, target):
     done = subprocess.run(["ninja", "-C", directory, target], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     if done.returncode:
-        raise NotMeasured(f"{os.path.basename(target)} does not build: {last_line(done.stdout)}")
+        raise NotMeasured(f"{os.path.basename(target)} does not build: {first_error(done.stdout)}")
     return os.path.join(directory, target)
 
 
