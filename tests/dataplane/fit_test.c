@@ -501,67 +501,6 @@ icmp_errors_about_the_kernels_packets_go_up_by_their_twin(void **state)
 }
 
 static void
-icmp6_errors_are_sent_about_what_rfc_4443_allows(void **state)
-{
-	static const struct {
-		const char *what;
-		uint32_t at;
-		uint8_t n, bytes[16]; /* written there */
-		bool too_big, exceeded;
-	} rows[] = {
-		{"udp", 6, 1, {17}, true, true},
-		{"echo request", 40, 1, {128}, true, true},
-		{"an error", 40, 1, {1}, false, false},
-		{"too big itself", 40, 1, {2}, false, false},
-		{"an unknown error", 40, 1, {127}, false, false},
-		{"a redirect", 40, 1, {137}, false, false},
-		{"from nobody", 8, 16, {0}, false, false},
-		{"from loopback", 8, 16, {[15] = 1}, false, false},
-		{"from a group", 8, 1, {0xff}, false, false},
-		{"from a mapped address", 8, 12, {[10] = 0xff, 0xff}, false, false},
-		{"to a group", 24, 1, {0xff}, true, false},
-		{"a later fragment", 6, 1, {44}, true, true}, /* the header below says offset 9 */
-		{"headers that do not end", 6, 1, {60}, false, false},
-	};
-	uint8_t ip[64];
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		memset(ip, 0, sizeof(ip));
-		ip[0] = 0x60;
-		ip[6] = 58;
-		memcpy(ip + 8, host6, 16);
-		memcpy(ip + 24, far6, 16);
-		memcpy(ip + 40, "\x80\x09\x00\x49", 4); /* echo; 72 bytes; fragment 9 */
-		memcpy(ip + rows[i].at, rows[i].bytes, rows[i].n);
-		if (dp_icmp6_may_answer(DP_ICMP_TOO_BIG, ip, 64) != rows[i].too_big ||
-		    dp_icmp6_may_answer(DP_ICMP_TIME_EXCEEDED, ip, 64) != rows[i].exceeded)
-			fail_msg("%s", rows[i].what);
-	}
-	ip[6] = 58;
-	assert_false(dp_icmp6_may_answer(DP_ICMP_TOO_BIG, ip, 40)); /* type is not to be seen */
-}
-
-static void
-icmp6_time_exceeded_is_whole_at_every_size(void **state)
-{
-	static uint8_t about[1500], out[DP_ICMP6_MAX];
-
-	for (uint32_t i = 0; i < sizeof(about); i++)
-		about[i] = (uint8_t)rand();
-	memcpy(about + 8, host6, 16);
-	for (uint16_t len = 40; len <= 1500; len += 1) {
-		uint16_t n = dp_icmp6_write(out, DP_ICMP_TIME_EXCEEDED, 77, our6, about, len);
-
-		assert_int_equal(n, RTE_MIN(len + 48, 1280));
-		assert_int_equal(spw_get_be16(out + 4), n - 40);
-		assert_int_equal(out[40] << 8 | out[41], 0x0300);
-		assert_int_equal(spw_get_be32(out + 44), 0);
-		assert_int_equal(checksum6(out, 40, n, 58), 0);
-		assert_memory_equal(out + 48, about, n - 48);
-	}
-}
-
-static void
 too_big_packets_in_many_pieces_are_quoted_whole(void **state)
 {
 	for (unsigned int six = 0; six < 2; six++) {
@@ -747,8 +686,6 @@ main(void)
 		cmocka_unit_test(esp_43_too_big_ipv6_is_answered_and_never_cut),
 		cmocka_unit_test(icmp_errors_of_a_gateway_without_an_address_are_not_sent),
 		cmocka_unit_test(icmp_errors_about_the_kernels_packets_go_up_by_their_twin),
-		cmocka_unit_test(icmp6_errors_are_sent_about_what_rfc_4443_allows),
-		cmocka_unit_test(icmp6_time_exceeded_is_whole_at_every_size),
 		cmocka_unit_test(too_big_packets_in_many_pieces_are_quoted_whole),
 		cmocka_unit_test(
 			esp_44_sealed_packet_that_its_interface_does_not_carry_teaches_the_tunnel),

@@ -13,7 +13,7 @@ import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
 import tunnel_test as tt  # noqa: E402
 from scapy.all import (  # noqa: E402
-    ESP, Ether, ICMP, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, IP, IPv6,
+    Ether, ICMP, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, IP, IPOption, IPv6,
     IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, Raw, TCP, UDP)
 
 IP_MTU_DISCOVER, IP_MTU, IP_PMTUDISC_DO = 10, 14, 2
@@ -88,8 +88,8 @@ class Gateway(tt.Gateway):
 
     def inner4(self, other, total, **ip):
         """An IPv4 UDP packet of `total` bytes to the other's host."""
-        return self.frame(IP(src=self.host, dst=other.host, **ip), UDP(sport=5, dport=6),
-                          Raw(b'm' * (total - 28)))
+        header = IP(src=self.host, dst=other.host, **ip)
+        return self.frame(header, UDP(sport=5, dport=6), Raw(b'm' * (total - 8 - len(header))))
 
     def inner6(self, other, total):
         return self.frame(IPv6(src=self.host6, dst=other.host6), UDP(sport=5, dport=6),
@@ -285,6 +285,17 @@ class Headers(Bed):
             self.assertEqual(IP(bytes(outer[IP])).chksum, kept)
         with self.assertRaises(dp.Refused):
             self.a.tunnel(outer_df=3)
+        self.law()
+
+    def test_esp_40_outer_header_is_ours_whatever_the_inner_one_has(self):
+        self.sa(0)
+        seen = set()
+        for i in range(5):
+            outer = self.pass4(84, ttl=200 + i, id=1, options=[IPOption(b'\x94\x04\x00\x00')])
+            self.assertEqual((outer[IP].ihl, outer[IP].ttl, outer[IP].proto), (5, 64, 50))
+            self.assertEqual((outer[IP].src, outer[IP].dst), (self.a.wan_ip, self.b.wan_ip))
+            seen.add(outer[IP].id)
+        self.assertEqual(len(seen), 5)
         self.law()
 
     def test_esp_42_traffic_class_of_ipv6_is_copied_outside(self):
