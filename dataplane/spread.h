@@ -22,7 +22,7 @@
 #define DP_LANE_CHUNKS	 96	    /* out for one SA at once; what comes then is dropped */
 #define DP_SPREAD_MAX	 64	    /* workers */
 #define DP_SPREAD_WORTH	 (8 << 10)  /* bytes of text in a run that are worth a hand-off */
-#define DP_SPREAD_LATEST 4	    /* chunks that may wait for helpers over one receive */
+#define DP_SPREAD_LATEST 3	    /* chunks for each helper that may wait over one receive */
 
 struct rte_mbuf;
 
@@ -130,7 +130,7 @@ dp_spread_choose(bool waiting, bool backlog, unsigned int hungry, uint32_t bytes
 static inline bool
 dp_spread_may_wait(uint64_t next, uint64_t offered, uint64_t offered_was, unsigned int hungry)
 {
-	uint64_t latest = hungry < DP_SPREAD_LATEST ? hungry : DP_SPREAD_LATEST;
+	uint64_t latest = (uint64_t)hungry * DP_SPREAD_LATEST;
 
 	return next >= offered_was && offered - next <= latest;
 }

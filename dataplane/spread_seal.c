@@ -31,8 +31,10 @@ dp_seal_new(uint64_t hz)
 {
 	struct dp_seal *s = calloc(1, sizeof(*s));
 
-	if (s != NULL)
+	if (s != NULL) {
 		s->patience_tsc = hz / 1000000 * DP_SEAL_WAIT_US;
+		s->hold_tsc = hz / 1000000 * DP_SEAL_HOLD_US;
+	}
 	return s;
 }
 

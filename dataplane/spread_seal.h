@@ -10,14 +10,17 @@
 #include "dataplane/packet.h"
 
 #define DP_SEAL_WAIT	512  /* packets that may wait; a power of two */
-#define DP_SEAL_WAIT_US 5000 /* and how long: a receiver gives up on later ones anyway */
+#define DP_SEAL_WAIT_US 5000 /* and how long */
+#define DP_SEAL_HIGH	256  /* with as many a worker receives nothing more .. */
+#define DP_SEAL_HOLD_US 100  /* .. for so long, once until some get through */
 
 struct dp_sa_out;
 struct dp_worker;
 
 struct dp_seal {
 	uint32_t head, n; /* of the ring */
-	uint64_t patience_tsc;
+	uint64_t patience_tsc, hold_tsc;
+	bool stuck; /* they were held for in vain */
 	struct dp_seal_item {
 		struct rte_mbuf *m;
 		uint64_t since_tsc;

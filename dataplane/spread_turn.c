@@ -5,7 +5,8 @@
  * A turn comes after each receive. The worker runs what it offered and nobody took (all of it when
  * nothing was received, all but the freshest otherwise, so that helpers find work while it
  * receives), sends what is back through the rest of the pipeline, tries packets again that wait for
- * numbers, and with few packets of its own runs one chunk for somebody else. Nothing in here waits.
+ * numbers, and with few packets of its own runs one chunk for somebody else. Nothing in here waits
+ * but hold(), for a tenth of a millisecond.
  *
  * Whether anything is offered at all is decided in the stages, run by run (dp_spread_choose());
  * with light load a turn is a few loads from lines that nobody writes.
@@ -66,7 +67,7 @@ try_again(struct dp_worker *w, struct dp_burst *b)
 	struct dp_seal *s = w->seal;
 	uint32_t total = 0;
 
-	while (unlikely(s->n != 0)) {
+	while (s->n != 0) {
 		dp_seal_take(s, b);
 		dp_pipeline_again(w, b);
 		if (!dp_seal_tried(s))
@@ -74,6 +75,26 @@ try_again(struct dp_worker *w, struct dp_burst *b)
 		total += s->n_tried - s->n_back;
 	}
 	return total;
+}
+
+/*
+ * Too much waits for numbers: the port's queue shall keep the rest while the worker that is in
+ * front comes through. But not for long, because other traffic is in that queue, too.
+ */
+static uint32_t
+hold(struct dp_worker *w, struct dp_burst *b)
+{
+	struct dp_seal *s = w->seal;
+	uint64_t end = rte_rdtsc() + s->hold_tsc;
+	uint32_t moved = 0, n;
+
+	while (s->n >= DP_SEAL_HIGH && !s->stuck) {
+		n = try_again(w, b);
+		moved += n;
+		s->stuck = n == 0 && rte_rdtsc() > end;
+		rte_pause();
+	}
+	return moved;
 }
 
 uint32_t
@@ -88,7 +109,12 @@ dp_spread_turn(struct dp_worker *w, struct dp_burst *b, uint32_t n)
 		dp_spread_run_own(s, w->crypto, n != 0);
 		moved += send_back(w, b);
 	}
-	moved += try_again(w, b);
+	if (unlikely(w->seal->n != 0)) {
+		uint32_t through = try_again(w, b);
+
+		w->seal->stuck &= through == 0;
+		moved += through + hold(w, b);
+	}
 	dp_spread_set_hungry(s, n < DP_TURN_LIGHT && !dp_spread_out(s));
 	if (n < DP_TURN_LIGHT && dp_spread_help(s, w->crypto))
 		moved++;
