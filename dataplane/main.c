@@ -28,6 +28,7 @@
 #include "dataplane/api.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/eal.h"
+#include "dataplane/pages.h"
 #include "dataplane/spread_turn.h"
 
 #define POOL_CACHE 256
@@ -107,19 +108,10 @@ run_dir_unlock(struct app *a)
 	close(a->lock_fd - 1);
 }
 
-static void *
-pages_new(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 static int
 control_new(struct app *a, struct spw_err *err)
 {
-	struct dp_control *c = pages_new(sizeof(*c));
+	struct dp_control *c = dp_pages_new(sizeof(*c), false);
 
 	if (!c)
 		return spw_fail(err, -ENOMEM, "no memory for the tables");
@@ -129,8 +121,8 @@ control_new(struct app *a, struct spw_err *err)
 	c->started_ns = spw_clock_ns();
 	if (getrandom(&c->incarnation, sizeof(c->incarnation), 0) != sizeof(c->incarnation))
 		return spw_fail(err, -EIO, "no random number: %s", strerror(errno));
-	c->group_refs = pages_new(DP_GROUPS_MAX * sizeof(c->group_refs[0]));
-	c->switch_told = pages_new(DP_GROUPS_MAX * sizeof(c->switch_told[0]));
+	c->group_refs = dp_pages_new(DP_GROUPS_MAX * sizeof(c->group_refs[0]), false);
+	c->switch_told = dp_pages_new(DP_GROUPS_MAX * sizeof(c->switch_told[0]), false);
 	if (!c->group_refs || !c->switch_told || dp_bell_init(&c->bell) < 0)
 		return spw_fail(err, -ENOMEM, "no memory for the tables");
 	return 0;

@@ -23,7 +23,8 @@
 #include <rte_lcore.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
+
+#include "dataplane/pages.h"
 
 #define READS	  64 /* frames taken from one twin before the next has its turn */
 #define EVENTS	  32
@@ -43,15 +44,6 @@ struct dp_punt {
 	struct dp_worker_counters *count; /* [n_workers] */
 	struct dp_iface_counters *iface;  /* [DP_IFACES_MAX] */
 };
-
-static void *
-pages_new(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
 
 static int
 watch(struct dp_punt *p, int fd, uint16_t iface)
@@ -74,8 +66,8 @@ dp_punt_new(struct dp_punt **out, struct dp_worker **workers, unsigned int n_wor
 	p->pool = pool;
 	pthread_mutex_init(&p->lock, NULL);
 	p->epfd = epoll_create1(EPOLL_CLOEXEC);
-	p->fd = pages_new(DP_IFACES_MAX * sizeof(p->fd[0]));
-	p->iface = pages_new(IFACE_ALL);
+	p->fd = dp_pages_new(DP_IFACES_MAX * sizeof(p->fd[0]), false);
+	p->iface = dp_pages_new(IFACE_ALL, false);
 	p->count = calloc(n_workers, sizeof(p->count[0]));
 	if (dp_bell_init(&p->bell) == 0 && p->epfd >= 0 && p->fd && p->iface && p->count &&
 	    watch(p, p->bell.fd, DP_NO_IFACE) == 0) {
@@ -101,9 +93,9 @@ dp_punt_free(struct dp_punt *p)
 		if (p->fd[i])
 			close(p->fd[i] - 1);
 	if (p->fd)
-		munmap(p->fd, DP_IFACES_MAX * sizeof(p->fd[0]));
+		dp_pages_free(p->fd, DP_IFACES_MAX * sizeof(p->fd[0]));
 	if (p->iface)
-		munmap(p->iface, IFACE_ALL);
+		dp_pages_free(p->iface, IFACE_ALL);
 	if (p->epfd >= 0)
 		close(p->epfd);
 	if (p->bell.fd >= 0)

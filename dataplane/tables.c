@@ -13,22 +13,19 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "dataplane/pages.h"
 
 struct dp_tables *
 dp_tables_new(void)
 {
-	void *p = mmap(NULL, sizeof(struct dp_tables), PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
+	return dp_pages_new(sizeof(struct dp_tables), true);
 }
 
 void
 dp_tables_free(struct dp_tables *t)
 {
-	if (t)
-		munmap(t, sizeof(*t));
+	dp_pages_free(t, sizeof(*t));
 }
 
 static void

@@ -34,9 +34,9 @@
 #include <rte_prefetch.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "dataplane/fib6.h"
+#include "dataplane/pages.h"
 
 /*
  * The pool's size, in lines for each of R routes. Nodes: at most 14 R. A row outside its node has
@@ -51,19 +51,6 @@
 
 /* Addresses that walk side by side, so that their cache misses overlap. */
 #define LANES 32
-
-static void *
-reserve(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	/* Fewer TLB misses where the kernel grants it; good without. */
-	(void)madvise(p, bytes, MADV_HUGEPAGE);
-	return p;
-}
 
 static size_t
 route_bytes(const struct dp_trie *t)
@@ -92,8 +79,8 @@ dp_trie_new(uint32_t max_routes)
 	t->lines = LINES_SPARE + max_routes * LINES_PER_ROUTE;
 	t->fresh = 1;
 	memset(t->owner, DP_TRIE_NO_OWNER, sizeof(t->owner));
-	t->route = reserve(route_bytes(t));
-	t->pool = reserve(pool_bytes(t));
+	t->route = dp_pages_new(route_bytes(t), true);
+	t->pool = dp_pages_new(pool_bytes(t), true);
 	if (t->route && t->pool)
 		return t;
 	dp_trie_free(t);
@@ -106,9 +93,9 @@ dp_trie_free(struct dp_trie *t)
 	if (!t)
 		return;
 	if (t->route)
-		munmap(t->route, route_bytes(t));
+		dp_pages_free(t->route, route_bytes(t));
 	if (t->pool)
-		munmap(t->pool, pool_bytes(t));
+		dp_pages_free(t->pool, pool_bytes(t));
 	free(t);
 }
 
