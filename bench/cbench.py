@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The benches in C: build one, run it, take what it prints.
 
-A line that is a JSON object is a result; a line `RATIO name value` is one of the closing ratios; what
-else they print is for people. A bench that is not there yet, or fails, is skipped by the caller.
+A line that is a JSON object is a result; a line `RATIO name value` is one of the closing ratios,
+`SKIPPED name: why` one that could not be measured; what else they print is for people. A bench that is not there yet, or fails, is skipped by the caller.
 """
 import json
 import os
@@ -13,6 +13,7 @@ import machine
 from product import NotMeasured, die_with_parent
 
 RATIO = re.compile(r"^RATIO (\S+) ([0-9.]+)$")
+SKIPPED = re.compile(r"^SKIPPED (\S+): (.+)$")
 
 
 def last_line(text):
@@ -45,17 +46,18 @@ def json_object(line):
 
 
 def parse(text):
-    """(results, ratios by name, lines for people)."""
-    found, ratios, said = [], {}, []
+    """(results, ratios by name, reasons of skipped ratios by name, lines for people)."""
+    found, ratios, skipped, said = [], {}, {}, []
     for line in text.splitlines():
-        ratio = RATIO.match(line.strip())
-        if ratio:
+        if ratio := RATIO.match(line.strip()):
             ratios[ratio[1]] = float(ratio[2])
+        elif skip := SKIPPED.match(line.strip()):
+            skipped[skip[1]] = skip[2]
         elif (record := json_object(line)) is not None:
             found.append(record)
         elif line.strip():
             said.append(line)
-    return found, ratios, said
+    return found, ratios, skipped, said
 
 
 def attempt(program, arguments, cpus, timeout):
@@ -71,7 +73,7 @@ def attempt(program, arguments, cpus, timeout):
 
 
 def run(directory, target, quick, report, threads=1):
-    """Run a bench; hand each result to `report(record)`; returns its ratios.
+    """Run a bench; hand each result to `report(record)`; returns its ratios and what it skipped.
 
     A bench of one thread is pinned to the last CPU, where nothing else of the run lives.
     """
@@ -83,9 +85,9 @@ def run(directory, target, quick, report, threads=1):
     if done.returncode:
         raise NotMeasured(f"{target} ended with {done.returncode}: "
                           f"{last_line(done.stderr or done.stdout)}")
-    found, ratios, said = parse(done.stdout)
+    found, ratios, skipped, said = parse(done.stdout)
     for line in said:
         print(f"  {line}", flush=True)
     for record in found:
         report({"bench": target, **record})
-    return ratios
+    return ratios, skipped

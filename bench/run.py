@@ -47,7 +47,9 @@ class Driver:
         """Run one bench; what it cannot measure is skipped with a word."""
         print(f"{title}", flush=True)
         try:
-            self.results.ratios.update(work() or {})
+            ratios, skipped = work() or ({}, {})
+            self.results.ratios.update(ratios)
+            self.results.skipped.update(skipped)
         except (NotMeasured, OSError, ValueError, KeyError, TimeoutError, dp.Refused) as why:
             word = str(why) if isinstance(why, NotMeasured) else f"{type(why).__name__}: {why}"
             self.results.skip(names, word.splitlines()[0] if word else "no word")

@@ -93,5 +93,5 @@ def bench(binary, quick, report):
     loads = (64, 1400) if quick else (*traffic.SIZES, traffic.IMIX)
     with machine.HugePages(MEMORY_MB) as huge:
         for load in loads:
-            report({**one(binary, program, load, 5 if quick else 9, 0.6 if quick else 1.0, huge.got),
+            report({**one(binary, program, load, 9 if quick else 11, 0.5 if quick else 1.0, huge.got),
                     "hugepages": huge.got})
