@@ -23,6 +23,7 @@ struct ctl_interface {
 	char device[SPW_DP_DEVARGS]; /* DPDK device, empty for a sub-interface */
 	char parent[CTL_NAME];	     /* sub-interface: the interface that owns the port */
 	uint16_t vlan_outer, vlan_inner;
+	uint16_t vlan_tpid; /* of the outer tag; 0 = 0x8100 */
 	enum spw_dp_iface_role role;
 	bool enabled;
 	uint32_t mtu;

@@ -99,6 +99,13 @@ role_of(const char *word)
 	return strcmp(word, "internet") == 0 ? SPW_IF_ROLE_INTERNET : SPW_IF_ROLE_LAN;
 }
 
+/* TPID of the outer tag; 0 = the usual one. NULL = not set. */
+static uint16_t
+tpid_of(const char *word)
+{
+	return word && strcmp(word, "dot1ad") == 0 ? 0x88a8 : 0;
+}
+
 static void
 build_interface(const struct lyd_node *node, struct ctl_interface *i)
 {
@@ -108,6 +115,7 @@ build_interface(const struct lyd_node *node, struct ctl_interface *i)
 	get_text(node, "parent", i->parent, sizeof(i->parent));
 	i->vlan_outer = (uint16_t)get_u32(node, "vlan");
 	i->vlan_inner = (uint16_t)get_u32(node, "inner-vlan");
+	i->vlan_tpid = tpid_of(get(node, "vlan-type"));
 	i->role = role_of(get(node, "role"));
 	i->enabled = get_bool(node, "enabled");
 	i->mtu = get_u32(node, "mtu");

@@ -211,6 +211,7 @@ port_iface(struct ctl_runtime *rt, const struct ctl_interface *c)
 	i->mss_clamp = c->mss_clamp;
 	i->vlan_outer = c->vlan_outer;
 	i->vlan_inner = c->vlan_inner;
+	i->vlan_tpid = c->vlan_tpid;
 	memcpy(i->description, c->description, sizeof(i->description));
 	addresses_take(rt, i, c->address, c->n_addresses);
 }

@@ -50,7 +50,7 @@ struct ctl_iface {
 	enum spw_dp_iface_role role;
 	struct ctl_port *port;	/* port, sub-interface */
 	struct ctl_tun *tunnel; /* tunnel */
-	uint16_t vlan_outer, vlan_inner, mss_clamp;
+	uint16_t vlan_outer, vlan_inner, vlan_tpid, mss_clamp;
 	bool enabled;
 	uint32_t mtu;
 	unsigned int n_wanted; /* addresses of the configuration */

@@ -75,7 +75,8 @@ iface_message(const struct ctl_runtime *rt, const struct ctl_iface *i, struct sp
 				   .vlan_inner = i->vlan_inner,
 				   .mss_clamp = i->mss_clamp,
 				   .up = i->enabled,
-				   .has_twin = 1};
+				   .has_twin = 1,
+				   .vlan_tpid = i->vlan_tpid};
 	memcpy(m->name, i->name, sizeof(m->name));
 }
 

@@ -97,6 +97,7 @@ words_may_be_shortened_and_lines_combined(void **state)
 		"set interfaces er0.100 parent er0",
 		"set interfaces er0.100 vlan 100",
 		"set interfaces er0.100 inner-vlan 7",
+		"set interfaces er0.100 vlan-type dot1ad",
 		"set routing static 0.0.0.0/0 next-hop 198.51.100.1",
 		"set routing static 0.0.0.0/0 distance 5",
 		"set routing bgp neighbor 172.16.0.2 timers keepalive 10",
@@ -104,7 +105,7 @@ words_may_be_shortened_and_lines_combined(void **state)
 	};
 	struct ctl_tree tree = {0};
 
-	apply(&tree, "set int er0.100 par er0 vlan 100 inner 7");
+	apply(&tree, "set int er0.100 par er0 vlan 100 inner 7 vlan-type dot1ad");
 	apply(&tree, "  set rou st 0.0.0.0/0 next 198.51.100.1 dist 5  ");
 	apply(&tree, "set routing bgp neigh 172.16.0.2 timers keep 10 hold 30");
 	apply(&tree, "# a comment");
@@ -218,6 +219,29 @@ delete_takes_a_value_a_list_or_a_branch(void **state)
 }
 
 static void
+tags_are_dot1q_unless_dot1ad_is_said(void **state)
+{
+	struct ctl_tree tree = gateway_tree();
+	struct ctl_lines warnings = {0};
+	struct ctl_config *c = NULL;
+	struct spw_err err = {0};
+
+	apply(&tree, "set interfaces er0.100 parent er0 vlan 100 inner-vlan 7 role expressroute");
+	apply(&tree,
+	      "set interfaces er0.200 parent er0 vlan 200 vlan-type dot1ad role expressroute");
+	if (ctl_model_build(model, &tree, "/keys", &c, &warnings, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(c->n_interfaces, 5);
+	assert_string_equal(c->interfaces[1].name, "er0.100");
+	assert_int_equal(c->interfaces[1].vlan_tpid, 0);
+	assert_string_equal(c->interfaces[2].name, "er0.200");
+	assert_int_equal(c->interfaces[2].vlan_tpid, 0x88a8);
+	ctl_lines_free(&warnings);
+	ctl_config_free(c);
+	ctl_tree_free(&tree);
+}
+
+static void
 defaults_are_azures(void **state)
 {
 	struct ctl_tree tree = gateway_tree();
@@ -271,6 +295,7 @@ static const struct {
 	{"delete interfaces lan0 device", "interfaces lan0: needs a device"},
 	{"set interfaces lan0 parent wan0 vlan 5", "both a device and a parent"},
 	{"set interfaces x role lan parent wan0", "has a parent but no vlan"},
+	{"set interfaces lan0 vlan-type dot1ad", "needs a vlan"},
 	{"set interfaces x role lan parent nope vlan 4", "there is no \"nope\""},
 	{"set interfaces x role lan device net_af_packet0,iface=p-lan",
 	 "already used by interface"},
@@ -734,6 +759,7 @@ main(void)
 		cmocka_unit_test(quotes_and_backslashes_survive),
 		cmocka_unit_test(bad_lines_are_refused_with_a_sentence_and_change_nothing),
 		cmocka_unit_test(delete_takes_a_value_a_list_or_a_branch),
+		cmocka_unit_test(tags_are_dot1q_unless_dot1ad_is_said),
 		cmocka_unit_test(defaults_are_azures),
 		cmocka_unit_test(esp_40_outer_df_is_set_copied_or_cleared_as_configured),
 		cmocka_unit_test(bad_configurations_are_refused_with_path_and_remedy),
