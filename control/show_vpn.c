@@ -172,18 +172,28 @@ rekey_json(const struct spw_dp_sa_stats *s, uint64_t now)
 	return s->seconds.soft ? until_json(at, now) : json_null();
 }
 
+/* "AES256-GCM", "AES256-CBC/SHA256". */
+static json_t *
+suite_json(const struct spw_dp_sa_stats *s)
+{
+	uint32_t encr = s->encr < SPW_ENCR_COUNT ? s->encr : SPW_ENCR_NONE;
+
+	if (s->integ == SPW_INTEG_NONE || s->integ >= SPW_INTEG_COUNT)
+		return json_string(spw_encr_info(encr)->show_name);
+	return json_sprintf("%s/%s", spw_encr_info(encr)->show_name,
+			    spw_integ_info(s->integ)->show_name);
+}
+
 static json_t *
 sa_json(struct ctl_runtime *rt, const struct spw_dp_sa_stats *s, bool out)
 {
 	const struct ctl_tun *t = ctl_tun_by_id(rt, s->tunnel);
 	uint64_t now = spw_clock_ns();
-	uint32_t encr = s->encr < SPW_ENCR_COUNT ? s->encr : SPW_ENCR_NONE;
 
-	return json_pack("{s:s,s:s,s:o,s:s,s:b,s:I,s:I,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "tunnel",
+	return json_pack("{s:s,s:s,s:o,s:o,s:b,s:I,s:I,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "tunnel",
 			 t ? t->conf.name : "unknown", "dir", out ? "out" : "in", "spi",
 			 json_sprintf("%08x", out ? s->spi_out : s->spi_in), "cipher",
-			 spw_encr_info(encr)->show_name, "nat_t",
-			 (s->flags & SPW_SA_UDP_ENCAP) != 0, "packets",
+			 suite_json(s), "nat_t", (s->flags & SPW_SA_UDP_ENCAP) != 0, "packets",
 			 (json_int_t)(out ? s->out_packets : s->in_packets), "bytes",
 			 (json_int_t)(out ? s->out_bytes : s->in_bytes), "rate_bps",
 			 ctl_show_sa_rate_bps(rt, s->spi_in, out), "replay_window",

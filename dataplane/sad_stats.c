@@ -56,6 +56,7 @@ fill_row(const struct dp_sad *sad, const struct dp_child *c, struct spw_dp_sa_st
 		.spi_in = c->spi_in,
 		.spi_out = c->spi_out,
 		.encr = c->encr,
+		.integ = c->integ,
 		.flags = c->flags,
 		.installed_ns = c->installed_ns,
 		.replay_window = c->replay_window,

@@ -35,10 +35,11 @@ ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outboun
 		return rc;
 	}
 	spw_log(SPW_LOG_INFO, "ike", "child-installed",
-		"conn=%s spi_in=%08x spi_out=%08x encr=%s pfs=%s role=%s sends=%d",
+		"conn=%s spi_in=%08x spi_out=%08x encr=%s integ=%s pfs=%s role=%s sends=%d",
 		c->sa->conn->set.name, c->spi_in, c->spi_out,
-		spw_encr_info(c->suite.encr)->show_name, spw_group_info(c->suite.group)->show_name,
-		c->mine ? "initiator" : "responder", outbound);
+		spw_encr_info(c->suite.encr)->show_name, spw_integ_info(c->suite.integ)->show_name,
+		spw_group_info(c->suite.group)->show_name, c->mine ? "initiator" : "responder",
+		outbound);
 	if (outbound)
 		set_active(c);
 	if (!c->proven)

@@ -334,7 +334,7 @@ struct spw_dp_sa_stats {
 	uint64_t last_in_ns; /* CLOCK_MONOTONIC of the last valid inbound packet, 0 = none */
 	uint64_t seq_out;    /* last sequence number sent */
 	uint32_t replay_window;
-	uint32_t pad;
+	uint32_t integ; /* enum spw_integ */
 	struct spw_sa_limit seconds;
 };
 struct spw_dp_path_stats {

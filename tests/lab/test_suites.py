@@ -10,11 +10,11 @@ from net import now_ns, wait_until
 from scenario import bed_with
 
 TUNNEL = "azure-a"
-# configured here -> what strongSwan calls the SA's algorithms
+# configured here -> what strongSwan calls the SA's algorithms, and what our shell does
 SUITES = {
-    "chacha20poly1305": ("CHACHA20_POLY1305", None, None),
-    "aes256-sha256": ("AES_CBC", "256", "HMAC_SHA2_256_128"),
-    "aes128-sha1": ("AES_CBC", "128", "HMAC_SHA1_96"),
+    "chacha20poly1305": ("CHACHA20_POLY1305", None, None, "ChaCha20-Poly1305"),
+    "aes256-sha256": ("AES_CBC", "256", "HMAC_SHA2_256_128", "AES256-CBC/SHA256"),
+    "aes128-sha1": ("AES_CBC", "128", "HMAC_SHA1_96", "AES128-CBC/SHA1"),
 }
 AZURE_TAKES = ", ".join(["aes256gcm16-ecp384", "chacha20poly1305", "aes256-sha256", "aes128-sha1"])
 
@@ -27,11 +27,16 @@ def without_profile(lines):
                    "set tunnel %s allow-legacy true" % TUNNEL]
 
 
-def negotiated(bed, encr, bits, integ):
-    """Is the newest child SA at the peer of this suite?"""
-    sas = bed.lab.azure.child_sas()
-    return any(sa.get("encr-alg") == encr and sa.get("encr-keysize", None) == bits
-               and sa.get("integ-alg", None) == integ for sa in sas)
+def negotiated(bed, suite):
+    """Does the peer have a child SA of this suite?"""
+    encr, bits, integ, _ = SUITES[suite]
+    return any(sa.get("encr-alg") == encr and sa.get("encr-keysize") == bits
+               and sa.get("integ-alg") == integ for sa in bed.lab.azure.child_sas())
+
+
+def shown(bed):
+    """The suites of the SAs that the data plane has, by `show ipsec sa`."""
+    return {sa["cipher"] for sa in bed.gateway.show("ipsec", "sa")["sas"]}
 
 
 def child_spis(bed):
@@ -43,7 +48,7 @@ def use_suite(bed, before, suite):
     stamp = now_ns()
     bed.gateway.configure(["delete tunnel %s esp-proposal %s" % (TUNNEL, before),
                            "set tunnel %s esp-proposal %s" % (TUNNEL, suite)])
-    wait_until(lambda: negotiated(bed, *SUITES[suite]), 15, "a child SA of %s" % suite, 0.1)
+    wait_until(lambda: negotiated(bed, suite), 15, "a child SA of %s" % suite, 0.1)
     wait_until(lambda: any(s["at_ns"] > stamp and s["to"] == TUNNEL
                            for s in bed.gateway.switches()), 15,
                "the VNet to use the tunnel with %s" % suite, 0.1)
@@ -62,7 +67,8 @@ def test_every_family_of_esp_suites_carries_traffic(bed):
             wait_until(lambda old=old: child_spis(bed) - old, 5, "the rekeyed SA", 0.1)
             time.sleep(0.5)
             ended = now_ns()
-        assert negotiated(bed, *SUITES[suite]), "the rekey changed the suite"
+        assert negotiated(bed, suite), "the rekey changed the suite"
+        assert shown(bed) == {SUITES[suite][3]}, "show ipsec sa has %s" % shown(bed)
         span.expect_in_tunnel(begun, ended)
         span.expect_no_loss()
         before = suite
