@@ -139,11 +139,24 @@ tables_new(struct bg *g)
 }
 
 static void
+cipher_replace(const struct bg *g, struct dp_worker *w)
+{
+	struct dp_crypto *crypto;
+	struct spw_err err = {0};
+
+	if (dp_crypto_new(&crypto, g->isa, &err) != 0)
+		bg_die("no cipher", &err);
+	dp_crypto_free(w->crypto);
+	w->crypto = crypto;
+}
+
+static void
 worker_new(struct bg *g)
 {
 	const struct dp_sad_config sad = {.qsbr = g->c->qsbr,
 					  .n_workers = g->c->n_workers,
 					  .max_sas = g->opt.max_sas,
+					  .isa = g->isa,
 					  .max_tunnels = 16384};
 	struct spw_err err = {0};
 
@@ -162,6 +175,8 @@ worker_new(struct bg *g)
 
 		if (dp_worker_new(&g->c->worker[i], &config, &err) != 0)
 			bg_die("no worker", &err);
+		if (g->isa != DP_CRYPTO_AUTO)
+			cipher_replace(g, g->c->worker[i]);
 	}
 	g->w = g->c->worker[0];
 	g->w->cycles = &g->cycles;
@@ -235,7 +250,14 @@ neighbour(struct bg *g, uint32_t iface, uint32_t addr, const uint8_t mac[6], uin
 void
 bg_new(struct bg *g, unsigned int n_workers)
 {
+	bg_new_isa(g, n_workers, DP_CRYPTO_AUTO);
+}
+
+void
+bg_new_isa(struct bg *g, unsigned int n_workers, enum dp_crypto_isa isa)
+{
 	memset(g, 0, sizeof(*g));
+	g->isa = isa;
 	g->opt = (struct dp_options){.n_workers = n_workers,
 				     .max_routes = 1u << 16,
 				     .max_sas = 65536,

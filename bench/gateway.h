@@ -24,6 +24,7 @@ struct bg {
 	struct dp_control *c;
 	struct dp_worker *w;
 	struct dp_stage_cycles cycles; /* of the worker */
+	enum dp_crypto_isa isa;	       /* of the cipher */
 };
 
 /* One tunnel's SA as the peer needs it. */
@@ -39,13 +40,16 @@ struct bg_sa {
 
 /* End with a sentence on stderr. */
 void bg_die(const char *what, const struct spw_err *err) __attribute__((noreturn));
-/* Start the EAL on this thread, on huge pages when enough are free; @memory_mb for packets, tables. */
+/* Start the EAL on this thread, on huge pages when enough are free; @memory_mb for packets, tables.
+ */
 void bg_eal(unsigned int memory_mb);
 /*
  * Make the gateway: two ring ports, addresses, neighbours; 10.1.0.0/16 on the LAN, everything else
  * to the peer. Ends the process when it cannot.
  */
 void bg_new(struct bg *g, unsigned int n_workers);
+/* The same with the cipher's code of an older CPU. */
+void bg_new_isa(struct bg *g, unsigned int n_workers, enum dp_crypto_isa isa);
 void bg_free(struct bg *g);
 /* A tunnel to the peer with a child SA, and the prefix that goes into it. Fills in SPIs and keys.
  */

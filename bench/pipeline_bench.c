@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "bench/gateway.h"
+#include "dataplane/crypto/suites.h"
 
 #define RING  512
 #define BURST 64
@@ -34,7 +35,6 @@ struct run {
 
 /* The bare cipher: IPsec-MB's single call, its key, scratch area and functions. */
 static struct bare {
-	IMB_MGR *mgr;
 	struct gcm_key_data key __attribute__((aligned(64)));
 	struct gcm_context_data scratch __attribute__((aligned(64)));
 	aes_gcm_enc_dec_t enc, dec;
@@ -53,6 +53,7 @@ static struct options {
 	bool json, quick;
 	unsigned int size;   /* this one only, 0 = all */
 	unsigned int rounds; /* 0 = by default */
+	enum dp_crypto_isa isa;
 } options;
 
 static int
@@ -127,26 +128,21 @@ pass_pipeline(struct run *r, uint32_t len)
 }
 
 static void
-bare_init(enum spw_encr encr)
+bare_init(const struct run *r, enum spw_encr encr)
 {
+	const IMB_MGR *mgr = ((const struct dp_crypto *)r->g.w->crypto)->mgr;
 	uint8_t key[32];
 
 	randombytes_buf(key, sizeof(key));
 	randombytes_buf(bare.nonce, sizeof(bare.nonce));
-	if (bare.mgr == NULL) {
-		bare.mgr = alloc_mb_mgr(0);
-		if (bare.mgr == NULL)
-			bg_die("out of memory", NULL);
-		init_mb_mgr_auto(bare.mgr, NULL);
-	}
 	if (encr == SPW_ENCR_AES256_GCM) {
-		IMB_AES256_GCM_PRE(bare.mgr, key, &bare.key);
-		bare.enc = bare.mgr->gcm256_enc;
-		bare.dec = bare.mgr->gcm256_dec;
+		IMB_AES256_GCM_PRE(mgr, key, &bare.key);
+		bare.enc = mgr->gcm256_enc;
+		bare.dec = mgr->gcm256_dec;
 	} else {
-		IMB_AES128_GCM_PRE(bare.mgr, key, &bare.key);
-		bare.enc = bare.mgr->gcm128_enc;
-		bare.dec = bare.mgr->gcm128_dec;
+		IMB_AES128_GCM_PRE(mgr, key, &bare.key);
+		bare.enc = mgr->gcm128_enc;
+		bare.dec = mgr->gcm128_dec;
 	}
 }
 
@@ -231,13 +227,14 @@ report(const struct run *r, struct figures *f)
 	double cipher = quartile(f->cipher, n, 2), ratio = quartile(f->ratio, n, 2);
 
 	if (options.json) {
-		printf("{\"what\": \"%s\", \"cipher\": \"%s\", \"encap\": \"%s\", \"size\": %u, "
+		printf("{\"what\": \"%s\", \"cipher\": \"%s\", \"encap\": \"%s\", \"isa\": \"%s\", "
+		       "\"size\": %u, "
 		       "\"work\": %.1f, \"total\": %.1f, \"cipher_cycles\": %.1f, "
 		       "\"ratio\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"mpps\": %.3f, "
 		       "\"rounds\": %u, \"stages\": {",
-		       what, name, r->sa.udp ? "udp" : "native", r->size, work, total, cipher,
-		       ratio, quartile(f->ratio, n, 1), quartile(f->ratio, n, 3),
-		       (double)rte_get_tsc_hz() / total / 1e6, n);
+		       what, name, r->sa.udp ? "udp" : "native", dp_crypto_isa_name(r->g.w->crypto),
+		       r->size, work, total, cipher, ratio, quartile(f->ratio, n, 1),
+		       quartile(f->ratio, n, 3), (double)rte_get_tsc_hz() / total / 1e6, n);
 		print_stages(f);
 		printf("}}\n");
 	} else {
@@ -264,7 +261,7 @@ bench(struct run *r, const struct bg_sa *sa, bool open, uint32_t size)
 	r->sa = *sa;
 	r->open = open;
 	r->size = size;
-	bare_init(sa->encr);
+	bare_init(r, sa->encr);
 	round_run(r, &f, 2); /* warm */
 	memset(&f, 0, sizeof(f));
 	for (unsigned int i = 0; i < rounds; i++)
@@ -299,6 +296,10 @@ options_parse(int argc, char **argv)
 			options.json = true;
 		else if (strcmp(argv[i], "--quick") == 0)
 			options.quick = true;
+		else if (strcmp(argv[i], "--isa=aes-ni") == 0)
+			options.isa = DP_CRYPTO_AVX2;
+		else if (strcmp(argv[i], "--isa=sse") == 0)
+			options.isa = DP_CRYPTO_SSE;
 		else if (sscanf(argv[i], "--size=%u", &options.size) != 1 &&
 			 sscanf(argv[i], "--rounds=%u", &options.rounds) != 1)
 			bg_die("the options are --json, --quick, --size=N, --rounds=N (at most "
@@ -316,7 +317,7 @@ main(int argc, char **argv)
 	if (options.rounds > 1000)
 		bg_die("at most 1000 rounds", NULL);
 	bg_eal(512);
-	bg_new(&r.g, 1);
+	bg_new_isa(&r.g, 1, options.isa);
 	if (rte_pktmbuf_alloc_bulk(r.g.c->pool, r.ring, RING) != 0)
 		bg_die("no packet buffers", NULL);
 	if (!options.json)
