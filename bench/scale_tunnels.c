@@ -20,6 +20,7 @@
 #include "bench/gateway.h"
 #include "dataplane/cycles.h"
 #include "dataplane/sad.h"
+#include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
 #define RING   512
@@ -79,6 +80,16 @@ recover(unsigned int at, unsigned int n)
 	return have;
 }
 
+/* What the worker tells the API thread: that a group's first packet went out. Nobody asks here. */
+static void
+events_drain(void)
+{
+	struct dp_worker_event ev;
+
+	while (rte_ring_dequeue_elem(dp_priv(s.g.w)->events, &ev, sizeof(ev)) == 0)
+		;
+}
+
 /* Cycles per packet without the port driver over one pass of the ring. */
 static double
 pass(uint32_t n)
@@ -89,6 +100,7 @@ pass(uint32_t n)
 		burst_fill(s.ring + at, n);
 		spent += bg_burst(&s.g, s.ring + at, BURST);
 	}
+	events_drain();
 	if (recover(0, RING) != RING)
 		bg_die("packets were dropped", NULL);
 	driver = s.g.cycles.spent[DP_STAGE_DRIVER] - driver;
@@ -151,6 +163,9 @@ throughput(uint32_t size, bool headline)
 	double last = 1;
 
 	size_set(size);
+	/* Each tunnel's first packets: not what is asked for. */
+	for (unsigned int i = 0; i < 10 * counts[COUNTS - 1] / RING; i++)
+		(void)pass(counts[COUNTS - 1]);
 	for (unsigned int round = 0; round < rounds; round++)
 		for (unsigned int k = 0; k < COUNTS; k++) {
 			cycles[k][round] = passes(counts[k]);

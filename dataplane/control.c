@@ -32,6 +32,7 @@ dp_retire_reserve(struct dp_control *c, uint32_t n)
 void
 dp_retire(struct dp_control *c, void *object)
 {
+	c->changed = true;
 	if (object)
 		c->retired[c->n_retired++] = object;
 }
@@ -45,6 +46,10 @@ dp_control_grace(struct dp_control *c)
 void
 dp_control_reclaim(struct dp_control *c)
 {
+	/* Partner: dp_way_epoch(). */
+	if (c->changed)
+		atomic_fetch_add_explicit(&c->tables->epoch, 1, memory_order_release);
+	c->changed = false;
 	if (c->n_retired == 0)
 		return;
 	dp_control_grace(c);

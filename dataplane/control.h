@@ -42,6 +42,7 @@ struct dp_control {
 
 	void **retired;
 	uint32_t n_retired, retired_room;
+	bool changed; /* objects that workers read, since the last dp_control_reclaim() */
 };
 
 /* A request's elements. Handlers set `bad` to the element they refuse. */

@@ -421,6 +421,7 @@ dp_group_mark(struct dp_control *c, uint32_t id)
 		return;
 	g->repointed_ns = spw_clock_ns();
 	atomic_fetch_add_explicit(&g->tag, 1, memory_order_relaxed);
+	c->changed = true;
 }
 
 static void

@@ -12,13 +12,14 @@
  * Packets of one burst mostly go the same way, and within a burst neither bitmap nor objects
  * change. So what a group decides and what a path means is worked out when it differs from the
  * packet before and kept otherwise; counters are written once for each such run. The flow hash is
- * made only where more than one path could carry the flow.
+ * made only where more than one path could carry the flow. What all flows of a group share is kept
+ * across bursts, too (way_cache.h): with thousands of tunnels every packet has another group.
  *
  * Worker thread.
  */
 #include "dataplane/classify.h"
 #include "dataplane/way.h"
-#include "dataplane/way_fetch.h"
+#include "dataplane/way_cache.h"
 #include "dataplane/wire.h"
 
 static void
@@ -30,7 +31,8 @@ note_tier(struct dp_worker *w, struct dp_group_memo *memo, uint16_t path)
 	uint16_t *seen = &dp_priv(w)->seen_tier[g->conf.id];
 
 	memo->noted = true;
-	if (*seen == now)
+	memo->told = *seen == now;
+	if (memo->told)
 		return;
 	struct dp_worker_event ev = {.kind = DP_EVENT_SWITCHED,
 				     .group = g->conf.id,
@@ -41,13 +43,14 @@ note_tier(struct dp_worker *w, struct dp_group_memo *memo, uint16_t path)
 	/* The very first packet of a group that no route was moved to is no switch. */
 	if ((*seen == 0 && tag == 0) || dp_worker_tell(w, &ev))
 		*seen = now;
+	memo->told = *seen == now;
 }
 
 static void
 group_ask(const struct dp_worker *w, uint32_t id, struct dp_group_memo *memo)
 {
 	memo->id = id;
-	memo->noted = false;
+	memo->noted = memo->told = false;
 	memo->group = dp_group_get(w->tables, id);
 	if (!memo->group)
 		memo->why = DP_DROP_NO_ROUTE;
@@ -189,40 +192,81 @@ dp_ways_count(struct dp_worker *w, struct dp_ways *ways)
 /* What became of the packet before, when all others of its group go the same way. */
 struct beaten {
 	uint32_t group; /* 0 = none */
-	uint32_t path;
-	uint32_t tunnel;
-	uint16_t iface_out;
-	uint8_t next;
-	uint8_t role;
-	uint8_t flags; /* to set */
+	struct dp_way way;
+	uint64_t packets, bytes; /* that followed */
 };
 
-static struct beaten
-beat(const struct dp_pkt *p, const struct dp_ways *ways)
+static void
+followers_count(struct dp_worker *w, struct beaten *t)
+{
+	if (t->packets == 0)
+		return;
+	dp_priv(w)->path[t->way.path].packets += t->packets;
+	dp_priv(w)->path[t->way.path].bytes += t->bytes;
+	t->packets = t->bytes = 0;
+}
+
+/*
+ * Note the way that a packet took, for those of its group that follow, and for later bursts once
+ * the API thread has been told of the group's tier.
+ */
+static void
+beat(struct dp_worker *w, const struct dp_pkt *p, const struct dp_ways *ways, uint32_t epoch,
+     struct beaten *t)
 {
 	const struct dp_group_memo *g = &ways->group;
 
+	t->group = 0;
 	if (p->group == 0 || !g->pick.alone || !g->noted)
-		return (struct beaten){0};
-	return (struct beaten){.group = p->group,
-			       .path = p->path,
-			       .tunnel = ways->path.tunnel,
-			       .iface_out = p->iface_out,
-			       .next = p->next,
-			       .role = p->tier_role,
-			       .flags = g->pick.er_stood ? DP_PKT_ER_STOOD : 0};
+		return;
+	t->group = p->group;
+	t->way = (struct dp_way){.epoch = epoch,
+				 .path = (uint16_t)p->path,
+				 .tunnel = (uint16_t)ways->path.tunnel,
+				 .iface_out = p->iface_out,
+				 .next = p->next,
+				 .role = p->tier_role,
+				 .flags = g->pick.er_stood ? DP_PKT_ER_STOOD : 0};
+	if (g->told)
+		dp_priv(w)->way[p->group & (DP_GROUPS_MAX - 1)] = t->way;
 }
 
 static inline void
-follow(struct dp_pkt *p, const struct beaten *t)
+follow(struct rte_mbuf *m, struct beaten *t)
 {
-	p->path = t->path;
-	p->iface_out = t->iface_out;
-	p->next = t->next;
-	p->tier_role = t->role;
-	p->flags |= t->flags;
-	if (t->next == DP_NEXT_SEAL)
-		p->tunnel = t->tunnel;
+	struct dp_pkt *p = dp_pkt(m);
+
+	p->path = t->way.path;
+	p->iface_out = t->way.iface_out;
+	p->next = t->way.next;
+	p->tier_role = t->way.role;
+	p->flags |= t->way.flags;
+	if (t->way.next == DP_NEXT_SEAL)
+		p->tunnel = t->way.tunnel;
+	t->packets++;
+	t->bytes += m->pkt_len;
+}
+
+/* The first packet of another group than the one before. True when it stays in the burst. */
+static bool
+lead(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways, uint32_t epoch,
+     struct beaten *t)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	const struct dp_way *known = dp_way_recall(w, p->group, epoch);
+
+	followers_count(w, t);
+	if (known) {
+		t->group = p->group;
+		t->way = *known;
+		follow(m, t);
+		return true;
+	}
+	t->group = 0;
+	if (!dp_way_one(w, m, ways))
+		return false;
+	beat(w, p, ways, epoch, t);
+	return true;
 }
 
 void
@@ -230,11 +274,11 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 {
 	struct dp_ways ways = DP_WAYS_NONE;
 	struct beaten track = {0};
+	uint32_t epoch = dp_way_epoch(w);
 	uint16_t kept = 0;
 	unsigned int kinds = b->kinds & ~DP_KIND(DP_NEXT_PATH);
-	uint64_t packets = 0, bytes = 0; /* that followed */
 
-	dp_ways_fetch_mixed(w, b);
+	dp_ways_fetch(w, b, epoch);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 		struct dp_pkt *p = dp_pkt(m);
@@ -242,28 +286,16 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 		b->pkt[kept] = m;
 		if (likely(p->next == DP_NEXT_PATH && p->group == track.group &&
 			   track.group != 0)) {
-			follow(p, &track);
-			packets++;
-			bytes += m->pkt_len;
-			kept++;
-			continue;
-		}
-		if (p->next == DP_NEXT_PATH) {
-			ways.path.packets += packets;
-			ways.path.bytes += bytes;
-			packets = bytes = 0;
-			if (!dp_way_one(w, m, &ways)) {
-				track.group = 0;
+			follow(m, &track);
+		} else if (p->next == DP_NEXT_PATH) {
+			if (!lead(w, m, &ways, epoch, &track))
 				continue;
-			}
 			kinds |= DP_KIND(p->next);
-			track = beat(p, &ways);
 		}
 		kept++;
 	}
 	b->n = kept;
 	b->kinds = (uint16_t)kinds;
-	ways.path.packets += packets;
-	ways.path.bytes += bytes;
+	followers_count(w, &track);
 	dp_ways_count(w, &ways);
 }

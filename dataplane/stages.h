@@ -69,11 +69,28 @@ struct dp_pending {
 	struct rte_mbuf *pkt[DP_PENDING_PKTS];
 };
 
+/*
+ * The way of a group's packets, when all of them go one. In the worker's table (way_cache.h) it
+ * holds while `epoch` is the burst's.
+ */
+struct dp_way {
+	uint32_t epoch;
+	uint16_t path;
+	uint16_t tunnel;
+	uint16_t iface_out;
+	uint8_t next;  /* enum dp_next */
+	uint8_t role;  /* enum spw_dp_tier_role */
+	uint8_t flags; /* DP_PKT_* to set */
+	uint8_t unused[3];
+};
+_Static_assert(sizeof(struct dp_way) == 16, "four to a cache line");
+
 /* Private state of a worker (dp_worker.priv), written by it alone but where it says else. */
 struct dp_worker_priv {
 	_Atomic(struct dp_rxq_list *) rxqs; /* API thread publishes */
 	struct dp_path_view view;	    /* renewed once per burst */
 	struct dp_path_counters *path;	    /* [SPW_DP_PATHS_MAX] */
+	struct dp_way *way;		    /* [DP_GROUPS_MAX] */
 	uint16_t *seen_tier;	    /* [DP_GROUPS_MAX] tag << 8 | tier + 1 of the last packet */
 	struct rte_ring *to_punt;   /* mbufs for twins */
 	struct rte_ring *from_punt; /* mbufs from twins */

@@ -124,6 +124,7 @@ struct dp_tables {
 	_Atomic uint32_t tunnel_outer[DP_TUNNELS_MAX]; /* path id + 1 of the outer packets, 0 = FIB
 							*/
 	_Atomic(struct dp_group *) group[DP_GROUPS_MAX];
+	_Atomic uint64_t epoch; /* raised after objects were published; API thread */
 };
 
 /* Reserve and zero the tables (pages are touched when used); NULL when memory is short. */

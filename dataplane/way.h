@@ -15,6 +15,7 @@ struct dp_group_memo {
 	const struct dp_group *group;
 	struct dp_pick pick;
 	bool noted;
+	bool told; /* the API thread knows the group's tier */
 };
 
 /* The last path taken, what it means, and what has gone over it since it was asked. */

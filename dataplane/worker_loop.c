@@ -18,11 +18,11 @@
 #include <rte_errno.h>
 #include <rte_rcu_qsbr.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #include "dataplane/crypto/crypto.h"
+#include "dataplane/pages.h"
 #include "dataplane/sad.h"
 #include "dataplane/spread_turn.h"
 
@@ -36,25 +36,10 @@
 #define ASK_PER_S      500
 #define TIMER_SLACK_NS 1000
 
-static void *
-pages_new(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void
-pages_free(void *p, size_t size)
-{
-	if (p)
-		munmap(p, size);
-}
-
 #define IFACE_BYTES (DP_IFACES_MAX * sizeof(struct dp_iface_counters))
 #define PATH_BYTES  (SPW_DP_PATHS_MAX * sizeof(struct dp_path_counters))
 #define SEEN_BYTES  (DP_GROUPS_MAX * sizeof(uint16_t))
+#define WAY_BYTES   (DP_GROUPS_MAX * sizeof(struct dp_way))
 
 static struct rte_ring *
 ring_new(const char *what, unsigned int index, unsigned int size, unsigned int elem)
@@ -83,8 +68,9 @@ priv_new(const struct dp_worker_config *cfg)
 
 	if (!p)
 		return NULL;
-	p->path = pages_new(PATH_BYTES);
-	p->seen_tier = pages_new(SEEN_BYTES);
+	p->path = dp_pages_new(PATH_BYTES, true);
+	p->seen_tier = dp_pages_new(SEEN_BYTES, false);
+	p->way = dp_pages_new(WAY_BYTES, true);
 	p->to_punt = ring_new("to-punt", cfg->index, DP_PUNT_RING, sizeof(void *));
 	p->from_punt = ring_new("from-punt", cfg->index, DP_TWIN_RING, sizeof(void *));
 	p->events = ring_new("events", cfg->index, DP_EVENT_RING, sizeof(struct dp_worker_event));
@@ -112,13 +98,13 @@ dp_worker_new(struct dp_worker **out, const struct dp_worker_config *cfg, struct
 	w->tables = cfg->tables;
 	w->sad = cfg->sad;
 	w->pool = cfg->pool;
-	w->iface = pages_new(IFACE_BYTES);
+	w->iface = dp_pages_new(IFACE_BYTES, false);
 	w->priv = priv_new(cfg);
 	rc = dp_crypto_new(&crypto, DP_CRYPTO_AUTO, err);
 	w->crypto = crypto;
 	struct dp_worker_priv *p = w->priv;
 
-	if (rc == 0 && (!w->iface || !p || !p->path || !p->seen_tier || !p->to_punt ||
+	if (rc == 0 && (!w->iface || !p || !p->path || !p->seen_tier || !p->way || !p->to_punt ||
 			!p->from_punt || !p->events))
 		rc = spw_fail(err, -ENOMEM, "no memory for worker %u; give more with --memory",
 			      cfg->index);
@@ -146,8 +132,9 @@ priv_free(struct dp_worker_priv *p)
 	rte_ring_free(p->to_punt);
 	rte_ring_free(p->from_punt);
 	rte_ring_free(p->events);
-	pages_free(p->path, PATH_BYTES);
-	pages_free(p->seen_tier, SEEN_BYTES);
+	dp_pages_free(p->path, PATH_BYTES);
+	dp_pages_free(p->seen_tier, SEEN_BYTES);
+	dp_pages_free(p->way, WAY_BYTES);
 	free(atomic_load_explicit(&p->rxqs, memory_order_relaxed));
 	free(p);
 }
@@ -161,7 +148,7 @@ dp_worker_free(struct dp_worker *w)
 		priv_free(w->priv);
 	dp_spread_stop(w);
 	dp_crypto_free(w->crypto);
-	pages_free(w->iface, IFACE_BYTES);
+	dp_pages_free(w->iface, IFACE_BYTES);
 	free(w);
 }
 
