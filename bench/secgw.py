@@ -31,7 +31,7 @@ Dir::State::Lists "{dir}/lists";
 Dir::Cache "{dir}/cache";
 APT::Sandbox::User "root";
 Acquire::Retries "1";
-Acquire::http::Timeout "20";
+Acquire::http::Timeout "10";
 """
 OFFLOAD = re.compile(r"(\.offloads = )RTE_ETH_RX_OFFLOAD_CHECKSUM\b")
 CONFIG = """\
@@ -77,7 +77,11 @@ def fetch(directory, version):
     """Download the source package (apt checks its signature); path of the upstream archive."""
     env = sources(directory)
     run("apt-get", "update", "-q", env=env, cwd=directory)
-    run("apt-get", "source", "-q", "--download-only", f"dpdk={version}", env=env, cwd=directory)
+    get = ("apt-get", "source", "-q", "--download-only")
+    try:
+        run(*get, f"dpdk={version}", env=env, cwd=directory)
+    except NotMeasured:     # the archive has moved on; a later point release fits as well
+        run(*get, "dpdk", env=env, cwd=directory)
     archives = glob.glob(os.path.join(directory, "dpdk_*.orig.tar.xz"))
     if not archives:
         raise NotMeasured("apt-get source dpdk gave no archive")
@@ -108,6 +112,12 @@ def build():
     shutil.copy(os.path.join(source, "build", "ipsec-secgw-shared"), program + ".new")
     os.rename(program + ".new", program)
     return program
+
+
+def source_of(program):
+    """The source archive that a program was built from."""
+    return [os.path.basename(path) for path in
+            glob.glob(os.path.join(os.path.dirname(program), "dpdk_*.orig.tar.xz"))]
 
 
 class Secgw:

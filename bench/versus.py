@@ -94,4 +94,4 @@ def bench(binary, quick, report):
     with machine.HugePages(MEMORY_MB) as huge:
         for load in loads:
             report({**one(binary, program, load, 9 if quick else 11, 0.5 if quick else 1.0, huge.got),
-                    "hugepages": huge.got})
+                    "hugepages": huge.got, "peer_source": secgw.source_of(program)})
