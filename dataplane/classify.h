@@ -89,6 +89,12 @@ enum dp_to_us {
  * @ip   header that passed dp_ipv4_check(); `tot_len` as it gave
  */
 enum dp_to_us dp_ipv4_to_us(const uint8_t *ip, uint16_t tot_len);
+/* The commonest case of it, in one look: no options, a whole packet, ESP. False says nothing. */
+static inline bool
+dp_ipv4_is_esp(const uint8_t *ip)
+{
+	return ip[0] == 0x45 && ip[9] == 50 && (dp_be16(ip + 6) & 0x3fff) == 0;
+}
 /*
  * @ip   header that passed dp_ipv6_check(); `tot_len` as it gave
  * @at   receives where the ESP or UDP header begins, with DP_TO_US_ESP and DP_TO_US_ESP_UDP

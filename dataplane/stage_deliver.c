@@ -16,21 +16,39 @@
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
+/* Packets out of one tunnel that follow each other. */
+struct run {
+	uint32_t tunnel; /* UINT32_MAX = none */
+	uint16_t iface;	 /* of the tunnel; DP_NO_IFACE = none */
+	uint64_t packets, bytes;
+};
+
 static void
-iface_becomes_tunnel(struct dp_worker *w, struct rte_mbuf *m)
+run_count(struct dp_worker *w, struct run *r)
+{
+	if (r->iface != DP_NO_IFACE) {
+		w->iface[r->iface].rx_packets += r->packets;
+		w->iface[r->iface].rx_bytes += r->bytes;
+	}
+	r->packets = r->bytes = 0;
+}
+
+static void
+iface_becomes_tunnel(struct dp_worker *w, struct rte_mbuf *m, struct run *r)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
-	if (p->tunnel >= DP_TUNNELS_MAX)
+	if (unlikely(p->tunnel >= DP_TUNNELS_MAX))
 		return;
-	uint16_t id =
-		atomic_load_explicit(&w->tables->tunnel_iface[p->tunnel], memory_order_acquire);
-
-	p->iface_in = id;
-	if (id == DP_NO_IFACE)
-		return;
-	w->iface[id].rx_packets++;
-	w->iface[id].rx_bytes += m->pkt_len;
+	if (unlikely(p->tunnel != r->tunnel)) {
+		run_count(w, r);
+		r->tunnel = p->tunnel;
+		r->iface = atomic_load_explicit(&w->tables->tunnel_iface[p->tunnel],
+						memory_order_acquire);
+	}
+	p->iface_in = r->iface;
+	r->packets++;
+	r->bytes += m->pkt_len;
 }
 
 /* The tunnel's own twin; DP_NO_IFACE when it has none. */
@@ -85,13 +103,13 @@ owner_v6(const struct dp_worker *w, struct rte_mbuf *m, const uint8_t *ip, enum 
 
 /* True when the packet stays in the burst. */
 static bool
-deliver_one(struct dp_worker *w, struct rte_mbuf *m)
+deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 {
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 	enum dp_drop why = DP_DROP_COUNT;
 	uint16_t owner;
 
-	iface_becomes_tunnel(w, m);
+	iface_becomes_tunnel(w, m, run);
 	owner = dp_pkt(m)->flags & DP_PKT_IPV6 ? owner_v6(w, m, ip, &why) : owner_v4(w, ip, &why);
 	if (likely(owner == DP_NO_IFACE && why == DP_DROP_COUNT)) {
 		dp_pkt(m)->next = (uint8_t)dp_forward(ip, (dp_pkt(m)->flags & DP_PKT_IPV6) != 0);
@@ -107,6 +125,7 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m)
 void
 dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 {
+	struct run run = {.tunnel = UINT32_MAX};
 	uint16_t kept = 0;
 	unsigned int kinds = b->kinds;
 
@@ -114,7 +133,7 @@ dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 		struct rte_mbuf *m = b->pkt[i];
 
 		if (dp_pkt(m)->flags & DP_PKT_DECRYPTED) {
-			if (!deliver_one(w, m))
+			if (!deliver_one(w, m, &run))
 				continue;
 			kinds |= DP_KIND(dp_pkt(m)->next);
 		}
@@ -122,4 +141,5 @@ dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 	}
 	b->n = kept;
 	b->kinds = (uint16_t)kinds;
+	run_count(w, &run);
 }

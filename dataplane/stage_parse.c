@@ -299,7 +299,10 @@ parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 		s->dst = dst;
 		s->owner = dp_local_find(s->local, dst);
 	}
-	return s->owner == DP_NO_IFACE ? transit(w, m, s->iface) : to_us(w, m, s->iface, s->owner);
+	if (s->owner == DP_NO_IFACE)
+		return transit(w, m, s->iface);
+	return likely(dp_ipv4_is_esp(ip)) ? to_open(m, ip, 20, false)
+					  : to_us(w, m, s->iface, s->owner);
 }
 
 static bool
