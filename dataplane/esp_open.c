@@ -54,6 +54,7 @@ struct run {
 	struct item item[DP_CRYPTO_RUN];
 	struct dp_crypto_job job[DP_CRYPTO_RUN];
 	uint16_t trailer[DP_CRYPTO_RUN]; /* padding, its length, next header; 0 = not possible */
+	bool in_line;			 /* no packet dropped, each number one more than the last */
 };
 
 static void
@@ -188,6 +189,7 @@ precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struc
 		refuse_replay(w, b, item, verdict);
 		return;
 	}
+	r->in_line &= r->n == 0 || seq == r->job[r->n - 1].seq + 1;
 	r->item[r->n] = *item;
 	r->job[r->n++] = (struct dp_crypto_job){.text = esp + DP_ESP_HDR + sa->iv_len,
 						.text_len = text_len,
@@ -200,6 +202,7 @@ precheck(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct it
 	 uint16_t n)
 {
 	r->n = 0;
+	r->in_line = true;
 	guard(w->sad, r->sa);
 	for (uint16_t i = 0; i < n; i++)
 		precheck_one(w, b, r, &item[i]);
@@ -222,6 +225,7 @@ judge(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
 
 	if (likely(good == UINT64_MAX >> (64 - r->n)))
 		return;
+	r->in_line = false;
 	for (uint16_t i = 0; i < r->n; i++) {
 		if ((good >> i & 1) != 0) {
 			keep(r, i, kept++);
@@ -379,6 +383,10 @@ retire_window(struct dp_worker *w, struct dp_burst *b, struct run *r)
 	struct dp_replay *window = &r->sa->replay;
 	uint16_t kept = 0;
 
+	if (likely(r->in_line && r->job[0].seq > window->top)) {
+		dp_replay_set_run(window, r->job[0].seq, r->n);
+		return r->item[r->n - 1].m;
+	}
 	for (uint16_t i = 0; i < r->n; i++) {
 		enum dp_replay_verdict verdict = dp_replay_accept(window, r->job[i].seq);
 
@@ -550,6 +558,7 @@ dp_esp_open_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk 
 
 	run.sa = chunk->sa;
 	run.n = (uint16_t)chunk->n;
+	run.in_line = false; /* other chunks may have come between */
 	for (uint16_t i = 0; i < run.n; i++) {
 		run.item[i] = (struct item){.m = chunk->pkt[i], .sa = run.sa, .at = b->n};
 		b->pkt[b->n++] = chunk->pkt[i];

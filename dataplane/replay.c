@@ -68,6 +68,19 @@ dp_replay_set(struct dp_replay *r, uint64_t seq)
 	r->bits[(seq >> 6) & r->mask] |= UINT64_C(1) << (seq & 63);
 }
 
+void
+dp_replay_set_run(struct dp_replay *r, uint64_t first, uint32_t n)
+{
+	const uint64_t last = first + n - 1, ones = UINT64_MAX >> (64 - n);
+	const unsigned int shift = first & 63;
+
+	clear_ahead(r, last);
+	r->top = last;
+	r->bits[(first >> 6) & r->mask] |= ones << shift;
+	if (shift + n > 64)
+		r->bits[(last >> 6) & r->mask] |= ones >> (64 - shift);
+}
+
 uint64_t
 dp_replay_infer(uint64_t top, uint32_t size, uint32_t seq_lo)
 {

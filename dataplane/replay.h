@@ -39,6 +39,8 @@ size_t dp_replay_bytes(uint32_t size);
 void dp_replay_init(struct dp_replay *r, uint32_t size);
 /* Record a number that dp_replay_check() found OK. */
 void dp_replay_set(struct dp_replay *r, uint64_t seq);
+/* Record `n` numbers (1..64) that follow each other, the first of them beyond `top`. */
+void dp_replay_set_run(struct dp_replay *r, uint64_t first, uint32_t n);
 /*
  * The 64-bit number that a packet carries by its low 32 bits (ESN, RFC 4303 A2.2): the one
  * nearest to the window that is not left of it. Low numbers that only an epoch before the first

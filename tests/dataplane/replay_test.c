@@ -169,6 +169,36 @@ replay_agrees_with_model(void **state)
 	}
 }
 
+/* A run set at once leaves the window that its numbers leave one by one. */
+static void
+replay_run_is_the_same_as_its_numbers(void **state)
+{
+	static const uint32_t sizes[] = {0, 64, 128, 1024, 65536};
+
+	(void)state;
+	for (unsigned int s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		size_t bytes = dp_replay_bytes(sizes[s]);
+		struct dp_replay *run = malloc(bytes), *single = malloc(bytes);
+		uint64_t next = 1;
+
+		dp_replay_init(run, sizes[s]);
+		dp_replay_init(single, sizes[s]);
+		for (unsigned int step = 0; step < 3000; step++) {
+			uint32_t n = 1 + (uint32_t)(step * 7 % 64);
+			uint64_t gap = step % 5 == 0 ? step * 31 % (4 * (sizes[s] + 64)) : 0;
+
+			next += gap;
+			dp_replay_set_run(run, next, n);
+			for (uint32_t i = 0; i < n; i++)
+				dp_replay_set(single, next + i);
+			next += n;
+			assert_memory_equal(run, single, bytes);
+		}
+		free(run);
+		free(single);
+	}
+}
+
 static void
 replay_accepts_each_of_a_shuffle_once(void **state)
 {
@@ -242,6 +272,7 @@ main(void)
 		cmocka_unit_test(replay_accepts_left_edge_and_not_beyond),
 		cmocka_unit_test(replay_off_accepts_everything),
 		cmocka_unit_test(replay_agrees_with_model),
+		cmocka_unit_test(replay_run_is_the_same_as_its_numbers),
 		cmocka_unit_test(replay_accepts_each_of_a_shuffle_once),
 		cmocka_unit_test(replay_infers_high_bits_like_the_model),
 	};
