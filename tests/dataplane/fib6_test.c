@@ -501,7 +501,7 @@ start(void **state)
 {
 	qsbr = fib_bed_qsbr();
 	table_fill();
-	return dp_fib6_new(&fib, 4096, qsbr, NULL);
+	return dp_fib6_new(&fib, 65536, qsbr, NULL);
 }
 
 static int

@@ -187,7 +187,7 @@ change(void *arg, uint32_t round)
 
 		op[n++] = (struct dp_fib_op){.ip = ip & mask(len),
 					     .len = len,
-					     .del = random() % 2,
+					     .del = random() % 4 != 0,
 					     .group = 1 + (uint32_t)random() % 1000};
 	}
 	assert_int_equal(dp_fib_apply(fib, op, n, &bad, NULL), 0);
