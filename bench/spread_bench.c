@@ -28,7 +28,7 @@
 #include "dataplane/sad_data.h"
 #include "dataplane/spread_turn.h"
 
-#define FRAMES	   4096
+#define FRAMES	   2048
 #define BURST	   64
 #define MAX_ROUNDS 200
 #define ESP_SEQ	   (DP_ETHER_LEN + 20 + 4) /* in a frame of native ESP over IPv4 */

@@ -320,15 +320,19 @@ void
 dp_spread_run_own(struct dp_spread *s, struct dp_crypto *c, bool leave_some)
 {
 	uint64_t offered = atomic_load_explicit(&s->offered, memory_order_relaxed);
-	unsigned int hungry = leave_some ? dp_spread_hungry(s) : 0;
+	uint64_t next = atomic_load_explicit(&s->taken, memory_order_relaxed), end = offered;
 
-	for (;;) {
-		uint64_t next = atomic_load_explicit(&s->taken, memory_order_relaxed);
+	if (leave_some) {
+		uint64_t old = next < s->offered_was ? s->offered_was - next : 0;
 
-		if (next >= offered || dp_spread_may_wait(next, offered, s->offered_was, hungry) ||
-		    !dp_spread_run_one(s, c))
-			break;
+		s->leave = dp_spread_leave(s->leave, (uint32_t)old, dp_spread_hungry(s));
+		end = offered > s->leave ? offered - s->leave : 0;
+		if (end < s->offered_was)
+			end = s->offered_was;
+	}
+	while (next < end && dp_spread_run_one(s, c)) {
 		count(&s->count.own, 1);
+		next = atomic_load_explicit(&s->taken, memory_order_relaxed);
 	}
 	s->offered_was = offered;
 }

@@ -22,7 +22,7 @@
 #define DP_LANE_CHUNKS	 96	    /* out for one SA at once; what comes then is dropped */
 #define DP_SPREAD_MAX	 64	    /* workers */
 #define DP_SPREAD_WORTH	 (8 << 10)  /* bytes of text in a run that are worth a hand-off */
-#define DP_SPREAD_LATEST 3	    /* chunks for each helper that may wait over one receive */
+#define DP_SPREAD_LATEST 8	    /* chunks for each helper that may wait over one receive */
 
 struct rte_mbuf;
 
@@ -88,6 +88,7 @@ struct dp_spread {
 	uint8_t era;	      /* of new chunks */
 	uint64_t era_token;   /* seen when the era began */
 	uint64_t offered_was; /* when the last receive began */
+	uint32_t leave;	      /* chunks left to helpers then, at most */
 	bool wanting;	      /* a run since the last turn was worth help */
 	struct dp_lane lane[DP_LANES];
 	struct dp_chunk *free[DP_CHUNKS];
@@ -126,13 +127,25 @@ dp_spread_choose(bool waiting, bool backlog, unsigned int hungry, uint32_t bytes
 	return waiting ? DP_SPREAD_KEEP : DP_SPREAD_INLINE;
 }
 
-/* May chunk `next` of those offered wait for a helper over the next receive? Pure. */
-static inline bool
-dp_spread_may_wait(uint64_t next, uint64_t offered, uint64_t offered_was, unsigned int hungry)
+/*
+ * How many fresh chunks to leave to the helpers over the next receive, so that they do not run dry
+ * and nothing waits for them for long. Pure.
+ * @leave   what was left the last time
+ * @old     of what was left then, chunks that nobody has started
+ * @hungry  helpers
+ */
+static inline uint32_t
+dp_spread_leave(uint32_t leave, uint32_t old, unsigned int hungry)
 {
-	uint64_t latest = (uint64_t)hungry * DP_SPREAD_LATEST;
+	uint32_t most = hungry * DP_SPREAD_LATEST;
 
-	return next >= offered_was && offered - next <= latest;
+	if (old == 0)
+		leave++;
+	else
+		leave = leave > old ? leave - old : 0;
+	if (leave < hungry)
+		return hungry;
+	return leave < most ? leave : most;
 }
 
 /* Make the part of worker `index`; NULL without memory. The caller frees with dp_spread_free(). */

@@ -115,7 +115,7 @@ dp_spread_turn(struct dp_worker *w, struct dp_burst *b, uint32_t n)
 		w->seal->stuck &= through == 0;
 		moved += through + hold(w, b);
 	}
-	dp_spread_set_hungry(s, n < DP_TURN_LIGHT && !dp_spread_out(s));
+	dp_spread_set_hungry(s, n < DP_TURN_LIGHT && !dp_spread_out(s) && w->seal->n == 0);
 	if (n < DP_TURN_LIGHT && dp_spread_help(s, w->crypto))
 		moved++;
 	return moved;

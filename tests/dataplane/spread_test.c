@@ -659,15 +659,39 @@ a_run_is_lent_when_there_is_a_backlog_and_someone_to_take_it(void **unused)
 }
 
 static void
-only_fresh_chunks_wait_for_a_helper_and_no_more_than_there_are_helpers(void **unused)
+helpers_get_as_much_as_they_take_and_at_least_a_chunk_each(void **unused)
 {
-	assert_false(dp_spread_may_wait(9, 10, 10, 1)); /* of an earlier receive */
-	assert_true(dp_spread_may_wait(9, 10, 5, 1));
-	assert_false(dp_spread_may_wait(8, 10, 5, 1));
-	assert_true(dp_spread_may_wait(8, 10, 5, 2));
-	assert_false(dp_spread_may_wait(9, 10, 5, 0));
-	assert_false(dp_spread_may_wait(5, 10, 5, 64)); /* nor more than DP_SPREAD_LATEST */
-	assert_true(dp_spread_may_wait(6, 10, 5, 64));
+	assert_int_equal(dp_spread_leave(0, 0, 0), 0); /* nobody there: nothing waits */
+	assert_int_equal(dp_spread_leave(5, 0, 0), 0);
+	assert_int_equal(dp_spread_leave(0, 0, 1), 1);
+	assert_int_equal(dp_spread_leave(3, 0, 1), 4); /* they ran dry */
+	assert_int_equal(dp_spread_leave(4, 2, 1), 2); /* they did not */
+	assert_int_equal(dp_spread_leave(4, 9, 1), 1);
+	assert_int_equal(dp_spread_leave(4, 4, 3), 3);
+	assert_int_equal(dp_spread_leave(8, 0, 1), DP_SPREAD_LATEST);
+	assert_int_equal(dp_spread_leave(100, 0, 2), 2 * DP_SPREAD_LATEST);
+}
+
+static void
+what_was_left_once_is_not_left_again(void **unused)
+{
+	struct sa *sa = &sas[0][0];
+	uint32_t taken;
+
+	at = 0;
+	workers_open(2);
+	dp_spread_set_hungry(all[1], true);
+	for (unsigned int i = 0; i < 20; i++) {
+		offer_run(sa, 64, DP_SPREAD_LEND, &taken);
+		dp_spread_run_own(all[0], NULL, true); /* nobody takes any */
+		own_retire(0);
+		must(sa->retired >= 64 * i);
+		must(atomic_load(&all[0]->offered) - atomic_load(&all[0]->taken) <= 2);
+	}
+	dp_spread_run_own(all[0], NULL, false);
+	own_retire(0);
+	must(sa->retired == sa->arrived);
+	workers_close();
 }
 
 static void
@@ -740,8 +764,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_run_is_lent_when_there_is_a_backlog_and_someone_to_take_it),
-		cmocka_unit_test(
-			only_fresh_chunks_wait_for_a_helper_and_no_more_than_there_are_helpers),
+		cmocka_unit_test(helpers_get_as_much_as_they_take_and_at_least_a_chunk_each),
+		cmocka_unit_test(what_was_left_once_is_not_left_again),
 		cmocka_unit_test(the_room_for_numbers_follows_the_table),
 		cmocka_unit_test(every_sa_leaves_by_one_queue_that_is_locked_when_shared),
 		cmocka_unit_test(with_queues_enough_other_packets_never_meet_a_lock),
