@@ -58,24 +58,30 @@ def environment():
 
 
 class HugePages:
-    """At least `megabytes` of free 2 MB pages while it lasts; `got` says whether there are."""
+    """At least `megabytes` of free 2 MB pages while it lasts; `got` says whether there are.
+
+    Others may add and take away pages meanwhile: what was added here is what goes at the end.
+    """
 
     def __init__(self, megabytes):
         self.wanted = megabytes // 2
-        self.before = None
+        self.added = 0
         self.got = False
 
     def __enter__(self):
-        free = int(read(f"{HUGE}/free_hugepages", "0") or 0)
-        total = int(read(f"{HUGE}/nr_hugepages", "0") or 0)
+        total, free = self.pages("nr"), self.pages("free")
         if free < self.wanted and self.set(total + self.wanted - free):
-            self.before = total
-        self.got = int(read(f"{HUGE}/free_hugepages", "0") or 0) >= self.wanted
+            self.added = self.pages("nr") - total
+        self.got = self.pages("free") >= self.wanted
         return self
 
     def __exit__(self, *_):
-        if self.before is not None:
-            self.set(self.before)
+        if self.added > 0:
+            self.set(max(0, self.pages("nr") - self.added))
+
+    @staticmethod
+    def pages(which):
+        return int(read(f"{HUGE}/{which}_hugepages", "0").strip() or 0)
 
     @staticmethod
     def set(number):

@@ -18,6 +18,7 @@ from product import NotMeasured, dp
 from results import DIRECTORY, Results
 
 CIPHER = [f"{what}-aes256gcm-{size}/cipher" for size in (64, 1400) for what in ("seal", "open")]
+WORD = 160      # characters of a reason
 SECGW = [f"seal-aes256gcm-{size}/secgw" for size in (64, 1400)]
 
 
@@ -52,7 +53,8 @@ class Driver:
             self.results.skipped.update(skipped)
         except (NotMeasured, OSError, ValueError, KeyError, TimeoutError, dp.Refused) as why:
             word = str(why) if isinstance(why, NotMeasured) else f"{type(why).__name__}: {why}"
-            self.results.skip(names, word.splitlines()[0] if word else "no word")
+            word = (word.splitlines() or ["no word"])[0][:WORD]
+            self.results.skip([name for name in names if name not in self.results.ratios], word)
             print(f"  skipped: {word}", flush=True)
 
     def cbench(self, title, names, target, threads=1):

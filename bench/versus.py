@@ -85,13 +85,23 @@ def one(binary, program, load, pairs, seconds, huge):
     return record(load, found, lost)
 
 
+def measured(*what):
+    """One load, on huge pages where there are enough; both on ordinary memory otherwise."""
+    with machine.HugePages(MEMORY_MB) as huge:
+        if huge.got:
+            try:
+                return {**one(*what, True), "hugepages": True}
+            except NotMeasured as why:
+                print(f"  once more without huge pages: {why}", flush=True)
+        return {**one(*what, False), "hugepages": False}
+
+
 def bench(binary, quick, report):
     """Records of every load, each handed to `report` when it is there."""
     program = secgw.build()
     if not os.path.exists(binary):
         raise NotMeasured("spillway-dataplane is not built")
-    loads = (64, 1400) if quick else (*traffic.SIZES, traffic.IMIX)
-    with machine.HugePages(MEMORY_MB) as huge:
-        for load in loads:
-            report({**one(binary, program, load, 9 if quick else 11, 0.5 if quick else 1.0, huge.got),
-                    "hugepages": huge.got, "peer_source": secgw.source_of(program)})
+    pairs, seconds = (9, 0.5) if quick else (11, 1.0)
+    for load in (64, 1400) if quick else (*traffic.SIZES, traffic.IMIX):
+        report({**measured(binary, program, load, pairs, seconds),
+                "peer_source": secgw.source_of(program)})
