@@ -114,7 +114,8 @@ frame_v4(uint8_t *f, const uint8_t *tags, uint16_t tags_len, uint16_t ip_len)
 	memset(f, 0, 14u + tags_len + ip_len);
 	memcpy(f, our_mac, 6);
 	f[6] = 4;
-	memcpy(f + 12, tags, tags_len);
+	if (tags_len)
+		memcpy(f + 12, tags, tags_len);
 	dp_put_be16(f + 12 + tags_len, 0x0800);
 	ip[0] = 0x45;
 	dp_put_be16(ip + 2, ip_len);
