@@ -4,6 +4,7 @@
 lines RATIO (or SKIPPED, and why). Nothing here fails for being slow; the exit status is 0 unless the
 run itself breaks. `make bench-quick` and `make bench` call this."""
 import argparse
+import fcntl
 import os
 import signal
 import sys
@@ -72,6 +73,17 @@ class Driver:
             self.part("loss windows", ["loss-windows"], process(windows))
 
 
+def only_one():
+    """Two runs at once would measure each other. Held until the process ends."""
+    os.makedirs(DIRECTORY, exist_ok=True)
+    lock = open(os.path.join(DIRECTORY, ".lock"), "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("bench: another run is under way in this tree; wait for its end")
+    return lock
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default=os.path.join(machine.ROOT, "build"))
@@ -79,6 +91,7 @@ def main():
     args = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: huge pages and ports need root; run it with sudo")
+    lock = only_one()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     driver = Driver(os.path.abspath(args.build), args.quick)
     cpu = driver.results.environment["cpu"]
@@ -89,6 +102,7 @@ def main():
     for path in plots.all_of(driver.results, DIRECTORY):
         print(path)
     print("\n".join(driver.results.closing_lines()))
+    lock.close()
     return 0
 
 
