@@ -20,8 +20,12 @@
 
 #include "bench/gateway.h"
 
-struct sc_options sc_options = {
-	.rounds = 6, .window_s = 0.25, .routes4 = 1000000, .routes6 = 200000, .tunnels = 10000};
+struct sc_options sc_options = {.rounds = 6,
+				.window_s = 0.25,
+				.routes4 = 1000000,
+				.routes6 = 200000,
+				.tunnels = 10000,
+				.tables = true};
 
 uint64_t
 sc_random(uint64_t *state)

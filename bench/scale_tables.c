@@ -184,15 +184,17 @@ lookups4(uint32_t routes)
 	(void)rte_fib_select_lookup(side, RTE_FIB_LOOKUP_DEFAULT);
 }
 
+/* Memory of `n` things; 0 = of the empty table. */
 static void
 print_memory(const char *of, uint32_t n, uint64_t bytes)
 {
-	printf(sc_options.json
-		       ? "{\"what\": \"memory\", \"of\": \"%s\", \"count\": %u, \"bytes\": %.0f, "
-			 "\"each\": %.1f}\n"
-		       : "memory %-22s %8u  %10.0f kB in all  %8.1f bytes each\n",
-	       of, n, sc_options.json ? (double)bytes : (double)bytes / 1024,
-	       (double)bytes / RTE_MAX(n, 1u));
+	if (sc_options.json)
+		printf("{\"what\": \"memory\", \"of\": \"%s\", \"count\": %u, \"bytes\": %.0f, "
+		       "\"each\": %.1f}\n",
+		       of, n, (double)bytes, n ? (double)bytes / n : 0.0);
+	else
+		printf("memory %-22s %8u  %10.0f kB in all  %8.1f bytes each\n", of, n,
+		       (double)bytes / 1024, n ? (double)bytes / n : 0.0);
 	fflush(stdout);
 }
 
