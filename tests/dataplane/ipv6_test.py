@@ -438,11 +438,29 @@ class Objects(Bed):
         self.refused(97, 'GET_FIB', dp.FibQuery(dp.addr(None)))
 
 
-class TwoWorkers(Forwarding):
+class TwoWorkers(Bed):
     options = ('--workers', '2')
 
-    def test_both_families_in_one_burst_each_take_their_own_way(self):
-        self.skipTest('order over two receive queues is the flow\'s, not the wire\'s')
+    def test_both_families_arrive_and_each_flow_keeps_its_order(self):
+        self.lan.send(*(self.from_lan(IPv6(src=HOST, dst=VNET, fl=i), UDP(sport=7, dport=8))
+                        if i % 2 else
+                        self.from_lan(IP(src='10.1.0.2', dst='10.2.3.4', id=i), UDP())
+                        for i in range(200)))
+        got = self.er.collect(200, lambda f: UDP in f)
+        self.assertEqual(sorted(f[IPv6].fl if IPv6 in f else f[IP].id for f in got),
+                         list(range(200)))
+        six = [f[IPv6].fl for f in got if IPv6 in f]
+        four = [f[IP].id for f in got if IP in f]
+        self.assertEqual((six, four), (sorted(six), sorted(four)))
+
+    def test_an_unresolved_neighbour_is_asked_for_and_packets_wait(self):
+        self.lan.send(*(self.from_lan(IPv6(src=VNET, dst='2001:db8:1::78', fl=i), UDP())
+                        for i in range(4)))
+        self.assertIsNotNone(self.control.wait_event(lambda n, e: n == 130))
+        self.control.call('NEIGH_SET', dp.Neigh(LAN_IF, 1, dp.addr('2001:db8:1::78'),
+                                                dp.mac('02:00:00:00:00:78'), 1))
+        got = self.lan.collect(4, six)
+        self.assertEqual(sorted(f[IPv6].fl for f in got), [0, 1, 2, 3])
 
 
 if __name__ == '__main__':
