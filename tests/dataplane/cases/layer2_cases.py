@@ -261,6 +261,22 @@ def sweep(gw):
                 child.open(packet)
 
 
+def sweep_big(gw):
+    """F17 beyond the MTU, to 9,216 octets: cut or dropped; what leaves opens, nothing is lost."""
+    child = gw.shared()
+    sizes = range(1515, 9217, 1 if LONG else 97)
+    for tags in ([], [(f.VLAN, 100)], [(f.VLAN, 10), (f.VLAN, 20)],
+                 [(f.VLAN, 10), (f.VLAN, 20), (f.VLAN, 100)]):
+        for at in range(0, len(sizes), 32):
+            sent = [gw.from_lan(f.ip4(HOST, FAR[T4, 4], 99, f.filled(n - 34)), tags)
+                    for n in sizes[at:at + 32]]
+            result = gw.exchange(sent)
+            for packet in result.wan:
+                child.open(packet)
+            if result.lan or len(result.wan) + sum(result.drops.values()) < len(sent):
+                raise Wrong(f'{len(sent)} frames, {len(result.wan)} sent, {result.drops}')
+
+
 def oversize(gw):
     """Frames beyond what the port was set up for: forwarded in pieces or dropped, never broken."""
     child = gw.shared()
@@ -283,6 +299,7 @@ def cases(_):
              Case('ESP-48 padding of the link is not part of the packet', trailing),
              Case('ESP-48 harmless IPv4 options go through', options4),
              Case('ESP-48 ESP-50 F17 every size at every depth is forwarded or dropped', sweep),
+             Case('ESP-48 ESP-50 F17 every size to 9,216 at every depth is cut or dropped', sweep_big),
              Case('ESP-12 P1 ESP-48 frames beyond the MTU, in chains of buffers too, are cut or dropped',
                   oversize)]
     return rows + headers6()

@@ -275,7 +275,7 @@ def reorder(window, distance):
 
 
 def cases(_):
-    n = 100000 if LONG else 2000
+    n = 1000000 if LONG else 2000
     return windows() + starts() + [
         forged(f'ESP-26 a bad tag with number {low:#x} does not move the window'
                f'{", ESN" if esn else ""}', low, esn)
