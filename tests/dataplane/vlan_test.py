@@ -233,7 +233,7 @@ class Twins(Bed):
 
 
 class JumboBed(Bed):
-    """Ports whose rings hold jumbo frames. (Their driver claims less, so the port's own MTU stays.)"""
+    """Rings that hold jumbo frames. (Their driver claims less, so the ports' own MTU stays.)"""
     options = ('--mbuf-size', '16384')
     mtu = 9000
 
@@ -282,7 +282,7 @@ class Jumbo(JumboBed):
 
 
 class Frames(JumboBed):
-    """Frames as they are: the driver of the er port neither takes tags off nor refuses short ones."""
+    """Frames as they are: the er port neither takes tags off nor refuses short ones."""
 
     @classmethod
     def devargs(cls, number, name):
