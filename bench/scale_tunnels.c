@@ -173,11 +173,12 @@ throughput(uint32_t size, bool headline)
 		}
 	for (unsigned int k = 0; k < COUNTS; k++) {
 		last = sc_percentile(ratio[k], rounds, 50);
-		printf(sc_options.json ? "{\"what\": \"%s\", \"tunnels\": %u, \"size\": %u, "
-					 "\"work\": %.1f, "
-					 "\"ratio\": %.4f, \"q1\": %.4f, \"q3\": %.4f}\n"
-				       : "%s %5u, %4u B  work %6.1f  throughput over one %.3f "
-					 "(%.3f..%.3f)\n",
+		printf(sc_options.json
+			       ? "{\"what\": \"%s\", \"tunnels\": %u, \"size\": %u, "
+				 "\"work\": %.1f, "
+				 "\"ratio\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"stages\": {"
+			       : "%s %5u, %4u B  work %6.1f  throughput over one %.3f "
+				 "(%.3f..%.3f)\n    ",
 		       headline || !sc_options.json ? "tunnels" : "tunnels-small", counts[k], size,
 		       sc_percentile(cycles[k], rounds, 50), last,
 		       sc_percentile(ratio[k], rounds, 25), sc_percentile(ratio[k], rounds, 75));
