@@ -168,13 +168,18 @@ def page():
     return '\n'.join(lines) + '\n', bare
 
 
+def essence(text):
+    """The page without the files that are found by the names of functions: those may move."""
+    return re.sub(r'(; )?dataplane/\w+_test\.(c|py)(?=;| \|)', '', text)
+
+
 def main():
     text, bare = page()
     if '--write' in sys.argv:
         with open(PAGE, 'w') as f:
             f.write(text)
     with open(PAGE) as f:
-        stale = f.read() != text
+        stale = essence(f.read()) != essence(text)
     told = missing_elsewhere() + [f'{name}: P1 without a test' for name in bare]
     if stale:
         told.append('docs/conformance-esp.md is stale: run conformance.py --write')
