@@ -8,7 +8,8 @@
  *   write   trailer, ESP header, IV, outer header, all by wide stores from what the SA has ready
  *   seal    the cipher, one call for the run
  * so nothing is asked per packet that the SA has answered. While a run is worked on, what the next
- * ones need is on its way to the cache.
+ * ones need is on its way to the cache. All runs are written before the first is sealed, so that
+ * the cipher's calls follow each other and overlap inside the CPU, also when each has one packet.
  *
  * With several workers numbers come from dp_claim() (spread_claim.c): what gets none now leaves the
  * burst and is tried again (spread_seal.c), and the cipher's part of a run may be lent (spread.c).
@@ -48,15 +49,22 @@ struct queue {
 	} item[DP_BURST_ROOM];
 };
 
-/* Packets of one SA that have their numbers. */
+/* Packets of one SA that follow each other. */
 struct run {
 	struct dp_sa_out *sa;
 	const struct item *item;
+	struct dp_crypto_job *job; /* of the packets that have their numbers */
 	uint16_t n;
 	uint8_t flags; /* of any of them */
 	uint64_t seq;  /* before the first */
 	uint64_t bytes;
-	struct dp_crypto_job job[DP_CRYPTO_RUN];
+};
+
+/* The runs of a burst. */
+struct batch {
+	uint16_t n;
+	struct run run[DP_BURST_ROOM];
+	struct dp_crypto_job job[DP_BURST_ROOM];
 };
 
 static bool
@@ -414,8 +422,9 @@ spread(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 	return true;
 }
 
-static void
-seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+/* Claim and write; false when nothing is left to seal. */
+static bool
+prepare_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 {
 	struct dp_sa_out *sa = r->sa;
 
@@ -425,13 +434,21 @@ seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 
 		for (uint16_t i = 0; i < r->n; i++)
 			refuse(w, b, r->item[i].at, why);
-		return;
+		return false;
 	}
 	claim_run(w, b, r);
 	if (unlikely(r->n == 0))
-		return;
+		return false;
 	count_tunnel(w, r);
 	write_run(w->sad, r);
+	return true;
+}
+
+static void
+seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+{
+	const struct dp_sa_out *sa = r->sa;
+
 	if (unlikely(w->spread != NULL && spread(w, b, r)))
 		return;
 	sa->seal(w->crypto, sa->key, r->job, r->n);
@@ -477,18 +494,27 @@ void
 dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 {
 	struct queue q;
-	struct run run;
-	uint16_t fetched = 0, n;
+	struct batch runs;
+	uint16_t fetched = 0, n, made = 0;
 
 	collect(w, b, &q);
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_SEAL);
 	if (q.n != 0)
 		b->kinds |= DP_KIND(DP_NEXT_OUTER);
+	runs.n = 0;
 	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + n)) {
-		n = run_take(&run, &q, from);
+		struct run *r = &runs.run[runs.n];
+
+		n = run_take(r, &q, from);
 		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
-		seal_run(w, b, &run);
+		r->job = &runs.job[made];
+		if (likely(prepare_run(w, b, r))) {
+			made = (uint16_t)(made + r->n);
+			runs.n++;
+		}
 	}
+	for (uint16_t i = 0; i < runs.n; i++)
+		seal_run(w, b, &runs.run[i]);
 	dp_burst_compact(b);
 }
 
