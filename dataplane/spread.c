@@ -322,14 +322,8 @@ dp_spread_run_own(struct dp_spread *s, struct dp_crypto *c, bool leave_some)
 	uint64_t offered = atomic_load_explicit(&s->offered, memory_order_relaxed);
 	uint64_t next = atomic_load_explicit(&s->taken, memory_order_relaxed), end = offered;
 
-	if (leave_some) {
-		uint64_t old = next < s->offered_was ? s->offered_was - next : 0;
-
-		s->leave = dp_spread_leave(s->leave, (uint32_t)old, dp_spread_hungry(s));
-		end = offered > s->leave ? offered - s->leave : 0;
-		if (end < s->offered_was)
-			end = s->offered_was;
-	}
+	if (leave_some)
+		end = dp_spread_until(offered, s->offered_was, dp_spread_hungry(s));
 	while (next < end && dp_spread_run_one(s, c)) {
 		count(&s->count.own, 1);
 		next = atomic_load_explicit(&s->taken, memory_order_relaxed);

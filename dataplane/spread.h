@@ -15,14 +15,14 @@
 
 #include "dataplane/crypto/crypto.h"
 
-#define DP_CHUNK_PKTS	 32	    /* packets in a chunk, at most */
-#define DP_CHUNK_BYTES	 (16 << 10) /* of text; with the packet that reaches it a chunk is full */
-#define DP_CHUNKS	 256	    /* of one owner; a power of two */
-#define DP_LANES	 32	    /* SAs whose packets are out at once, of one owner */
-#define DP_LANE_CHUNKS	 96	    /* out for one SA at once; what comes then is dropped */
-#define DP_SPREAD_MAX	 64	    /* workers */
-#define DP_SPREAD_WORTH	 (8 << 10)  /* bytes of text in a run that are worth a hand-off */
-#define DP_SPREAD_LATEST 8	    /* chunks for each helper that may wait over one receive */
+#define DP_CHUNK_PKTS	32	   /* packets in a chunk, at most */
+#define DP_CHUNK_BYTES	(16 << 10) /* of text; with the packet that reaches it a chunk is full */
+#define DP_CHUNKS	256	   /* of one owner; a power of two */
+#define DP_LANES	32	   /* SAs whose packets are out at once, of one owner */
+#define DP_LANE_CHUNKS	96	   /* out for one SA at once; what comes then is dropped */
+#define DP_SPREAD_MAX	64	   /* workers */
+#define DP_SPREAD_WORTH (8 << 10)  /* bytes of text in a run that are worth a hand-off */
+#define DP_SPREAD_LEAVE 4	   /* fresh chunks left to each helper over a receive */
 
 struct rte_mbuf;
 
@@ -88,7 +88,6 @@ struct dp_spread {
 	uint8_t era;	      /* of new chunks */
 	uint64_t era_token;   /* seen when the era began */
 	uint64_t offered_was; /* when the last receive began */
-	uint32_t leave;	      /* chunks left to helpers then, at most */
 	bool wanting;	      /* a run since the last turn was worth help */
 	struct dp_lane lane[DP_LANES];
 	struct dp_chunk *free[DP_CHUNKS];
@@ -128,24 +127,19 @@ dp_spread_choose(bool waiting, bool backlog, unsigned int hungry, uint32_t bytes
 }
 
 /*
- * How many fresh chunks to leave to the helpers over the next receive, so that they do not run dry
- * and nothing waits for them for long. Pure.
- * @leave   what was left the last time
- * @old     of what was left then, chunks that nobody has started
- * @hungry  helpers
+ * Up to which chunk the owner runs its own between two receives: all that are older than the last
+ * receive, and of the fresh ones all but a few for each helper, so that these do not run dry while
+ * it receives. Pure.
+ * @offered      chunks ever offered
+ * @offered_was  of these, before the last receive
  */
-static inline uint32_t
-dp_spread_leave(uint32_t leave, uint32_t old, unsigned int hungry)
+static inline uint64_t
+dp_spread_until(uint64_t offered, uint64_t offered_was, unsigned int hungry)
 {
-	uint32_t most = hungry * DP_SPREAD_LATEST;
+	uint64_t leave = (uint64_t)hungry * DP_SPREAD_LEAVE;
+	uint64_t until = offered > leave ? offered - leave : 0;
 
-	if (old == 0)
-		leave++;
-	else
-		leave = leave > old ? leave - old : 0;
-	if (leave < hungry)
-		return hungry;
-	return leave < most ? leave : most;
+	return until > offered_was ? until : offered_was;
 }
 
 /* Make the part of worker `index`; NULL without memory. The caller frees with dp_spread_free(). */

@@ -63,7 +63,8 @@ dp_claim(_Atomic uint64_t *seq, struct dp_sa_out_count *count, unsigned int n, u
 	 uint32_t want, uint64_t *first)
 {
 	struct dp_sa_out_count *own = &count[self];
-	struct dp_claim_view v = {.own = atomic_load_explicit(&own->low, memory_order_relaxed)};
+	struct dp_claim_view v = {.own = atomic_load_explicit(&own->low, memory_order_relaxed),
+				  .block = dp_claim_block(n)};
 	uint32_t room;
 
 	v.seq = atomic_load_explicit(seq, memory_order_acquire);

@@ -16,8 +16,7 @@
 #include <stdint.h>
 
 #define DP_CLAIM_WINDOW 64 /* numbers that a receiver surely takes out of order */
-#define DP_CLAIM_BLOCK	16 /* claimed at once while other workers send on the SA */
-#define DP_CLAIM_OWN	32 /* in flight of one worker, then */
+#define DP_CLAIM_LEAST	4  /* numbers in the smallest block */
 #define DP_CLAIM_TRIES	8  /* lost races before a worker waits */
 
 /*
@@ -37,30 +36,43 @@ struct dp_sa_out_count {
 
 /* What a worker sees of the others before it claims. */
 struct dp_claim_view {
-	uint64_t seq; /* newest number claimed by anybody */
-	uint64_t own; /* oldest own number in flight, 0 = none */
-	uint64_t low; /* oldest number of others in flight, 0 = none */
-	bool company; /* others send on the SA, or want to */
+	uint32_t block; /* dp_claim_block() */
+	uint64_t seq;	/* newest number claimed by anybody */
+	uint64_t own;	/* oldest own number in flight, 0 = none */
+	uint64_t low;	/* oldest number of others in flight, 0 = none */
+	bool company;	/* others send on the SA, or want to */
 };
 
 /*
+ * Numbers that a worker has in flight at most while others send on the SA, too: then all of them
+ * fit in the window, and nobody waits unless somebody stands still. Pure.
+ */
+static inline uint32_t
+dp_claim_block(unsigned int workers)
+{
+	unsigned int doublings = workers > 1 ? 32u - (unsigned int)__builtin_clz(workers - 1) : 0;
+	uint32_t block = doublings < 7 ? DP_CLAIM_WINDOW >> doublings : 0;
+
+	return block > DP_CLAIM_LEAST ? block : DP_CLAIM_LEAST;
+}
+
+/*
  * How many of `want` numbers may be claimed now. Pure.
- * Alone, all. In company, small blocks, so that the others come to their turn; never beyond the
- * window behind the oldest of another, nor beyond DP_CLAIM_OWN in flight of one's own.
+ * Alone, all. In company, up to a block in flight of one's own, so that the others come to their
+ * turn, and never beyond the window behind the oldest of another.
  */
 static inline uint32_t
 dp_claim_room(const struct dp_claim_view *v, uint32_t want)
 {
-	uint64_t end = v->seq + want;
+	uint64_t end = v->seq + want, most;
 
 	if (!v->company)
 		return want;
-	if (want > DP_CLAIM_BLOCK)
-		end = v->seq + DP_CLAIM_BLOCK;
+	most = (v->own != 0 ? v->own - 1 : v->seq) + v->block;
+	if (end > most)
+		end = most;
 	if (v->low != 0 && end > v->low + DP_CLAIM_WINDOW - 1)
 		end = v->low + DP_CLAIM_WINDOW - 1;
-	if (v->own != 0 && end > v->own + DP_CLAIM_OWN - 1)
-		end = v->own + DP_CLAIM_OWN - 1;
 	return end > v->seq ? (uint32_t)(end - v->seq) : 0;
 }
 

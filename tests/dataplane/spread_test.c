@@ -659,17 +659,14 @@ a_run_is_lent_when_there_is_a_backlog_and_someone_to_take_it(void **unused)
 }
 
 static void
-helpers_get_as_much_as_they_take_and_at_least_a_chunk_each(void **unused)
+fresh_chunks_are_left_to_helpers_a_few_each(void **unused)
 {
-	assert_int_equal(dp_spread_leave(0, 0, 0), 0); /* nobody there: nothing waits */
-	assert_int_equal(dp_spread_leave(5, 0, 0), 0);
-	assert_int_equal(dp_spread_leave(0, 0, 1), 1);
-	assert_int_equal(dp_spread_leave(3, 0, 1), 4); /* they ran dry */
-	assert_int_equal(dp_spread_leave(4, 2, 1), 2); /* they did not */
-	assert_int_equal(dp_spread_leave(4, 9, 1), 1);
-	assert_int_equal(dp_spread_leave(4, 4, 3), 3);
-	assert_int_equal(dp_spread_leave(8, 0, 1), DP_SPREAD_LATEST);
-	assert_int_equal(dp_spread_leave(100, 0, 2), 2 * DP_SPREAD_LATEST);
+	assert_int_equal(dp_spread_until(10, 4, 0), 10); /* nobody there: all */
+	assert_int_equal(dp_spread_until(10, 4, 1), 10 - DP_SPREAD_LEAVE);
+	assert_int_equal(dp_spread_until(10, 8, 1), 8); /* older ones are not left again */
+	assert_int_equal(dp_spread_until(10, 10, 1), 10);
+	assert_int_equal(dp_spread_until(40, 4, 3), 40 - 3 * DP_SPREAD_LEAVE);
+	assert_int_equal(dp_spread_until(2, 0, 60), 0);
 }
 
 static void
@@ -686,7 +683,8 @@ what_was_left_once_is_not_left_again(void **unused)
 		dp_spread_run_own(all[0], NULL, true); /* nobody takes any */
 		own_retire(0);
 		must(sa->retired >= 64 * i);
-		must(atomic_load(&all[0]->offered) - atomic_load(&all[0]->taken) <= 2);
+		must(atomic_load(&all[0]->offered) - atomic_load(&all[0]->taken) <=
+		     DP_SPREAD_LEAVE);
 	}
 	dp_spread_run_own(all[0], NULL, false);
 	own_retire(0);
@@ -701,23 +699,34 @@ the_room_for_numbers_follows_the_table(void **unused)
 		struct dp_claim_view v;
 		uint32_t want, room;
 	} row[] = {
-		{{.seq = 100}, 64, 64},
-		{{.seq = 100, .own = 10}, 64, 64}, /* alone: one's own leave in order */
-		{{.seq = 100, .company = true}, 64, 16},
-		{{.seq = 100, .company = true}, 5, 5},
-		{{.seq = 100, .low = 100, .company = true}, 64, 16},
-		{{.seq = 100, .low = 50, .company = true}, 64, 13},
-		{{.seq = 112, .low = 50, .company = true}, 64, 1},
-		{{.seq = 113, .low = 50, .company = true}, 64, 0},
-		{{.seq = 200, .low = 50, .company = true}, 1, 0},
-		{{.seq = 100, .own = 90, .company = true}, 64, 16},
-		{{.seq = 100, .own = 80, .company = true}, 64, 11},
-		{{.seq = 111, .own = 80, .company = true}, 64, 0},
-		{{.seq = 100, .own = 90, .low = 40, .company = true}, 64, 3},
+		{{16, .seq = 100}, 64, 64},
+		{{16, .seq = 100, .own = 10}, 64, 64}, /* alone: one's own leave in order */
+		{{16, .seq = 100, .company = true}, 64, 16},
+		{{32, .seq = 100, .company = true}, 64, 32},
+		{{16, .seq = 100, .company = true}, 5, 5},
+		{{16, .seq = 100, .low = 100, .company = true}, 64, 16},
+		{{16, .seq = 100, .low = 50, .company = true}, 64, 13},
+		{{16, .seq = 112, .low = 50, .company = true}, 64, 1},
+		{{16, .seq = 113, .low = 50, .company = true}, 64, 0},
+		{{16, .seq = 200, .low = 50, .company = true}, 1, 0},
+		{{16, .seq = 100, .own = 101, .company = true}, 64, 16},
+		{{16, .seq = 100, .own = 91, .company = true}, 64, 6},
+		{{16, .seq = 106, .own = 91, .company = true}, 64, 0},
+		{{16, .seq = 100, .own = 91, .low = 40, .company = true}, 64, 3},
 	};
 
 	for (unsigned int i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		assert_int_equal(dp_claim_room(&row[i].v, row[i].want), row[i].room);
+}
+
+static void
+the_blocks_of_all_workers_fit_in_the_window(void **unused)
+{
+	for (unsigned int n = 1; n <= DP_CLAIM_WINDOW / DP_CLAIM_LEAST; n++)
+		assert_true(n * dp_claim_block(n) <= DP_CLAIM_WINDOW);
+	assert_int_equal(dp_claim_block(2), 32);
+	assert_int_equal(dp_claim_block(8), 8);
+	assert_int_equal(dp_claim_block(32), DP_CLAIM_LEAST);
 }
 
 static void
@@ -764,9 +773,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_run_is_lent_when_there_is_a_backlog_and_someone_to_take_it),
-		cmocka_unit_test(helpers_get_as_much_as_they_take_and_at_least_a_chunk_each),
+		cmocka_unit_test(fresh_chunks_are_left_to_helpers_a_few_each),
 		cmocka_unit_test(what_was_left_once_is_not_left_again),
 		cmocka_unit_test(the_room_for_numbers_follows_the_table),
+		cmocka_unit_test(the_blocks_of_all_workers_fit_in_the_window),
 		cmocka_unit_test(every_sa_leaves_by_one_queue_that_is_locked_when_shared),
 		cmocka_unit_test(with_queues_enough_other_packets_never_meet_a_lock),
 		cmocka_unit_test(alone_a_worker_claims_whole_runs),
