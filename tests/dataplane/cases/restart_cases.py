@@ -151,12 +151,11 @@ def huge_pages():
     """Reserve pages for a moment; yields whether there are enough."""
     was = number('nr_hugepages')
     reserve(was + NEED_PAGES)
-    got = number('nr_hugepages')
+    added = max(number('nr_hugepages') - was, 0)
     try:
-        yield got == was + NEED_PAGES
-    finally:
-        if number('nr_hugepages') == got:       # else somebody else has set it meanwhile
-            reserve(was)
+        yield added == NEED_PAGES
+    finally:        # others may add and take away meanwhile: what was added here is what goes
+        reserve(max(number('nr_hugepages') - added, 0))
 
 
 def start_on_huge_pages(run_dir):
