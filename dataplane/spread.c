@@ -323,11 +323,12 @@ dp_spread_run_own(struct dp_spread *s, struct dp_crypto *c, bool leave_some)
 	uint64_t next = atomic_load_explicit(&s->taken, memory_order_relaxed), end = offered;
 
 	if (leave_some)
-		end = dp_spread_until(offered, s->offered_was, dp_spread_hungry(s));
+		end = dp_spread_until(offered, s->stale, dp_spread_hungry(s));
 	while (next < end && dp_spread_run_one(s, c)) {
 		count(&s->count.own, 1);
 		next = atomic_load_explicit(&s->taken, memory_order_relaxed);
 	}
+	s->stale = s->offered_was;
 	s->offered_was = offered;
 }
 

@@ -84,11 +84,11 @@ struct dp_spread {
 	unsigned int next_help; /* whom to ask first */
 	uint32_t n_lanes;	/* of which lane[0..n_lanes) are in use */
 	uint32_t n_free;
-	uint32_t out[2];      /* chunks that are out, by era */
-	uint8_t era;	      /* of new chunks */
-	uint64_t era_token;   /* seen when the era began */
-	uint64_t offered_was; /* when the last receive began */
-	bool wanting;	      /* a run since the last turn was worth help */
+	uint32_t out[2];	     /* chunks that are out, by era */
+	uint8_t era;		     /* of new chunks */
+	uint64_t era_token;	     /* seen when the era began */
+	uint64_t offered_was, stale; /* before the last receive, and before the one before */
+	bool wanting;		     /* a run since the last turn was worth help */
 	struct dp_lane lane[DP_LANES];
 	struct dp_chunk *free[DP_CHUNKS];
 	struct dp_chunk *chunks;
@@ -127,19 +127,19 @@ dp_spread_choose(bool waiting, bool backlog, unsigned int hungry, uint32_t bytes
 }
 
 /*
- * Up to which chunk the owner runs its own between two receives: all that are older than the last
- * receive, and of the fresh ones all but a few for each helper, so that these do not run dry while
- * it receives. Pure.
- * @offered      chunks ever offered
- * @offered_was  of these, before the last receive
+ * Up to which chunk the owner runs its own between two receives: all that have waited over a whole
+ * receive, and of the others all but a few for each helper, so that these do not run dry while it
+ * receives. Pure.
+ * @offered  chunks ever offered
+ * @stale    of these, offered before the last receive but one
  */
 static inline uint64_t
-dp_spread_until(uint64_t offered, uint64_t offered_was, unsigned int hungry)
+dp_spread_until(uint64_t offered, uint64_t stale, unsigned int hungry)
 {
 	uint64_t leave = (uint64_t)hungry * DP_SPREAD_LEAVE;
 	uint64_t until = offered > leave ? offered - leave : 0;
 
-	return until > offered_was ? until : offered_was;
+	return until > stale ? until : stale;
 }
 
 /* Make the part of worker `index`; NULL without memory. The caller frees with dp_spread_free(). */
