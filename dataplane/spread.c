@@ -301,19 +301,38 @@ take(struct dp_spread *owner)
 	return chunk;
 }
 
-bool
-dp_spread_run_one(struct dp_spread *owner, struct dp_crypto *c)
+static void
+run(struct dp_chunk *chunk, struct dp_crypto *c)
 {
-	struct dp_chunk *chunk = take(owner);
-
-	if (chunk == NULL)
-		return false;
 	dp_spread_point();
 	chunk->good = chunk->run(c, chunk->key, chunk->job, chunk->n);
 	dp_spread_point();
 	/* Partner: dp_spread_retire(). */
 	atomic_store_explicit(&chunk->done, 1, memory_order_release);
-	return true;
+}
+
+/* Bring near what the owner wrote last: what is right before a text, and its end. */
+static void
+fetch(const struct dp_chunk *chunk)
+{
+	for (uint32_t i = 0; i < chunk->n; i++) {
+		const struct dp_crypto_job *job = &chunk->job[i];
+
+		__builtin_prefetch(job->text - 16, 1);
+		__builtin_prefetch(job->text + 64, 1);
+		__builtin_prefetch(job->text + job->text_len - 1, 1);
+		__builtin_prefetch(job->text + job->text_len + DP_CRYPTO_TAG - 1, 1);
+	}
+}
+
+bool
+dp_spread_run_one(struct dp_spread *owner, struct dp_crypto *c)
+{
+	struct dp_chunk *chunk = take(owner);
+
+	if (chunk != NULL)
+		run(chunk, c);
+	return chunk != NULL;
 }
 
 void
@@ -338,7 +357,11 @@ dp_spread_help(struct dp_spread *s, struct dp_crypto *c)
 	unsigned int i = s->next_help;
 
 	for (unsigned int asked = 0; asked < s->n_all; asked++) {
-		if (i != s->index && dp_spread_run_one(s->all[i], c)) {
+		struct dp_chunk *chunk = i != s->index ? take(s->all[i]) : NULL;
+
+		if (chunk != NULL) {
+			fetch(chunk);
+			run(chunk, c);
 			s->next_help = i; /* it may have more */
 			count(&s->count.helped, 1);
 			return true;
