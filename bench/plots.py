@@ -46,7 +46,7 @@ def gbps(record, cycles):
 
 def throughput_lines(results):
     """[(title, style, [(size, Gbit/s)])] of what there is."""
-    sealed = sorted((r for r in results.select(what="seal", cipher="aes256gcm")
+    sealed = sorted((r for r in results.select(what="seal", cipher="aes256gcm", older=None)
                      if r.get("encap", "native") == "native"), key=lambda r: r["size"])
     versus = sorted((r for r in results.select(what="versus") if isinstance(r["size"], int)),
                     key=lambda r: r["size"])
@@ -82,7 +82,8 @@ plot """ + ", ".join(f"$d{i} using 1:2 with linespoints {style} title '{title}'"
 
 
 def staged(results):
-    return sorted((r for r in results.records if r.get("what") in ("seal", "open") and r.get("stages")
+    return sorted((r for r in results.records if r.get("what") in ("seal", "open")
+                   and r.get("stages") and not r.get("older")
                    and r.get("cipher") == "aes256gcm" and r.get("encap", "native") == "native"),
                   key=lambda r: (r["what"] != "seal", r["size"]))
 

@@ -62,9 +62,18 @@ class Driver:
         self.part(title, names, lambda: cbench.run(self.build, target, self.quick, self.report,
                                                    threads))
 
+    def wide(self):
+        """Did the cipher run with wide AES?"""
+        return any("VAES" in record.get("isa", "") for record in self.results.records)
+
     def all(self):
         process = lambda module: lambda: module.bench(self.binary, self.quick, self.report)
         self.cbench("pipeline against the cipher", CIPHER, "bench-pipeline")
+        if self.wide():
+            self.part("the same, with the cipher's code for CPUs without wide AES", [],
+                      lambda: cbench.run(self.build, "bench-pipeline", self.quick,
+                                         lambda record: self.report({**record, "older": True}),
+                                         arguments=["--isa=aes-ni"]))
         self.part("process against ipsec-secgw", SECGW, process(versus))
         self.cbench("one SA on two workers", ["one-sa-2-workers/cipher-2-threads"], "bench-spread", 2)
         self.cbench("tunnels, routes, stalls", ["tunnels-10000/tunnels-1"], "bench-scale", 2)
