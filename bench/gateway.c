@@ -258,11 +258,12 @@ bg_new_isa(struct bg *g, unsigned int n_workers, enum dp_crypto_isa isa)
 {
 	memset(g, 0, sizeof(*g));
 	g->isa = isa;
-	g->opt = (struct dp_options){.n_workers = n_workers,
-				     .max_routes = 1u << 16,
-				     .max_sas = 65536,
-				     .mbufs = 8191,
-				     .mbuf_size = 2048};
+	g->opt = (struct dp_options){
+		.n_workers = n_workers,
+		.max_routes = 1u << 16,
+		.max_sas = 1u << 19, /* a bench rekeys faster than SPIs come back */
+		.mbufs = 8191,
+		.mbuf_size = 2048};
 	control_new(g, n_workers);
 	tables_new(g);
 	worker_new(g);

@@ -19,6 +19,7 @@ struct run {
 	struct dp_pkt way;  /* of the first */
 	uint32_t mtu;	    /* of its interface */
 	uint16_t tunnel_if; /* interface of the tunnel */
+	uint32_t dst, leaf; /* last IPv4 destination looked up, 0 = none, and its leaf */
 	uint64_t packets, bytes;
 };
 
@@ -31,8 +32,9 @@ run_count(struct dp_worker *w, struct run *r)
 	r->packets = r->bytes = 0;
 }
 
+/* Tunnels to one peer follow each other, too. */
 static uint32_t
-leaf_of(const struct dp_worker *w, const struct rte_mbuf *m, const struct dp_pkt *p)
+leaf_of(const struct dp_worker *w, const struct rte_mbuf *m, const struct dp_pkt *p, struct run *r)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint8_t ip6[1][16];
@@ -44,14 +46,18 @@ leaf_of(const struct dp_worker *w, const struct rte_mbuf *m, const struct dp_pkt
 		dp_fib6_lookup(w->tables->fib6, ip6, &leaf, 1);
 	} else {
 		ip4 = dp_be32(ip + 16);
+		if (ip4 == r->dst)
+			return r->leaf;
+		r->dst = ip4;
 		dp_fib_lookup(w->tables->fib, &ip4, &leaf, 1);
+		r->leaf = (uint32_t)leaf;
 	}
 	return (uint32_t)leaf;
 }
 
 /* Send one packet its own way. True when it stays in the burst. */
 static bool
-send_one(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways)
+send_one(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	uint32_t fixed = 0; /* path id + 1 */
@@ -59,7 +65,7 @@ send_one(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways)
 	if (likely(p->tunnel < DP_TUNNELS_MAX))
 		fixed = atomic_load_explicit(&w->tables->tunnel_outer[p->tunnel],
 					     memory_order_acquire);
-	p->group = fixed ? 0 : leaf_of(w, m, p);
+	p->group = fixed ? 0 : leaf_of(w, m, p, r);
 	p->path = fixed - 1;
 	if (unlikely(fixed == 0 && p->group == 0)) {
 		dp_drop(w, m, DP_DROP_NO_ROUTE);
@@ -79,7 +85,7 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 	r->tunnel_if = p->iface_out;
 	r->packets = 1;
 	r->bytes = m->pkt_len;
-	r->shared = send_one(w, m, ways);
+	r->shared = send_one(w, m, r, ways);
 	if (unlikely(!r->shared))
 		return false;
 	r->way = *p;
@@ -96,7 +102,7 @@ run_add(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *
 	r->packets++;
 	r->bytes += m->pkt_len;
 	if (unlikely(!r->shared))
-		return send_one(w, m, ways);
+		return send_one(w, m, r, ways);
 	p->path = r->way.path;
 	p->group = r->way.group;
 	p->iface_out = r->way.iface_out;

@@ -42,13 +42,22 @@ local_insert(struct dp_local *l, const struct dp_local_entry *e)
 	}
 }
 
+/* Nearly every look-up is of an address that is not ours: so sparse that it meets a free slot. */
+static uint32_t
+slots_for(uint32_t n)
+{
+	uint32_t size = 128;
+
+	while (size < 32 * n)
+		size *= 2;
+	return size;
+}
+
 struct dp_local *
 dp_local_new(const struct dp_local_entry *entries, uint32_t n, uint32_t any_v4)
 {
-	uint32_t size = 8;
+	uint32_t size = slots_for(n);
 
-	while (size < 2 * n)
-		size *= 2;
 	struct dp_local *l = calloc(1, sizeof(*l) + size * sizeof(l->slot[0]));
 
 	if (!l)
@@ -77,10 +86,8 @@ local6_insert(struct dp_local6 *l, const struct dp_local6_entry *e)
 struct dp_local6 *
 dp_local6_new(const struct dp_local6_entry *entries, uint32_t n, const uint8_t *any_v6)
 {
-	uint32_t size = 8;
+	uint32_t size = slots_for(n);
 
-	while (size < 2 * n)
-		size *= 2;
 	struct dp_local6 *l = calloc(1, sizeof(*l) + size * sizeof(l->slot[0]));
 
 	if (!l)
