@@ -98,6 +98,7 @@ ELSEWHERE = (
     ('LIF-03', 'dataplane/fault_test.c',
      'f19_the_soft_event_leaves_a_tenth_of_the_numbers_to_rekey_without_loss'),
     ('LIF-04', 'ike/rekey_test.c', 'hard_limit_ends_the_child_and_a_new_one_is_made'),
+    ('LIF-07', 'control/test_model.c', 'bad_lines_are_refused_with_a_sentence_and_change_nothing'),
     ('LIF-08', 'lab/test_rekey.py', 'test_short_lifetimes_at_azure_lose_nothing'))
 
 FUNCTION = re.compile(r'^(?:    def )?(?:test_)?((?:esp|lif)_\d\d)_\w+\((?:void|self)', re.M)
