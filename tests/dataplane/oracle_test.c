@@ -32,7 +32,7 @@
 #define SIZE_STEP    3571  /* has no factor in common with SIZES */
 #define PACKETS	     13000 /* each way and instruction set */
 #define PACKETS_LONG 100000
-#define ESP_MAX	     (ORACLE_FRONT_MAX + SIZE_MAX_ + 32 + ORACLE_TAG_MAX)
+#define ESP_MAX	     (ORACLE_FRONT_MAX + SIZE_MAX_ + 64 + ORACLE_TAG_MAX) /* trailer: up to 49 */
 
 /* One SA of the two ends: a's outbound half sends to b's inbound half. */
 struct sa {
