@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The peer: DPDK's own example gateway, ipsec-secgw, from Debian's source package `dpdk`.
 
-The source is fetched by apt with lists, sources and cache of our own (nothing of the system's apt
-set-up changes) and built once against the installed DPDK, for this machine's instruction set, into
+The source is fetched by apt from where the system has its packages, with lists, sources and cache of
+our own (nothing of the system's apt set-up changes), and built once against the installed DPDK, for this machine's instruction set, into
 build/secgw/. The one change: it asks every port for receive checksum offload, which no pcap port has.
 Packets are counted by the port statistics that its telemetry socket gives.
 """
@@ -21,9 +21,8 @@ import traffic as t
 from product import NotMeasured, die_with_parent
 
 CACHE = os.path.join(machine.ROOT, "build", "secgw")
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-SUITES = (("http://deb.debian.org/debian", "bookworm bookworm-updates"),
-          ("http://deb.debian.org/debian-security", "bookworm-security"))
+SYSTEM_SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list",
+                  "/etc/apt/sources.list.d/*.sources")
 APT_CONF = """\
 Dir::Etc::SourceList "{dir}/none.list";
 Dir::Etc::SourceParts "{dir}/parts";
@@ -59,14 +58,23 @@ def wanted_version():
     return run("dpkg-query", "-W", "-f", "${Version}", "libdpdk-dev")
 
 
+def as_source(text, one_line):
+    """The text of a sources file with its binary packages turned into source packages."""
+    if one_line:
+        return "".join(f"deb-src {line.split(maxsplit=1)[1]}\n" for line in text.splitlines()
+                       if line.startswith("deb "))
+    return re.sub(r"(?m)^Types:.*$", "Types: deb-src", text)
+
+
 def sources(directory):
-    """An apt of our own: sources of Debian 12, everything it writes below `directory`."""
+    """An apt of our own: the system's sources, everything it writes below `directory`."""
     for part in ("parts", "lists/partial", "cache/archives/partial"):
         os.makedirs(os.path.join(directory, part), exist_ok=True)
-    with open(os.path.join(directory, "parts", "src.sources"), "w", encoding="ascii") as out:
-        for uri, suites in SUITES:
-            out.write(f"Types: deb-src\nURIs: {uri}\nSuites: {suites}\nComponents: main\n"
-                      f"Signed-By: {KEYRING}\n\n")
+    for path in (path for pattern in SYSTEM_SOURCES for path in glob.glob(pattern)):
+        one_line = path.endswith(".list")
+        name = "system-" + os.path.basename(path)
+        with open(os.path.join(directory, "parts", name), "w", encoding="utf-8") as out:
+            out.write(as_source(machine.read(path), one_line))
     conf = os.path.join(directory, "apt.conf")
     with open(conf, "w", encoding="ascii") as out:
         out.write(APT_CONF.format(dir=directory))

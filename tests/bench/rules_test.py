@@ -14,6 +14,7 @@ import machine  # noqa: E402
 import plots  # noqa: E402
 import results  # noqa: E402
 import scaling  # noqa: E402
+import secgw  # noqa: E402
 import traffic  # noqa: E402
 import versus  # noqa: E402
 
@@ -130,6 +131,24 @@ class Pktgen(unittest.TestCase):
         self.assertEqual([int(slot) for slot, _ in slots], list(range(12)))
         self.assertEqual([int(size) - 18 for _, size in slots], profile)
         self.assertEqual(sorted(profile), sorted(traffic.mixed_sizes()))
+
+
+class Peer(unittest.TestCase):
+    def test_sources_of_packages_become_sources_of_source(self):
+        one_line = "# a comment\ndeb http://mirror.example/debian bookworm main\ndeb-src x y z\n"
+        self.assertEqual(secgw.as_source(one_line, True),
+                         "deb-src http://mirror.example/debian bookworm main\n")
+        stanzas = "Types: deb\nURIs: a\n\nTypes: deb deb-src\nURIs: b\n"
+        self.assertEqual(secgw.as_source(stanzas, False),
+                         "Types: deb-src\nURIs: a\n\nTypes: deb-src\nURIs: b\n")
+
+    def test_older_code_of_the_cipher_is_a_ratio_of_its_own(self):
+        made = results.Results("quick", {"when": "2026-01-01T00:00:00"})
+        made.add({**SEAL, "older": True, "ratio": 1.5})
+        made.add(SEAL)
+        lines = made.closing_lines()
+        self.assertIn("RATIO seal-aes256gcm-64/cipher-aes-ni 1.500", lines)
+        self.assertIn("RATIO seal-aes256gcm-64/cipher 2.000", lines)
 
 
 class TapResult(unittest.TextTestResult):
