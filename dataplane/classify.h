@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/checksum.h"
 #include "dataplane/packet.h"
 #include "dataplane/wire.h"
 
@@ -18,22 +19,6 @@
  */
 enum dp_drop dp_ipv4_check(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len);
 
-/* Sum of the 20 bytes of a header without options; 0xffff when its checksum is right. */
-static inline uint16_t
-dp_ipv4_sum20(const uint8_t *ip)
-{
-	uint32_t word[5];
-	uint64_t sum = 0;
-
-	memcpy(word, ip, sizeof(word));
-	for (unsigned int i = 0; i < 5; i++)
-		sum += word[i];
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
 /* The common case of dp_ipv4_check(): all well and no options. False says nothing. */
 static inline bool
 dp_ipv4_plain(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len)
@@ -41,7 +26,7 @@ dp_ipv4_plain(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len)
 	if (len < 20 || ip[0] != 0x45)
 		return false;
 	*tot_len = dp_be16(ip + 2);
-	return *tot_len >= 20 && *tot_len <= len && (csum_ok || dp_ipv4_sum20(ip) == 0xffff);
+	return *tot_len >= 20 && *tot_len <= len && (csum_ok || dp_ipv4_csum_good(ip, 20));
 }
 
 /* Outside of what one host may be called: 0/8, 127/8, 224/4, 240/4 (host order). */
