@@ -17,6 +17,9 @@
 #define CTL_ADDRS 8
 #define CTL_LIST  64
 
+#define CTL_VNET_CIRCUITS 4
+#define CTL_VNET_PROBES	  4
+
 struct ctl_interface {
 	char name[CTL_NAME];
 	char description[CTL_TEXT];
@@ -28,6 +31,10 @@ struct ctl_interface {
 	bool enabled;
 	uint32_t mtu;
 	uint16_t mss_clamp;
+	char circuit[CTL_NAME];	  /* role expressroute: name of the circuit, "expressroute" when
+				     not set */
+	struct spw_addr gateway4; /* role internet: next router; not set = by the kernel's routes */
+	struct spw_addr gateway6;
 	unsigned int n_addresses;
 	struct spw_prefix address[CTL_ADDRS];
 };
@@ -46,12 +53,19 @@ struct ctl_neighbor {
 	uint32_t keepalive_s, hold_s;
 	bool bfd;
 	uint32_t bfd_transmit_ms, bfd_receive_ms, bfd_multiplier;
-	uint32_t local_preference; /* of routes learnt here */
+	uint32_t local_preference; /* of routes learnt here; never 0 after the model's build: 150
+				      over an ExpressRoute interface, else 100, when not set */
+	unsigned int n_announce;   /* prefixes for this neighbour alone; 0 = those of the speaker */
+	struct spw_prefix announce[CTL_LIST];
+	uint32_t prefix_limit;	 /* warn near this many prefixes from it; 0 = none */
+	bool prefix_limit_drops; /* beyond it the session ends */
 };
 
 struct ctl_bgp {
 	uint32_t local_as; /* 0 = BGP is off */
 	struct spw_addr router_id;
+	uint32_t multipath;    /* equal routes used at once, 1..SPW_DP_TIER_PATHS */
+	bool graceful_restart; /* routes stay while FRR restarts */
 	unsigned int n_announce;
 	struct spw_prefix announce[CTL_LIST];
 	unsigned int n_neighbors;
@@ -85,6 +99,38 @@ struct ctl_tunnel {
 	struct spw_prefix address[CTL_ADDRS];
 	unsigned int n_local_selectors, n_remote_selectors; /* 0 = any */
 	struct spw_prefix local_selector[SPW_SA_SELECTORS], remote_selector[SPW_SA_SELECTORS];
+	uint32_t capacity_kbps; /* what the Azure gateway takes (SKU or by hand), 0 = not known */
+	bool shape;		/* keep to it, by class */
+};
+
+/* What an ExpressRoute or a tunnel is asked, over each path of the vnet that it is for. */
+enum ctl_probe_over { CTL_PROBE_BOTH, CTL_PROBE_CIRCUIT, CTL_PROBE_TUNNEL };
+struct ctl_probe {
+	struct spw_addr target;
+	enum spw_dp_probe_kind kind;
+	enum ctl_probe_over over;
+	uint16_t port; /* of the reflector, TWAMP */
+	uint32_t interval_ms, timeout_ms;
+	uint32_t fall, rise;
+	struct spw_addr source; /* not set: circuit: first address of a LAN interface; tunnel: its
+				   own first address, else the same */
+};
+
+/* What backs an ExpressRoute up (azure.md 4.2): tunnels, or the Internet for Microsoft peering. */
+enum ctl_peering { CTL_PEERING_PRIVATE, CTL_PEERING_MICROSOFT };
+
+struct ctl_vnet_tunnel {
+	char name[CTL_NAME];
+	uint32_t weight; /* 1..255, share of the flows */
+};
+
+/* A traffic class; `rank` 0 is the most important. DSCP that no class names are of the third. */
+struct ctl_class {
+	char name[CTL_NAME];
+	unsigned int rank; /* 0..SPW_DP_CLASSES-1 */
+	uint32_t share_percent;
+	unsigned int n_dscp;
+	uint8_t dscp[64];
 };
 
 struct ctl_vnet {
@@ -93,9 +139,17 @@ struct ctl_vnet {
 	unsigned int n_prefixes;
 	struct spw_prefix prefix[CTL_LIST];
 	unsigned int n_tunnels;
-	char tunnel[SPW_DP_TIER_PATHS][CTL_NAME];
-	uint32_t hold_off_ms;	    /* before leaving ExpressRoute, 0 = at once */
-	uint32_t wait_to_restore_s; /* before returning */
+	struct ctl_vnet_tunnel tunnel[SPW_DP_TIER_PATHS];
+	enum ctl_peering peering;
+	unsigned int n_circuits; /* circuits that lead there; 0 = all */
+	char circuit[CTL_VNET_CIRCUITS][CTL_NAME];
+	unsigned int n_probes;
+	struct ctl_probe probe[CTL_VNET_PROBES];
+	uint32_t hold_off_ms;	     /* before leaving ExpressRoute, 0 = at once */
+	uint32_t wait_to_restore_s;  /* before returning */
+	uint32_t damping_max_s;	     /* flaps double the wait up to this, 0 = no damping */
+	struct spw_addr last_resort; /* next hop on a LAN interface when all else is down; not set =
+					drop */
 };
 
 struct ctl_config {
@@ -106,6 +160,8 @@ struct ctl_config {
 	struct ctl_tunnel *tunnels;
 	struct ctl_vnet *vnets;
 	struct ctl_bgp bgp;
+	unsigned int n_classes; /* 0 = the built-in ones, ctl_classes_default() */
+	struct ctl_class class[SPW_DP_CLASSES];
 };
 
 #endif

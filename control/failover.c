@@ -59,7 +59,7 @@ struct ctl_tun *
 ctl_failover_standby(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet)
 {
 	for (unsigned int i = 0; i < vnet->conf.n_tunnels; i++) {
-		struct ctl_tun *t = ctl_tun_by_name(rt, vnet->conf.tunnel[i]);
+		struct ctl_tun *t = ctl_tun_by_name(rt, vnet->conf.tunnel[i].name);
 
 		if (t && t->path && t->path->alive)
 			return t;

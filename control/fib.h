@@ -35,6 +35,18 @@ struct ctl_path *ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind
 			      struct ctl_iface *iface, struct ctl_tun *tun,
 			      const struct spw_addr *next_hop);
 struct ctl_path *ctl_path_by_id(struct ctl_runtime *rt, uint32_t id);
+/*
+ * Raise or end a fault of a path. What changes by it is evaluated and sent at once.
+ * @event_ns   CLOCK_MONOTONIC of the first local sign
+ * @detect_ms  from the last sign of life to event_ns; negative = not known
+ */
+void ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path_fault fault,
+		    bool on, uint64_t event_ns, double detect_ms);
+/* "bfd-timeout", "bgp-down", "probe-lost": the cause that a fault gives to a switch. */
+const char *ctl_path_fault_name(enum ctl_path_fault fault);
+/* The path of an adjacency, when it exists; never makes one. */
+struct ctl_path *ctl_path_find(struct ctl_runtime *rt, const struct ctl_iface *iface,
+			       const struct spw_addr *next_hop);
 /* Recompute which paths are alive; vnets that are touched become dirty. */
 void ctl_paths_check(struct ctl_runtime *rt);
 void ctl_paths_send_new(struct ctl_runtime *rt);

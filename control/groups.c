@@ -65,7 +65,7 @@ choose_protected(struct ctl_runtime *rt, const struct ctl_recipe *r, struct ctl_
 	for (unsigned int l = 0; l < r->n_levels; l++)
 		input_level(rt, r, l, &in.level[l], now);
 	for (unsigned int i = 0; i < r->vnet->conf.n_tunnels; i++) {
-		struct ctl_tun *t = ctl_tun_by_name(rt, r->vnet->conf.tunnel[i]);
+		struct ctl_tun *t = ctl_tun_by_name(rt, r->vnet->conf.tunnel[i].name);
 
 		if (t && t->path)
 			in.tunnel[in.n_tunnels++] =

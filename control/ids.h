@@ -30,8 +30,8 @@ int ctl_ids_open(struct ctl_ids **ids, const char *path, struct spw_err *err);
 void ctl_ids_close(struct ctl_ids *ids);
 /*
  * The number of a key in a class: as before, or a free one (the lowest; for paths and groups the
- * next one round), written to the file before the return. @key without newline. CTL_ID_NONE when the class is full or the file cannot be
- * written (logged).
+ * next one round), written to the file before the return. @key without newline. CTL_ID_NONE when
+ * the class is full or the file cannot be written (logged).
  */
 uint32_t ctl_ids_get(struct ctl_ids *ids, enum ctl_id_class class, const char *key);
 /* Give a number back; unknown keys are ignored. */

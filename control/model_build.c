@@ -289,8 +289,10 @@ build_vnet(const struct lyd_node *node, struct ctl_vnet *v)
 	v->wait_to_restore_s = get_u32(node, "wait-to-restore");
 	LY_LIST_FOR(lyd_child(node), child)
 	{
-		if (strcmp(child->schema->name, "tunnel") == 0 && v->n_tunnels < SPW_DP_TIER_PATHS)
-			snprintf(v->tunnel[v->n_tunnels++], CTL_NAME, "%s", lyd_get_value(child));
+		if (strcmp(child->schema->name, "tunnel") != 0 || v->n_tunnels == SPW_DP_TIER_PATHS)
+			continue;
+		v->tunnel[v->n_tunnels].weight = 1;
+		snprintf(v->tunnel[v->n_tunnels++].name, CTL_NAME, "%s", lyd_get_value(child));
 	}
 }
 

@@ -51,6 +51,8 @@ should_live(struct ctl_runtime *rt, const struct ctl_path *p)
 {
 	const struct ctl_neighbour *n;
 
+	if (p->faults)
+		return false;
 	if (p->kind == SPW_PATH_TUNNEL)
 		return p->tunnel->conf.enabled && p->tunnel->up;
 	if (!p->iface->enabled || !ctl_link_is_up(p->iface))
@@ -92,6 +94,47 @@ ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind, struct ctl_ifac
 	rt->paths = p;
 	rt->path[id] = p;
 	return p;
+}
+
+struct ctl_path *
+ctl_path_find(struct ctl_runtime *rt, const struct ctl_iface *iface,
+	      const struct spw_addr *next_hop)
+{
+	struct ctl_path *p = rt->paths;
+
+	while (p && !(p->kind == SPW_PATH_ADJACENCY && p->iface == iface &&
+		      spw_addr_equal(&p->next_hop, next_hop)))
+		p = p->next;
+	return p;
+}
+
+const char *
+ctl_path_fault_name(enum ctl_path_fault fault)
+{
+	switch (fault) {
+	case CTL_FAULT_BFD: return "bfd-timeout";
+	case CTL_FAULT_SESSION: return "bgp-down";
+	case CTL_FAULT_PROBE: return "probe-lost";
+	}
+	return "unknown";
+}
+
+void
+ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path_fault fault, bool on,
+	       uint64_t event_ns, double detect_ms)
+{
+	uint8_t faults = on ? path->faults | (uint8_t)fault : path->faults & (uint8_t)~fault;
+
+	if (faults == path->faults)
+		return;
+	spw_log(SPW_LOG_WARNING, "path", on ? "fault" : "fault-over", "path=\"%s\" cause=%s",
+		path->key, ctl_path_fault_name(fault));
+	path->faults = faults;
+	if (!rt->trigger.cause)
+		rt->trigger = (struct ctl_trigger){.cause = on ? ctl_path_fault_name(fault) : NULL,
+						   .event_ns = event_ns,
+						   .detect_ms = on ? detect_ms : -1};
+	ctl_fib_update(rt);
 }
 
 void

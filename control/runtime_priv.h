@@ -25,6 +25,8 @@ struct ctl_failover;
 struct ctl_frr;
 struct ctl_iked;
 struct ctl_show;
+struct ctl_bmp;
+struct ctl_watch;
 
 /* A DPDK port; belongs to the interface of the same name. */
 struct ctl_port {
@@ -88,6 +90,16 @@ struct ctl_neighbour {
 	bool stale;	    /* mark of a resync */
 };
 
+/*
+ * Why a path may not carry although link, neighbour or SA stand; words for causes in
+ * ctl_path_fault_name(). Each has one owner, who raises and ends it.
+ */
+enum ctl_path_fault {
+	CTL_FAULT_BFD = 1u << 0,     /* watch_bfd.c: the session went down */
+	CTL_FAULT_SESSION = 1u << 1, /* bmp.c: the BGP session with the next hop ended */
+	CTL_FAULT_PROBE = 1u << 2,   /* watch_probe.c: no target answers over it */
+};
+
 /* One way to go: one bit in the data plane. */
 struct ctl_path {
 	struct ctl_path *next;
@@ -103,6 +115,7 @@ struct ctl_path {
 	uint32_t clears;
 	uint64_t restored_ns; /* when it came back after a loss, 0 = never lost */
 	uint64_t lost_ns;
+	uint8_t faults;	   /* enum ctl_path_fault */
 	unsigned int refs; /* groups that name it */
 	char key[CTL_ID_KEY];
 };
@@ -157,6 +170,7 @@ struct ctl_vnet_state {
 struct ctl_trigger {
 	const char *cause;
 	uint64_t event_ns;
+	double detect_ms; /* with a fault's cause: known already; negative or 0 = not */
 };
 
 struct ctl_runtime {
@@ -174,6 +188,8 @@ struct ctl_runtime {
 	struct ctl_frr *frr;
 	struct ctl_failover *failover;
 	struct ctl_show *show;
+	struct ctl_bmp *bmp;	 /* bmp.c */
+	struct ctl_watch *watch; /* watch.c: BFD sessions and probes */
 	struct ctl_port *ports;
 	struct ctl_iface *ifaces;
 	struct ctl_tun *tunnels;

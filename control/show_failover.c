@@ -135,13 +135,13 @@ candidates_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 					      "expressroute", "state", er_state(v, &er), "detail",
 					      er_detail(rt, &er)));
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++) {
-		const struct ctl_tun *t = ctl_tun_by_name(rt, v->conf.tunnel[i]);
+		const struct ctl_tun *t = ctl_tun_by_name(rt, v->conf.tunnel[i].name);
 		bool ready = t && t->path && t->path->alive;
 		bool active = ready && v->kind == CTL_PREF_TUNNEL && v->path == t->path->id;
 
 		json_array_append_new(
 			list,
-			json_pack("{s:s,s:s,s:s,s:o}", "path", v->conf.tunnel[i], "kind", "tunnel",
+			json_pack("{s:s,s:s,s:s,s:o}", "path", v->conf.tunnel[i].name, "kind", "tunnel",
 				  "state",
 				  !ready			       ? "down"
 				  : v->request == CTL_OPERATOR_LOCKOUT ? "set-aside"
@@ -222,11 +222,11 @@ static void
 find_tunnel_faults(struct ctl_runtime *rt, const struct ctl_vnet_state *v, json_t *findings)
 {
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++) {
-		const struct ctl_tun *t = ctl_tun_by_name(rt, v->conf.tunnel[i]);
+		const struct ctl_tun *t = ctl_tun_by_name(rt, v->conf.tunnel[i].name);
 
 		if (!t)
 			json_array_append_new(findings, json_sprintf("tunnel %s: is not configured",
-								     v->conf.tunnel[i]));
+								     v->conf.tunnel[i].name));
 		else if (!t->conf.enabled)
 			json_array_append_new(findings,
 					      json_sprintf("tunnel %s: is disabled", t->conf.name));

@@ -78,7 +78,9 @@ may_del(struct dp_control *c, uint32_t class, uint32_t id, struct spw_err *err)
 	case SPW_DP_CLASS_GROUP: return dp_group_may_del(c, id, err);
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE: break;
+	case SPW_DP_CLASS_ROUTE:
+	case SPW_DP_CLASS_BFD:
+	case SPW_DP_CLASS_PROBE: break;
 	}
 	return spw_fail(err, -EINVAL, "objects of class %u have no id; use the class's own message",
 			class);
@@ -95,7 +97,9 @@ del(struct dp_control *c, uint32_t class, uint32_t id)
 	case SPW_DP_CLASS_GROUP: dp_group_del(c, id); break;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE: break;
+	case SPW_DP_CLASS_ROUTE:
+	case SPW_DP_CLASS_BFD:
+	case SPW_DP_CLASS_PROBE: break;
 	}
 }
 
@@ -147,7 +151,9 @@ generation_of(const struct dp_control *c, uint32_t class, uint32_t id, uint32_t 
 		return group != NULL;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE: break;
+	case SPW_DP_CLASS_ROUTE:
+	case SPW_DP_CLASS_BFD:
+	case SPW_DP_CLASS_PROBE: break;
 	}
 	return false;
 }
@@ -163,7 +169,9 @@ ids_of(uint32_t class)
 	case SPW_DP_CLASS_GROUP: return DP_GROUPS_MAX;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE: break;
+	case SPW_DP_CLASS_ROUTE:
+	case SPW_DP_CLASS_BFD:
+	case SPW_DP_CLASS_PROBE: break;
 	}
 	return 0;
 }
@@ -212,6 +220,8 @@ dp_handle_sweep(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
 		dp_neighs_expire(c, s->generation);
 		return 0;
 	case SPW_DP_CLASS_ROUTE: return dp_routes_sweep(c, s->generation, err);
+	case SPW_DP_CLASS_BFD:
+	case SPW_DP_CLASS_PROBE: break;
 	}
 	return spw_fail(err, -EINVAL, "there is no class %u to sweep", s->class);
 }

@@ -8,12 +8,16 @@
 #include "lib/msg.h"
 #include "lib/sa_desc.h"
 
-#define SPW_NAME_LEN	  16 /* names of interfaces, tunnels, vnets, with the terminator */
-#define SPW_DP_DEVARGS	  192
-#define SPW_DP_TIERS	  4
-#define SPW_DP_TIER_PATHS 4
-#define SPW_DP_PATHS_MAX  16384 /* bits in the global path bitmap: a path for each tunnel */
-#define SPW_DP_ADDR_NONE  0xffffffffu
+#define SPW_NAME_LEN	   16 /* names of interfaces, tunnels, vnets, with the terminator */
+#define SPW_DP_DEVARGS	   192
+#define SPW_DP_TIERS	   4
+#define SPW_DP_TIER_PATHS  4
+#define SPW_DP_PATHS_MAX   16384 /* bits in the global path bitmap: a path for each tunnel */
+#define SPW_DP_ADDR_NONE   0xffffffffu
+#define SPW_DP_BFD_MAX	   256
+#define SPW_DP_PROBES_MAX  4096
+#define SPW_DP_CLASSES	   4  /* traffic classes, 0 = the most important */
+#define SPW_DP_RTT_BUCKETS 24 /* bucket n: 2^n to 2^(n+1) microseconds; the ends take the rest */
 
 enum spw_dp_number {
 #define SPW_DP_MSG(name, number, who, request, reply) SPW_DP_##name = (number),
@@ -127,6 +131,8 @@ struct spw_dp_tunnel {
 	uint8_t dscp_copy;   /* copy the inner DSCP outwards (RFC 4301 5.1.2) */
 	uint8_t outer_df;    /* enum spw_dp_outer_df */
 	uint8_t pad[2];
+	uint32_t capacity_kbps; /* of inner IP bytes outbound, shared by class; 0 = no limit */
+	uint32_t pad2;
 };
 
 enum spw_dp_path_kind {
@@ -204,6 +210,8 @@ enum spw_dp_class {
 	SPW_DP_CLASS_PATH,
 	SPW_DP_CLASS_GROUP,
 	SPW_DP_CLASS_ROUTE,
+	SPW_DP_CLASS_BFD,
+	SPW_DP_CLASS_PROBE,
 };
 /* Delete one object by id: port, iface, tunnel (with its SAs), path, group. EBUSY while used. */
 struct spw_dp_object {
@@ -213,6 +221,66 @@ struct spw_dp_object {
 struct spw_dp_sweep {
 	uint32_t class;
 	uint32_t generation; /* objects with an older one go */
+};
+
+/*
+ * BFD towards a neighbour on an interface (RFC 5880, 5881: single hop, asynchronous mode, no
+ * authentication). When the session goes down after it was up, the data plane clears the bit of
+ * every adjacency path to this neighbour over this interface, and says EV_BFD. A session that is
+ * set again with the same content goes on; with other timers it negotiates (RFC 5880 6.8.3); with
+ * another interface or address it is a new one.
+ */
+struct spw_dp_bfd {
+	uint32_t id; /* chosen by controld, 0..SPW_DP_BFD_MAX-1 */
+	uint32_t generation;
+	uint32_t iface;
+	uint32_t detect_mult; /* 2..255 */
+	uint32_t min_tx_us;   /* 10,000..60,000,000 */
+	uint32_t min_rx_us;
+	uint32_t admin_down; /* tell the peer AdminDown; no verdict on paths */
+	uint32_t pad;
+	struct spw_addr local;
+	struct spw_addr peer;
+};
+
+/* Values of RFC 5880 4.1. */
+enum spw_bfd_state { SPW_BFD_ADMIN_DOWN = 0, SPW_BFD_DOWN = 1, SPW_BFD_INIT = 2, SPW_BFD_UP = 3 };
+
+enum spw_dp_probe_kind {
+	SPW_PROBE_ICMP = 1,  /* ICMP or ICMPv6 echo */
+	SPW_PROBE_TWAMP = 2, /* UDP, TWAMP light, unauthenticated (RFC 5357 appendix I) */
+};
+
+/*
+ * A forwarding probe: packets of our own that take one path whatever its bit says, an adjacency or
+ * a tunnel, to a target beyond it; answers are taken whichever way they come. Down after `fall`
+ * unanswered in a row, up after `rise` answered in a row; unknown until either. A probe that is set
+ * again with the same content goes on.
+ */
+struct spw_dp_probe {
+	uint32_t id; /* chosen by controld, 0..SPW_DP_PROBES_MAX-1 */
+	uint32_t generation;
+	uint32_t path;
+	uint32_t kind;	      /* enum spw_dp_probe_kind */
+	uint32_t interval_ms; /* 100..60,000 */
+	uint32_t timeout_ms;  /* 10..10,000; answers after it are late and count as lost */
+	uint16_t fall, rise;  /* 1..100 */
+	uint16_t size;	      /* IP bytes of the packet, 64..9,000, DF set */
+	uint16_t port;	      /* TWAMP: of the reflector */
+	uint8_t dscp;
+	uint8_t pad[7];
+	struct spw_addr source; /* an address of ours */
+	struct spw_addr target;
+};
+enum spw_probe_state { SPW_PROBE_UNKNOWN = 0, SPW_PROBE_UP = 1, SPW_PROBE_DOWN = 2 };
+
+/*
+ * Traffic classes of all tunnels with a capacity. While the capacity lasts everything passes; when
+ * it does not, each class keeps its share and what others leave goes by importance.
+ */
+struct spw_dp_classes {
+	uint8_t of_dscp[64];		       /* class of each code point */
+	uint8_t share_percent[SPW_DP_CLASSES]; /* guaranteed; sum at most 100 */
 };
 
 struct spw_dp_link {
@@ -286,6 +354,23 @@ struct spw_dp_path_event {
 	uint64_t change_ns;
 };
 
+struct spw_dp_bfd_event {
+	uint32_t id;
+	uint32_t state;	      /* enum spw_bfd_state, after the change */
+	uint32_t diag;	      /* ours, RFC 5880 4.1 */
+	uint32_t remote_diag; /* the peer's, in its last packet */
+	uint64_t at_ns;
+	uint64_t last_rx_ns; /* last packet of the peer before it, 0 = none */
+	uint32_t was_up;     /* 1: it was up before */
+	uint32_t pad;
+};
+struct spw_dp_probe_event {
+	uint32_t id;
+	uint32_t state; /* enum spw_probe_state, after the change */
+	uint64_t at_ns;
+	uint64_t last_ok_ns; /* when the newest answered packet was sent, 0 = none */
+};
+
 struct spw_dp_status {
 	uint64_t incarnation;
 	uint64_t uptime_ns;
@@ -307,6 +392,8 @@ struct spw_dp_iface_stats {
 	uint64_t mirrored;				     /* to the twin */
 	uint64_t from_twin;				     /* sent by the kernel */
 	uint64_t drops;
+	uint64_t asymmetric; /* ExpressRoute: packets from vnets that we answer by a tunnel, about
+				(one packet of a burst is looked at, for all of it) */
 };
 struct spw_dp_drop_stats {
 	char reason[32];
@@ -343,7 +430,8 @@ struct spw_dp_path_stats {
 	uint32_t up;
 	uint32_t clears;
 	uint64_t packets, bytes;
-	uint64_t changed_ns; /* when the bit last changed */
+	uint64_t changed_ns;		      /* when the bit last changed */
+	uint64_t class_bytes[SPW_DP_CLASSES]; /* about; sampled */
 };
 struct spw_dp_tunnel_stats {
 	uint32_t id;
@@ -353,6 +441,34 @@ struct spw_dp_tunnel_stats {
 	uint64_t own_out, own_in;	  /* the gateway's own packets (twin) */
 	uint64_t violations; /* transit packets sent while an ExpressRoute path of their group was
 				up */
+	uint64_t asymmetric; /* transit packets in whose answers go by ExpressRoute, about */
+	uint64_t class_packets[SPW_DP_CLASSES], class_dropped[SPW_DP_CLASSES];
+};
+struct spw_dp_bfd_stats {
+	uint32_t id;
+	uint32_t state, remote_state; /* enum spw_bfd_state */
+	uint32_t diag, remote_diag;
+	uint32_t was_up; /* has been up since it was set */
+	uint32_t local_disc, remote_disc;
+	uint32_t detect_mult, remote_mult;
+	uint32_t tx_us;	      /* interval we send at now, before jitter */
+	uint32_t detect_us;   /* detection time now, 0 = not known */
+	uint64_t rx, tx, bad; /* bad: packets for the session that RFC 5880 6.8.6 discards */
+	uint64_t ups, downs;
+	uint64_t changed_ns, last_rx_ns;
+	uint64_t rx_gap_max_us; /* longest silence while up */
+};
+struct spw_dp_probe_stats {
+	uint32_t id;
+	uint32_t path;
+	uint32_t state;			   /* enum spw_probe_state */
+	uint32_t recent_sent, recent_lost; /* of the last 100 that are decided */
+	uint32_t rtt_last_us, rtt_min_us, rtt_max_us;
+	uint64_t sent, received, lost, late, duplicate;
+	uint64_t other_way; /* answers that came in by another path */
+	uint64_t rtt_sum_us;
+	uint64_t last_ok_ns, changed_ns;
+	uint64_t rtt[SPW_DP_RTT_BUCKETS];
 };
 struct spw_dp_fib_query {
 	struct spw_addr addr;

@@ -286,7 +286,7 @@ defaults_are_azures(void **state)
 	assert_int_equal(c->bgp.neighbor[0].bfd_transmit_ms, 300);
 	assert_int_equal(c->bgp.neighbor[0].hold_s, 180);
 	assert_int_equal(c->vnets[0].wait_to_restore_s, 5);
-	assert_string_equal(c->vnets[0].tunnel[0], "azure-a");
+	assert_string_equal(c->vnets[0].tunnel[0].name, "azure-a");
 	assert_int_equal(warnings.n, 0);
 	ctl_lines_free(&warnings);
 	ctl_config_free(c);

@@ -237,7 +237,7 @@ make_config(void)
 	vnet = (struct ctl_vnet){.name = "prod",
 				 .n_prefixes = 1,
 				 .n_tunnels = 1,
-				 .tunnel = {"azure-a"},
+				 .tunnel = {{.name = "azure-a", .weight = 1}},
 				 .wait_to_restore_s = 1};
 	vnet.prefix[0] = prefix("10.100.0.0/16");
 }

@@ -64,7 +64,8 @@ Neigh = struct('Neigh', ('iface', u32), ('generation', u32), ('addr', Addr), ('m
                ('reachable', u8), ('pad', u8))
 Tunnel = struct('Tunnel', ('id', u32), ('generation', u32), ('name', NAME), ('local', Addr),
                 ('remote', Addr), ('mtu', u32), ('mss_clamp', u32), ('outer_path', u32),
-                ('dscp_copy', u8), ('outer_df', u8), ('pad', u8 * 2))
+                ('dscp_copy', u8), ('outer_df', u8), ('pad', u8 * 2),
+                ('capacity_kbps', u32), ('pad2', u32))
 Path = struct('Path', ('id', u32), ('generation', u32), ('kind', u32), ('iface', u32),
               ('tunnel', u32), ('pad', u32), ('next_hop', Addr))
 PathState = struct('PathState', ('id', u32), ('up', u32), ('clears', u32), ('pad', u32))
@@ -94,7 +95,7 @@ Status = struct('Status', ('incarnation', u64), ('uptime_ns', u64), ('sas', u64)
 IfaceStats = struct('IfaceStats', ('id', u32), ('link_up', u32), ('name', NAME),
                     ('mac', u8 * 6), ('pad', u8 * 2), ('rx_packets', u64), ('rx_bytes', u64),
                     ('tx_packets', u64), ('tx_bytes', u64), ('mirrored', u64),
-                    ('from_twin', u64), ('drops', u64))
+                    ('from_twin', u64), ('drops', u64), ('asymmetric', u64))
 DropStats = struct('DropStats', ('reason', c.c_char * 32), ('packets', u64), ('last_ns', u64))
 WorkerStats = struct('WorkerStats', ('id', u32), ('core', u32), ('rx', u64), ('tx', u64),
                      ('drops', u64), ('mirrored', u64), ('from_twin', u64), ('created', u64),
@@ -105,30 +106,60 @@ SaStats = struct('SaStats', ('tunnel', u32), ('spi_in', u32), ('spi_out', u32), 
                  ('replayed', u64), ('late', u64), ('installed_ns', u64), ('last_in_ns', u64),
                  ('seq_out', u64), ('replay_window', u32), ('pad', u32), ('seconds', Limit))
 PathStats = struct('PathStats', ('id', u32), ('kind', u32), ('up', u32), ('clears', u32),
-                   ('packets', u64), ('bytes', u64), ('changed_ns', u64))
+                   ('packets', u64), ('bytes', u64), ('changed_ns', u64),
+                   ('class_bytes', u64 * 4))
 TunnelStats = struct('TunnelStats', ('id', u32), ('up', u32), ('name', NAME),
                      ('transit_out', u64), ('transit_in', u64), ('own_out', u64),
-                     ('own_in', u64), ('violations', u64))
+                     ('own_in', u64), ('violations', u64),
+                     ('asymmetric', u64), ('class_packets', u64 * 4),
+                     ('class_dropped', u64 * 4))
 FibQuery = struct('FibQuery', ('addr', Addr))
 FibAnswer = struct('FibAnswer', ('group', u32), ('path', u32), ('prefix', Prefix))
 SaEvent = struct('SaEvent', ('kind', u32), ('tunnel', u32), ('spi_in', u32), ('limit', u32),
                  ('remote', Addr), ('remote_port', u16), ('pad', u8 * 6))
 PathEvent = struct('PathEvent', ('kind', u32), ('path', u32), ('group', u32), ('clears', u32),
                    ('at_ns', u64), ('change_ns', u64))
+Bfd = struct('Bfd', ('id', u32), ('generation', u32), ('iface', u32), ('detect_mult', u32),
+             ('min_tx_us', u32), ('min_rx_us', u32), ('admin_down', u32), ('pad', u32),
+             ('local', Addr), ('peer', Addr))
+BfdStats = struct('BfdStats', ('id', u32), ('state', u32), ('remote_state', u32), ('diag', u32),
+                  ('remote_diag', u32), ('was_up', u32), ('local_disc', u32),
+                  ('remote_disc', u32), ('detect_mult', u32), ('remote_mult', u32),
+                  ('tx_us', u32), ('detect_us', u32), ('rx', u64), ('tx', u64), ('bad', u64),
+                  ('ups', u64), ('downs', u64), ('changed_ns', u64), ('last_rx_ns', u64),
+                  ('rx_gap_max_us', u64))
+BfdEvent = struct('BfdEvent', ('id', u32), ('state', u32), ('diag', u32), ('remote_diag', u32),
+                  ('at_ns', u64), ('last_rx_ns', u64), ('was_up', u32), ('pad', u32))
+Probe = struct('Probe', ('id', u32), ('generation', u32), ('path', u32), ('kind', u32),
+               ('interval_ms', u32), ('timeout_ms', u32), ('fall', u16), ('rise', u16),
+               ('size', u16), ('port', u16), ('dscp', u8), ('pad', u8 * 7), ('source', Addr),
+               ('target', Addr))
+ProbeStats = struct('ProbeStats', ('id', u32), ('path', u32), ('state', u32),
+                    ('recent_sent', u32), ('recent_lost', u32), ('rtt_last_us', u32),
+                    ('rtt_min_us', u32), ('rtt_max_us', u32), ('sent', u64), ('received', u64),
+                    ('lost', u64), ('late', u64), ('duplicate', u64), ('other_way', u64),
+                    ('rtt_sum_us', u64), ('last_ok_ns', u64), ('changed_ns', u64),
+                    ('rtt', u64 * 24))
+ProbeEvent = struct('ProbeEvent', ('id', u32), ('state', u32), ('at_ns', u64),
+                    ('last_ok_ns', u64))
+Classes = struct('Classes', ('of_dscp', u8 * 64), ('share_percent', u8 * 4))
 
 NUMBER = {'HELLO': 1, 'PORT_SET': 10, 'IFACE_SET': 11, 'ADDR_SET': 12, 'NEIGH_SET': 13,
           'TUNNEL_SET': 14, 'PATH_SET': 15, 'PATH_STATE': 16, 'GROUP_SET': 17, 'ROUTE_SET': 18,
           'OBJECT_DEL': 19, 'ROUTE_DEL': 20, 'NEIGH_DEL': 21, 'ADDR_DEL': 22, 'SWEEP': 23,
-          'LINK_STATE': 24, 'SPI_ALLOC': 40, 'SPI_FREE': 41, 'SA_INSTALL': 42, 'SA_SWITCH': 43,
+          'LINK_STATE': 24, 'BFD_SET': 25, 'PROBE_SET': 26, 'CLASSES_SET': 27,
+          'SPI_ALLOC': 40, 'SPI_FREE': 41, 'SA_INSTALL': 42, 'SA_SWITCH': 43,
           'SA_DELETE': 44, 'SA_MOVE': 45, 'GET_STATUS': 60, 'GET_IFACES': 61, 'GET_DROPS': 62,
-          'GET_WORKERS': 63, 'GET_SAS': 64, 'GET_PATHS': 65, 'GET_FIB': 66, 'GET_TUNNELS': 67}
+          'GET_WORKERS': 63, 'GET_SAS': 64, 'GET_PATHS': 65, 'GET_FIB': 66, 'GET_TUNNELS': 67,
+          'GET_BFD': 68, 'GET_PROBES': 69}
 ANSWER = {'HELLO': HelloReply, 'PORT_SET': PortReply, 'SPI_ALLOC': Spi, 'GET_STATUS': Status,
           'GET_IFACES': IfaceStats, 'GET_DROPS': DropStats, 'GET_WORKERS': WorkerStats,
           'GET_SAS': SaStats, 'GET_PATHS': PathStats, 'GET_FIB': FibAnswer,
-          'GET_TUNNELS': TunnelStats}
-EVENTS = {128: SaEvent, 129: Link, 130: Neigh, 131: PathEvent}
+          'GET_TUNNELS': TunnelStats, 'GET_BFD': BfdStats, 'GET_PROBES': ProbeStats}
+EVENTS = {128: SaEvent, 129: Link, 130: Neigh, 131: PathEvent, 132: BfdEvent,
+          133: ProbeEvent}
 CLASS = {'port': 1, 'iface': 2, 'addr': 3, 'neigh': 4, 'tunnel': 5, 'path': 6, 'group': 7,
-         'route': 8}
+         'route': 8, 'bfd': 9, 'probe': 10}
 KIND_PORT, KIND_VLAN, KIND_TUNNEL = 1, 2, 3
 LAN, EXPRESSROUTE, INTERNET, TUNNEL = 1, 2, 3, 4
 ADJACENCY, CONNECTED, PATH_TUNNEL, LOCAL, DROP = 1, 2, 3, 4, 5
