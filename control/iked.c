@@ -261,7 +261,8 @@ conn_send(struct ctl_runtime *rt, const struct ctl_tun *t, uint32_t generation, 
 
 	if (rc != 0)
 		return rc;
-	ctl_iked_conn_message(&t->conf, t->id, generation, &m);
+	ctl_iked_conn_message(&t->conf, t->id, generation,
+			      ctl_iked_carries_ipv6(&rt->config, &t->conf), &m);
 	m.psk_len = (uint32_t)psk.len;
 	memcpy(m.psk, psk.bytes, psk.len);
 	spw_secret_free(&psk);

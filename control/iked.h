@@ -21,10 +21,15 @@ int ctl_iked_status(struct ctl_runtime *rt,
 /* RESET or REKEY of a tunnel. */
 int ctl_iked_command(struct ctl_runtime *rt, uint16_t number, const char *tunnel, uint32_t what,
 		     struct spw_err *err);
+/* Does the tunnel have to carry IPv6: an address of its own, or a prefix of a vnet that it backs
+ * up?
+ */
+bool ctl_iked_carries_ipv6(const struct ctl_config *config, const struct ctl_tunnel *tunnel);
 /*
  * The message for a tunnel, all but the key. @out must be wiped after use when the key was added.
+ * @ipv6  without configured selectors, any-to-any in IPv6, too
  */
 void ctl_iked_conn_message(const struct ctl_tunnel *conf, uint32_t tunnel, uint32_t generation,
-			   struct spw_ike_conn *out);
+			   bool ipv6, struct spw_ike_conn *out);
 
 #endif

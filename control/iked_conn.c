@@ -3,8 +3,10 @@
  * From a configured tunnel to the message that describes it to iked. Pure.
  *
  * An identity that is not configured is the address (RFC 7296 3.5), which is what an Azure gateway
- * sends and expects. No selectors mean any-to-any in IPv4, as Azure's route-based gateways
- * propose. Configured lifetimes are hard limits; the soft one, where rekeying starts, is at 90 %.
+ * sends and expects. No selectors mean any-to-any, in IPv4 as Azure's route-based gateways
+ * propose; in IPv6, too, only for a tunnel that is to carry it, because a peer that knows IPv4
+ * alone must not have to narrow what nobody needs. Configured lifetimes are hard limits; the soft
+ * one, where rekeying starts, is at 90 %.
  */
 #include <string.h>
 
@@ -42,14 +44,42 @@ selector(const struct spw_prefix *prefix, struct spw_selector *out)
 		out->high.bytes[b / 8] |= (uint8_t)(0x80 >> (b % 8));
 }
 
-static uint32_t
-selectors(const struct spw_prefix *list, unsigned int n, struct spw_selector *out)
+static bool
+has_ipv6(const struct spw_prefix *list, unsigned int n)
 {
-	static const struct spw_prefix any = {.addr.family = AF_INET};
+	for (unsigned int i = 0; i < n; i++)
+		if (list[i].addr.family == AF_INET6)
+			return true;
+	return false;
+}
+
+bool
+ctl_iked_carries_ipv6(const struct ctl_config *config, const struct ctl_tunnel *tunnel)
+{
+	if (has_ipv6(tunnel->address, tunnel->n_addresses))
+		return true;
+	for (unsigned int i = 0; i < config->n_vnets; i++) {
+		const struct ctl_vnet *v = &config->vnets[i];
+
+		for (unsigned int t = 0; t < v->n_tunnels; t++)
+			if (strcmp(v->tunnel[t].name, tunnel->name) == 0 &&
+			    has_ipv6(v->prefix, v->n_prefixes))
+				return true;
+	}
+	return false;
+}
+
+static uint32_t
+selectors(const struct spw_prefix *list, unsigned int n, bool ipv6, struct spw_selector *out)
+{
+	static const struct spw_prefix any = {.addr.family = AF_INET},
+				       any6 = {.addr.family = AF_INET6};
 
 	if (n == 0) {
-		selector(&any, &out[0]);
-		return 1;
+		selector(&any, &out[n++]);
+		if (ipv6)
+			selector(&any6, &out[n++]);
+		return n;
 	}
 	for (unsigned int i = 0; i < n; i++)
 		selector(&list[i], &out[i]);
@@ -57,7 +87,7 @@ selectors(const struct spw_prefix *list, unsigned int n, struct spw_selector *ou
 }
 
 void
-ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t generation,
+ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t generation, bool ipv6,
 		      struct spw_ike_conn *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -83,6 +113,6 @@ ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t gene
 	out->child_bytes = limit(c->child_lifetime_bytes);
 	out->child_packets = limit(c->child_lifetime_packets);
 	out->jitter_percent = c->jitter_percent;
-	out->n_local = selectors(c->local_selector, c->n_local_selectors, out->sel_local);
-	out->n_remote = selectors(c->remote_selector, c->n_remote_selectors, out->sel_remote);
+	out->n_local = selectors(c->local_selector, c->n_local_selectors, ipv6, out->sel_local);
+	out->n_remote = selectors(c->remote_selector, c->n_remote_selectors, ipv6, out->sel_remote);
 }

@@ -36,7 +36,7 @@ an_identity_that_is_not_configured_is_the_address(void **state)
 	struct ctl_tunnel t = tunnel();
 	struct spw_ike_conn m;
 
-	ctl_iked_conn_message(&t, 3, 9, &m);
+	ctl_iked_conn_message(&t, 3, 9, false, &m);
 	assert_int_equal(m.tunnel, 3);
 	assert_int_equal(m.generation, 9);
 	assert_int_equal(m.local_id.type, SPW_ID_IPV4);
@@ -44,7 +44,7 @@ an_identity_that_is_not_configured_is_the_address(void **state)
 	assert_memory_equal(m.local_id.data, t.local.bytes, 4);
 	assert_memory_equal(m.remote_id.data, t.remote.bytes, 4);
 	t.remote_id = (struct spw_ike_id){.type = SPW_ID_FQDN, .len = 5, .data = "azure"};
-	ctl_iked_conn_message(&t, 3, 9, &m);
+	ctl_iked_conn_message(&t, 3, 9, false, &m);
 	assert_int_equal(m.remote_id.type, SPW_ID_FQDN);
 	assert_int_equal(m.psk_len, 0);
 }
@@ -55,7 +55,7 @@ the_soft_limit_is_at_ninety_percent_without_overflow(void **state)
 	struct ctl_tunnel t = tunnel();
 	struct spw_ike_conn m;
 
-	ctl_iked_conn_message(&t, 0, 1, &m);
+	ctl_iked_conn_message(&t, 0, 1, false, &m);
 	assert_int_equal(m.child_seconds.hard, 27000);
 	assert_int_equal(m.child_seconds.soft, 24300);
 	assert_true(m.child_bytes.soft < m.child_bytes.hard);
@@ -70,7 +70,7 @@ no_selectors_mean_any_to_any(void **state)
 	struct ctl_tunnel t = tunnel();
 	struct spw_ike_conn m;
 
-	ctl_iked_conn_message(&t, 0, 1, &m);
+	ctl_iked_conn_message(&t, 0, 1, false, &m);
 	assert_int_equal(m.n_local, 1);
 	assert_int_equal(spw_addr_get_v4(&m.sel_local[0].low), 0);
 	assert_int_equal(spw_addr_get_v4(&m.sel_local[0].high), 0xffffffff);
@@ -87,12 +87,40 @@ a_prefix_becomes_its_range(void **state)
 	t.n_remote_selectors = 2;
 	t.remote_selector[0] = prefix("10.100.16.9/20");
 	t.remote_selector[1] = prefix("10.9.9.9/32");
-	ctl_iked_conn_message(&t, 0, 1, &m);
+	ctl_iked_conn_message(&t, 0, 1, false, &m);
 	assert_int_equal(m.n_remote, 2);
 	assert_int_equal(spw_addr_get_v4(&m.sel_remote[0].low), 0x0a641000);
 	assert_int_equal(spw_addr_get_v4(&m.sel_remote[0].high), 0x0a641fff);
 	assert_int_equal(spw_addr_get_v4(&m.sel_remote[1].low), 0x0a090909);
 	assert_int_equal(spw_addr_get_v4(&m.sel_remote[1].high), 0x0a090909);
+}
+
+static void
+a_tunnel_of_a_vnet_with_ipv6_takes_any_of_both_families(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct ctl_vnet v = {.n_prefixes = 1,
+			     .prefix = {prefix("10.100.0.0/16")},
+			     .n_tunnels = 1,
+			     .tunnel = {{.name = "azure-a"}}};
+	struct ctl_config c = {.n_vnets = 1, .vnets = &v};
+	struct spw_ike_conn m;
+
+	assert_false(ctl_iked_carries_ipv6(&c, &t));
+	v.prefix[v.n_prefixes++] = prefix("fd00:100::/48");
+	assert_true(ctl_iked_carries_ipv6(&c, &t));
+	ctl_iked_conn_message(&t, 0, 1, true, &m);
+	assert_int_equal(m.n_local, 2);
+	assert_int_equal(m.n_remote, 2);
+	assert_int_equal(m.sel_remote[1].low.family, AF_INET6);
+	for (unsigned int i = 0; i < 16; i++) {
+		assert_int_equal(m.sel_remote[1].low.bytes[i], 0);
+		assert_int_equal(m.sel_remote[1].high.bytes[i], 0xff);
+	}
+	v.tunnel[0].name[0] = 'b';
+	assert_false(ctl_iked_carries_ipv6(&c, &t));
+	t.address[t.n_addresses++] = prefix("fd00:21::1/64");
+	assert_true(ctl_iked_carries_ipv6(&c, &t));
 }
 
 static void
@@ -118,6 +146,7 @@ main(void)
 		cmocka_unit_test(the_soft_limit_is_at_ninety_percent_without_overflow),
 		cmocka_unit_test(no_selectors_mean_any_to_any),
 		cmocka_unit_test(a_prefix_becomes_its_range),
+		cmocka_unit_test(a_tunnel_of_a_vnet_with_ipv6_takes_any_of_both_families),
 		cmocka_unit_test(a_vdev_over_a_kernel_device_names_it),
 	};
 
