@@ -4,7 +4,7 @@
  * (ike/ike.h); here are the order of start, the event loop and the order of stop.
  *
  * Start: options, who to become, limits, the listening socket, privileges dropped, self-test of the
- * cryptography, the data plane, ready. From then on nothing needs root. The UDP sockets and the
+ * cryptography, the data plane, the sandbox, ready. From then on nothing needs root. The UDP sockets and the
  * connections come from controld over ike.sock, after a restart as after a first start; SAs in
  * the data plane are left alone and go on carrying traffic meanwhile.
  *
@@ -21,6 +21,7 @@
 
 #include "ike/crypto.h"
 #include "ike/iked/iked.h"
+#include "ike/iked/sandbox.h"
 
 #define AREA	     "main"
 #define STOP_LOOK_MS 50
@@ -224,6 +225,8 @@ start(struct iked *d, const struct iked_options *o, struct spw_err *err)
 	rc = iked_dataplane_start(d, err);
 	if (rc == 0 && iked_server_start(d) != 0)
 		rc = spw_fail(err, -ENOMEM, "no memory for the server");
+	if (rc == 0)
+		rc = iked_sandbox_enter(err);
 	return rc;
 }
 

@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The daemon's rules without input or output: whose an SA is and when an orphan ends, when a NAT
- * keepalive is due, what a datagram on port 4500 is, which requests and options are refused.
+ * keepalive is due, what a datagram on port 4500 is, which requests and options are refused; and
+ * what the sandbox lets it do.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "ike/iked/iked.h"
+#include "ike/iked/sandbox.h"
 
 static void
 sas_are_found_after_random_adds_and_dels(void **state)
@@ -271,6 +281,102 @@ ciphers_are_all_of_esp_until_the_data_plane_says(void **state)
 	assert_int_equal(iked_dataplane_encr_mask(&dp), 1u << SPW_ENCR_AES128_GCM);
 }
 
+/* What somebody might try who runs in the daemon's place; each must end the process. */
+static void
+try_open(void)
+{
+	syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY);
+}
+
+static void
+try_exec(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+}
+
+static void
+try_internet(void)
+{
+	socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void
+try_packet(void)
+{
+	socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static void
+try_fork(void)
+{
+	syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+static void
+try_trace(void)
+{
+	syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static void
+try_code(void)
+{
+	mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void
+try_kill(void)
+{
+	syscall(SYS_kill, getppid(), 0);
+}
+
+/* How the kernel ends a process that does `what` in the sandbox; 0 = it lived. */
+static int
+end_of(void (*what)(void))
+{
+	struct spw_err err = {0};
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || iked_sandbox_enter(&err) != 0)
+			_exit(1);
+		what();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
+}
+
+static void
+do_daily_work(void)
+{
+	struct spw_secret key = {0};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	void *p = malloc(1 << 20);
+
+	if (fd < 0 || !p || spw_secret_alloc(&key, 32) != 0 || getrandom(p, 16, 0) != 16)
+		_exit(2);
+	spw_secret_free(&key);
+	free(p);
+	close(fd);
+}
+
+static void
+the_sandbox_ends_whoever_does_what_the_daemon_never_does(void **state)
+{
+	static void (*const forbidden[])(void) = {try_open, try_exec,  try_internet, try_packet,
+						  try_fork, try_trace, try_code,     try_kill};
+
+#ifdef __SANITIZE_ADDRESS__
+	return;
+#endif
+	assert_int_equal(spw_secret_init(), 0);
+	assert_int_equal(end_of(do_daily_work), 0);
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
+		assert_int_equal(end_of(forbidden[i]), SIGSYS);
+}
+
 int
 main(void)
 {
@@ -286,6 +392,7 @@ main(void)
 		cmocka_unit_test(options_have_defaults_and_refuse_the_unknown),
 		cmocka_unit_test(identity_is_found_or_named_in_the_refusal),
 		cmocka_unit_test(ciphers_are_all_of_esp_until_the_data_plane_says),
+		cmocka_unit_test(the_sandbox_ends_whoever_does_what_the_daemon_never_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

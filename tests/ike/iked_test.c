@@ -347,6 +347,9 @@ the_daemon_runs_without_privileges(void **state)
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
 		assert_true(status_line_is(a.pid, sets[i], "0000000000000000"));
 	assert_true(status_line_is(a.pid, "NoNewPrivs:", "1"));
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(status_line_is(a.pid, "Seccomp:", "2"));
+#endif
 	assert_int_equal(a.dp.peer_uid, pw->pw_uid);
 	snprintf(ids, sizeof(ids), "/proc/%d/limits", (int)a.pid);
 	FILE *f = fopen(ids, "r");
