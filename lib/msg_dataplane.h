@@ -273,6 +273,14 @@ struct spw_dp_probe {
 	struct spw_addr target;
 };
 enum spw_probe_state { SPW_PROBE_UNKNOWN = 0, SPW_PROBE_UP = 1, SPW_PROBE_DOWN = 2 };
+enum spw_probe_why {
+	SPW_PROBE_WHY_NONE = 0,
+	SPW_PROBE_WHY_SILENCE = 1,     /* no answer within the timeout */
+	SPW_PROBE_WHY_UNREACHABLE = 2, /* an ICMP error about the packet came back */
+	SPW_PROBE_WHY_TOO_BIG = 3,     /* the same: some hop takes no packet of this size */
+	SPW_PROBE_WHY_EXPIRED = 4,     /* the same: its hops were used up */
+	SPW_PROBE_WHY_NO_WAY = 5,      /* could not be sent: the tunnel has no SA */
+};
 
 /*
  * Traffic classes of all tunnels with a capacity. While the capacity lasts everything passes; when
@@ -464,6 +472,8 @@ struct spw_dp_probe_stats {
 	uint32_t state;			   /* enum spw_probe_state */
 	uint32_t recent_sent, recent_lost; /* of the last 100 that are decided */
 	uint32_t rtt_last_us, rtt_min_us, rtt_max_us;
+	uint32_t lost_why; /* enum spw_probe_why, of the newest lost */
+	uint32_t lost_mtu; /* what the newest TOO_BIG said fits, 0 = none came or it did not say */
 	uint64_t sent, received, lost, late, duplicate;
 	uint64_t other_way; /* answers that came in by another path */
 	uint64_t rtt_sum_us;

@@ -136,7 +136,8 @@ Probe = struct('Probe', ('id', u32), ('generation', u32), ('path', u32), ('kind'
                ('target', Addr))
 ProbeStats = struct('ProbeStats', ('id', u32), ('path', u32), ('state', u32),
                     ('recent_sent', u32), ('recent_lost', u32), ('rtt_last_us', u32),
-                    ('rtt_min_us', u32), ('rtt_max_us', u32), ('sent', u64), ('received', u64),
+                    ('rtt_min_us', u32), ('rtt_max_us', u32), ('lost_why', u32),
+                    ('lost_mtu', u32), ('sent', u64), ('received', u64),
                     ('lost', u64), ('late', u64), ('duplicate', u64), ('other_way', u64),
                     ('rtt_sum_us', u64), ('last_ok_ns', u64), ('changed_ns', u64),
                     ('rtt', u64 * 24))
