@@ -11,6 +11,8 @@
 
 #define CTL_NL_HOPS   8
 #define CTL_RTPROT_US 207 /* protocol number of the routes that this process makes */
+/* Metric of the host routes to tunnel endpoints (pins.c): nothing else of ours has it, none wins. */
+#define CTL_PIN_METRIC 1
 
 struct event_base;
 struct ctl_netlink;

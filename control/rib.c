@@ -230,3 +230,12 @@ ctl_rib_route_sweep(struct ctl_rib_entry *entry)
 	}
 	return any;
 }
+
+bool
+ctl_rib_is_pin(const struct ctl_rib_entry *entry)
+{
+	for (const struct ctl_rib_route *r = entry->routes; r; r = r->next)
+		if (r->protocol == CTL_RTPROT_US && r->metric == CTL_PIN_METRIC)
+			return true;
+	return false;
+}

@@ -66,6 +66,11 @@ void ctl_rib_each(struct ctl_rib *rib, void (*visit)(void *ctx, struct ctl_rib_e
 bool ctl_rib_route_put(struct ctl_rib_entry *entry, const struct ctl_nl_route *route);
 /* Remove the kernel route of this metric. true when there was one. */
 bool ctl_rib_route_del(struct ctl_rib_entry *entry, uint32_t metric);
+/*
+ * True for the host route to a tunnel's far end (pins.c): its leaf has the next hops of that route
+ * alone and no vnet protects it, whatever address space it lies in.
+ */
+bool ctl_rib_is_pin(const struct ctl_rib_entry *entry);
 /* Remove all stale routes. true when there was one. */
 bool ctl_rib_route_sweep(struct ctl_rib_entry *entry);
 
