@@ -13,6 +13,7 @@
 #include "control/iked.h"
 
 #define SOFT_PERCENT 90
+#define IKE_FRAGMENT 1280 /* bytes of IP packet: what every path of either family carries */
 
 static struct spw_sa_limit
 limit(uint64_t hard)
@@ -109,6 +110,7 @@ ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t gene
 	out->nat_keepalive_s = c->nat_keepalive_s;
 	out->replay_window = c->replay_window;
 	out->force_encap = c->force_encap;
+	out->fragment = IKE_FRAGMENT;
 	out->child_seconds = limit(c->child_lifetime_s);
 	out->child_bytes = limit(c->child_lifetime_bytes);
 	out->child_packets = limit(c->child_lifetime_packets);

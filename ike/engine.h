@@ -81,6 +81,16 @@ struct ike_blob {
 	size_t len;
 };
 
+/* A message of the peer that comes in pieces (RFC 7383), those that were authentic. */
+struct ike_pieces {
+	uint32_t mid;
+	bool response;
+	uint8_t first; /* type of its first payload, once piece 1 is there */
+	uint16_t total, got;
+	size_t bytes;
+	struct ike_blob *part; /* [total] */
+};
+
 /* The one request of ours that waits for its answer (window 1). */
 enum ike_task {
 	IKE_TASK_NONE,
@@ -161,6 +171,8 @@ struct ike_sa {
 	bool pending;	/* made by the peer's IKE rekey while ours is out; not decided yet */
 	bool redundant; /* lost against another IKE SA */
 	bool contact_sent;
+	uint32_t fragment; /* longest IP packet of ours; 0 = never cut: one side cannot */
+	struct ike_pieces pieces;
 	uint64_t spi_i, spi_r;
 	struct spw_addr local, remote;
 	uint16_t local_port, remote_port;
@@ -213,6 +225,7 @@ struct ike_engine {
 	uint32_t spare;
 	uint8_t in[IKE_DATAGRAM_MAX];
 	uint8_t out[IKE_DATAGRAM_MAX];
+	uint8_t sealed[2 * IKE_DATAGRAM_MAX]; /* a message in pieces */
 };
 
 /* ---- state.c: the tables ---- */
@@ -278,11 +291,31 @@ int ike_request_launch(struct ike_sa *sa, enum ike_task task, uint8_t exchange,
 /* Retransmit or give up, when due. */
 void ike_request_timer(struct ike_sa *sa);
 uint64_t ike_sa_patience(const struct ike_sa *sa);
+/* Send one message, or several in a row, each as long as its header says. */
 void ike_send(struct ike_sa *sa, const uint8_t *bytes, size_t len);
 /* A protected message of an SA we know. */
 void ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d,
 			   const struct ike_header *h);
 void ike_build_fault(struct ike_builder *b, const struct ike_engine *e, enum ike_fault f);
+
+/* ---- fragment.c ---- */
+
+/*
+ * Pad and seal what was built, in one piece or, where that would be too long for a packet and the
+ * peer takes pieces, in several in a row. *bytes is in the builder's buffer or e->sealed. 0, or
+ * -ENOBUFS or the cipher's error.
+ */
+int ike_fragment_seal(struct ike_sa *sa, struct ike_builder *b, const uint8_t **bytes, size_t *len)
+	__attribute__((warn_unused_result));
+/*
+ * Keep an authentic piece. 0 when the message is whole: then *whole holds its payloads (the caller
+ * wipes and frees them) and *first the type of the first; -EAGAIN while it is not.
+ */
+int ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struct ike_sk *sk,
+		      const uint8_t *plain, size_t len, uint8_t *first, struct ike_blob *whole)
+	__attribute__((warn_unused_result));
+/* Wipe and free the pieces kept. */
+void ike_fragment_forget(struct ike_sa *sa);
 
 /* ---- sa_init.c ---- */
 

@@ -66,6 +66,7 @@ successor(struct ike_sa *old, bool initiator, const struct ike_choice *choice,
 	n->nat_here = old->nat_here;
 	n->nat_there = old->nat_there;
 	n->encap = old->encap;
+	n->fragment = old->fragment;
 	n->ni = *ni;
 	n->nr = *nr;
 	n->low = *ike_nonce_lower(ni, nr);

@@ -19,9 +19,11 @@ send_from(struct ike_engine *e, const struct ike_datagram *where, const uint8_t 
 {
 	struct ike_datagram d = *where;
 
-	d.bytes = bytes;
-	d.len = len;
-	e->config.ops->send(e->config.ctx, &d);
+	for (; len >= IKE_HEADER_LEN; bytes += d.len, len -= d.len) {
+		d.bytes = bytes;
+		d.len = spw_get_be32(bytes + 24); /* ours: it fits */
+		e->config.ops->send(e->config.ctx, &d);
+	}
 }
 
 void
@@ -77,11 +79,12 @@ ike_request_launch(struct ike_sa *sa, enum ike_task task, uint8_t exchange, cons
 int
 ike_request_send(struct ike_sa *sa, struct ike_builder *b, enum ike_task task)
 {
+	const uint8_t *bytes;
 	size_t len;
-	int rc = ike_build_seal(b, sa->seal, &len);
+	int rc = ike_fragment_seal(sa, b, &bytes, &len);
 
 	if (rc == 0)
-		rc = ike_request_launch(sa, task, sa->e->out[18], sa->e->out, len);
+		rc = ike_request_launch(sa, task, bytes[18], bytes, len);
 	if (rc != 0)
 		ike_request_clear(sa);
 	else
@@ -237,6 +240,7 @@ handle_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike
 	const struct ike_header h = header_of(sa, m->hdr.exchange, IKE_FLAG_RESPONSE, m->hdr.mid);
 	struct ike_builder b;
 	enum ike_fault fault;
+	const uint8_t *bytes;
 	size_t len;
 
 	ike_build_start(&b, e->out, sizeof(e->out), &h);
@@ -248,8 +252,8 @@ handle_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike
 		ike_build_rewind(&b);
 		ike_build_fault(&b, e, fault);
 	}
-	if (ike_build_seal(&b, sa->seal, &len) != 0 ||
-	    ike_blob_set(&sa->response, e->out, len) != 0) {
+	if (ike_fragment_seal(sa, &b, &bytes, &len) != 0 ||
+	    ike_blob_set(&sa->response, bytes, len) != 0) {
 		ike_state_set(sa, IKE_SA_DEAD); /* no answer can be kept: no way to go on */
 		return;
 	}
@@ -296,21 +300,50 @@ follow_peer(struct ike_sa *sa, const struct ike_datagram *d)
 					sa->local_port);
 }
 
-/* Open the SK payload in e->in and parse what is inside. -EPERM: not authentic. */
+/* What was inside an SK payload, or inside all SKF payloads of a message. */
+struct opened {
+	uint8_t first;
+	uint8_t *plain;
+	size_t len;
+	struct ike_blob whole; /* of a message in pieces; `plain` points into it */
+};
+
+/*
+ * Open the SK payload in e->in and parse what is inside. -EPERM: not authentic; -EAGAIN: a piece of
+ * a message that is not whole yet; -EBADMSG, -E2BIG: authentic, but not to be understood.
+ */
 static int
 open_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_sk *sk,
-	     struct ike_msg *m)
+	     struct opened *o, struct ike_msg *m)
 {
-	uint8_t *plain;
-	size_t len, pad;
+	size_t pad;
+	int rc;
 
 	memcpy(sa->e->in, d->bytes, d->len);
-	if (ike_cipher_open(sa->open, sa->e->in, d->len, sk->aad_len, &plain, &len) != 0)
+	if (ike_cipher_open(sa->open, sa->e->in, d->len, sk->aad_len, &o->plain, &o->len) != 0)
 		return -EPERM;
-	pad = len ? (size_t)plain[len - 1] + 1 : 1;
-	if (pad > len)
+	pad = o->len ? (size_t)o->plain[o->len - 1] + 1 : 1;
+	if (pad > o->len)
 		return -EBADMSG;
-	return ike_wire_payloads(m, sk->inner, plain, len - pad);
+	o->len -= pad;
+	o->first = sk->inner;
+	if (sk->total) {
+		rc = ike_fragment_take(sa, &m->hdr, sk, o->plain, o->len, &o->first, &o->whole);
+		if (rc != 0)
+			return -EAGAIN;
+		o->plain = o->whole.bytes;
+		o->len = o->whole.len;
+	}
+	return ike_wire_payloads(m, o->first, o->plain, o->len);
+}
+
+static void
+opened_forget(struct ike_sa *sa, struct opened *o, size_t datagram)
+{
+	if (o->whole.bytes)
+		spw_wipe(o->whole.bytes, o->whole.len);
+	ike_blob_free(&o->whole);
+	spw_wipe(sa->e->in, datagram);
 }
 
 /* An unprotected INVALID_IKE_SPI or so about an SA we know: at most a reason to look. 2.21.4. */
@@ -342,32 +375,47 @@ in_window(const struct ike_sa *sa, const struct ike_header *h, bool *again)
 	return *again || h->mid == sa->next_in;
 }
 
-void
-ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h)
+/* An authentic message, whole. */
+static void
+handle_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m, int parsed,
+	       bool again)
 {
-	struct ike_msg m = {.hdr = *h};
-	struct ike_sk sk;
-	bool again;
-	int rc = ike_wire_find_sk(h, d->bytes, d->len, &sk);
-
-	if (rc == -ENOENT && (h->flags & IKE_FLAG_RESPONSE))
-		take_hint(sa);
-	if (rc != 0 || !in_window(sa, h, &again))
-		return;
-	rc = open_message(sa, d, &sk, &m);
-	if (rc == -EPERM)
-		return;
-	sa->heard_ns = sa->e->now;
-	sa->quiet_until = 0;
-	if (h->flags & IKE_FLAG_RESPONSE) {
-		handle_response(sa, &m, rc);
+	if (m->hdr.flags & IKE_FLAG_RESPONSE) {
+		handle_response(sa, m, parsed);
 	} else if (again) {
 		ike_sa_unproven(sa);
 		send_from(sa->e, d, sa->response.bytes, sa->response.len);
 	} else {
 		ike_sa_proven(sa);
 		follow_peer(sa, d);
-		handle_request(sa, d, &m, rc);
+		handle_request(sa, d, m, parsed);
 	}
-	spw_wipe(sa->e->in, d->len);
+}
+
+void
+ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h)
+{
+	struct ike_msg m = {.hdr = *h};
+	struct opened o = {0};
+	struct ike_sk sk;
+	bool again;
+	int rc = ike_wire_find_sk(h, d->bytes, d->len, &sk);
+
+	if (rc == -ENOENT && (h->flags & IKE_FLAG_RESPONSE))
+		take_hint(sa);
+	if (rc != 0 || (sk.total && !sa->fragment) || !in_window(sa, h, &again))
+		return;
+	/* Of a request that was answered, piece 1 stands for all. RFC 7383 2.6.1. */
+	if (again && sk.fragment > 1)
+		return;
+	if (again)
+		sk.total = 0;
+	rc = open_message(sa, d, &sk, &o, &m);
+	if (rc != -EPERM) {
+		sa->heard_ns = sa->e->now;
+		sa->quiet_until = 0;
+	}
+	if (rc != -EPERM && rc != -EAGAIN)
+		handle_message(sa, d, &m, rc, again);
+	opened_forget(sa, &o, d->len);
 }

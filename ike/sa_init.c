@@ -48,6 +48,8 @@ send_init(struct ike_sa *sa)
 	ike_build_ke(&b, info->ike_id, ike_dh_public(r->dh), info->public_len);
 	ike_build_bytes(&b, IKE_P_NONCE, sa->ni.bytes, sa->ni.len);
 	build_natd(&b, sa, sa->conn->set.force_encap);
+	if (sa->conn->set.fragment)
+		ike_build_notify(&b, IKE_N_FRAGMENTATION_SUPPORTED, 0, 0, NULL, 0);
 	rc = ike_build_finish(&b, &len);
 	if (rc == 0)
 		rc = ike_blob_set(&sa->own_init, sa->e->out, len);
@@ -185,6 +187,8 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	if (rc != 0)
 		return IKE_FAULT_REFUSED;
 	detect_nat(sa, m);
+	if (ike_wire_notify(m, IKE_N_FRAGMENTATION_SUPPORTED))
+		sa->fragment = sa->conn->set.fragment;
 	if (sa->encap)
 		sa->local_port = sa->remote_port = IKE_NATT_PORT;
 	ike_request_clear(sa);

@@ -192,6 +192,8 @@ build_answer(struct ike_sa *sa, const struct ike_choice *choice, const struct ik
 	if (rc == 0)
 		rc = ike_nat_hash(sa->spi_i, sa->spi_r, &sa->remote, sa->remote_port, hash);
 	ike_build_notify(&b, IKE_N_NAT_DETECTION_DESTINATION_IP, 0, 0, hash, sizeof(hash));
+	if (sa->fragment)
+		ike_build_notify(&b, IKE_N_FRAGMENTATION_SUPPORTED, 0, 0, NULL, 0);
 	if (rc == 0)
 		rc = ike_build_finish(&b, &len);
 	if (rc == 0)
@@ -248,6 +250,8 @@ accept_init(struct ike_engine *e, struct ike_conn *conn, const struct ike_datagr
 	ike_nonce_set(&sa->ni, &m->nonce);
 	ike_nonce_new(e, &sa->nr);
 	detect_nat(sa, m);
+	if (ike_wire_notify(m, IKE_N_FRAGMENTATION_SUPPORTED))
+		sa->fragment = conn->set.fragment;
 	if (open_half(sa, d, m, choice) != 0) {
 		ike_state_set(sa, IKE_SA_DEAD);
 		return;

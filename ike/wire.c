@@ -46,6 +46,19 @@ read_payload(struct spw_reader *r, uint8_t *next, bool *critical, struct spw_rea
 	return r->bad ? -EBADMSG : 0;
 }
 
+/* Number and total of an SKF payload. RFC 7383 2.5. */
+static int
+read_fragment(struct ike_sk *sk, struct spw_reader *body)
+{
+	sk->fragment = spw_read_u16(body);
+	sk->total = spw_read_u16(body);
+	sk->aad_len += 4;
+	if (body->bad || sk->fragment == 0 || sk->fragment > sk->total ||
+	    sk->total > IKE_FRAGMENTS_MAX)
+		return -EBADMSG;
+	return 0;
+}
+
 int
 ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len, struct ike_sk *sk)
 {
@@ -62,10 +75,12 @@ ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len, s
 			return -E2BIG;
 		if (read_payload(&r, &next, &critical, &body) != 0)
 			return -EBADMSG;
-		if (type == IKE_P_SK) {
-			sk->inner = next;
-			sk->aad_len = (size_t)(at - bytes) + IKE_PAYLOAD_HDR;
-			return spw_reader_left(&r) == 0 ? 0 : -EBADMSG;
+		if (type == IKE_P_SK || type == IKE_P_SKF) {
+			*sk = (struct ike_sk){.inner = next,
+					      .aad_len = (size_t)(at - bytes) + IKE_PAYLOAD_HDR};
+			if (spw_reader_left(&r) != 0)
+				return -EBADMSG;
+			return type == IKE_P_SK ? 0 : read_fragment(sk, &body);
 		}
 		type = next;
 	}

@@ -22,6 +22,7 @@
 #define IKE_NONCE_MAX	   256
 #define IKE_COOKIE_MAX	   64
 #define IKE_NATD_LEN	   20
+#define IKE_FRAGMENTS_MAX  64 /* pieces of one message (RFC 7383) */
 
 enum ike_exchange_type {
 	IKE_X_SA_INIT = 34,
@@ -48,6 +49,7 @@ enum ike_payload_type {
 	IKE_P_SK = 46,
 	IKE_P_CP = 47,
 	IKE_P_EAP = 48,
+	IKE_P_SKF = 53, /* RFC 7383 2.5 */
 };
 enum ike_protocol { IKE_PROTO_NONE = 0, IKE_PROTO_IKE = 1, IKE_PROTO_AH = 2, IKE_PROTO_ESP = 3 };
 enum ike_notify_type {
@@ -139,8 +141,10 @@ struct ike_msg {
 
 /* Where the encrypted payload of a message stands. */
 struct ike_sk {
-	uint8_t inner;	/* type of the first payload inside */
-	size_t aad_len; /* header .. SK generic header */
+	uint8_t inner;	   /* type of the first payload inside */
+	uint16_t fragment; /* number from 1, of `total`, of an SKF payload; 0 with SK */
+	uint16_t total;
+	size_t aad_len; /* header .. SK generic header, with SKF also number and total */
 };
 
 /*
@@ -150,7 +154,8 @@ struct ike_sk {
 int ike_wire_header(struct ike_header *h, const uint8_t *bytes, size_t len)
 	__attribute__((warn_unused_result));
 /*
- * Walk the unprotected payloads to the SK payload, which must be the last and end the message.
+ * Walk the unprotected payloads to the SK or SKF payload, which must be the last and end the
+ * message; an SKF payload numbers itself 1..total, total at most IKE_FRAGMENTS_MAX.
  * 0; -ENOENT when there is none; -EBADMSG when malformed; -E2BIG above IKE_MAX_PAYLOADS.
  */
 int ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len,

@@ -88,6 +88,7 @@ struct spw_ike_conn {
 	uint32_t nat_keepalive_s;
 	uint32_t replay_window;
 	uint32_t force_encap; /* 1: claim a NAT so that ESP goes in UDP */
+	uint32_t fragment;    /* longest IP packet of IKE (RFC 7383), 576..9000; 0 = never cut */
 	struct spw_sa_limit child_seconds;
 	struct spw_sa_limit child_bytes;
 	struct spw_sa_limit child_packets;

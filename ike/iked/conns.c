@@ -117,6 +117,8 @@ conn_fault(const struct spw_ike_conn *c)
 	if (c->n_local == 0 || c->n_local > SPW_SA_SELECTORS || c->n_remote == 0 ||
 	    c->n_remote > SPW_SA_SELECTORS)
 		return "1 to 8 traffic selectors a side are needed";
+	if (c->fragment != 0 && (c->fragment < 576 || c->fragment > 9000))
+		return "the size of IKE fragments must be 0 (none) or 576 to 9000 bytes";
 	if (c->local_id.len > SPW_IKE_ID_MAX || c->remote_id.len > SPW_IKE_ID_MAX)
 		return "an identity is longer than 128 bytes";
 	if (!spw_addr_is_set(&c->local) || !spw_addr_is_set(&c->remote) ||
