@@ -91,10 +91,9 @@ pages(size_t size)
 	return p;
 }
 
-/* Hand one message of `n` elements to its handler. */
-static void
-call(struct bg *g, const char *what, dp_handler *handler, const void *elems, uint32_t n,
-     void *reply)
+void
+bg_call(struct bg *g, const char *what, dp_handler *handler, const void *elems, uint32_t n,
+	void *reply)
 {
 	struct dp_batch b = {.elems = elems, .count = n, .reply = reply};
 	struct spw_err err = {0};
@@ -187,8 +186,8 @@ path_up(struct bg *g, const struct spw_dp_path *path)
 {
 	const struct spw_dp_path_state up = {.id = path->id, .up = 1};
 
-	call(g, "path", dp_handle_path_set, path, 1, NULL);
-	call(g, "path state", dp_handle_path_state, &up, 1, NULL);
+	bg_call(g, "path", dp_handle_path_set, path, 1, NULL);
+	bg_call(g, "path state", dp_handle_path_state, &up, 1, NULL);
 }
 
 static void
@@ -199,7 +198,7 @@ group(struct bg *g, uint32_t id, uint32_t path, uint32_t role)
 		.n_tiers = 1,
 		.tier = {{.role = role, .n_paths = 1, .path = {path}, .weight = {1}}}};
 
-	call(g, "group", dp_handle_group_set, &conf, 1, NULL);
+	bg_call(g, "group", dp_handle_group_set, &conf, 1, NULL);
 }
 
 void
@@ -208,7 +207,7 @@ bg_route(struct bg *g, uint32_t prefix, uint8_t len, uint32_t id)
 	const struct spw_dp_route route = {.prefix = {.addr = spw_addr_v4(prefix), .len = len},
 					   .group = id};
 
-	call(g, "route", dp_handle_route_set, &route, 1, NULL);
+	bg_call(g, "route", dp_handle_route_set, &route, 1, NULL);
 }
 
 static void
@@ -228,9 +227,9 @@ port_and_iface(struct bg *g, uint32_t port, uint32_t iface, uint32_t role, uint3
 	snprintf(p.name, sizeof(p.name), "p%u", port);
 	snprintf(p.devargs, sizeof(p.devargs), "net_ring%u", port);
 	memcpy(i.name, p.name, sizeof(i.name));
-	call(g, "port", dp_handle_port_set, &p, 1, &reply);
-	call(g, "interface", dp_handle_iface_set, &i, 1, NULL);
-	call(g, "address", dp_handle_addr_set, &a, 1, NULL);
+	bg_call(g, "port", dp_handle_port_set, &p, 1, &reply);
+	bg_call(g, "interface", dp_handle_iface_set, &i, 1, NULL);
+	bg_call(g, "address", dp_handle_addr_set, &a, 1, NULL);
 }
 
 static void
@@ -243,8 +242,29 @@ neighbour(struct bg *g, uint32_t iface, uint32_t addr, const uint8_t mac[6], uin
 				      .next_hop = spw_addr_v4(addr)};
 
 	memcpy(n.mac, mac, 6);
-	call(g, "neighbour", dp_handle_neigh_set, &n, 1, NULL);
+	bg_call(g, "neighbour", dp_handle_neigh_set, &n, 1, NULL);
 	path_up(g, &p);
+}
+
+static void
+gateway_new(struct bg *g, const struct dp_options *opt, enum dp_crypto_isa isa)
+{
+	memset(g, 0, sizeof(*g));
+	g->isa = isa;
+	g->opt = *opt;
+	g->opt.max_sas = 1u << 19; /* a bench rekeys faster than SPIs come back */
+	g->opt.mbuf_size = 2048;
+	control_new(g, g->opt.n_workers);
+	tables_new(g);
+	worker_new(g);
+	port_and_iface(g, BG_LAN, IFACE_LAN, SPW_IF_ROLE_LAN, BG_LAN_ADDR);
+	port_and_iface(g, BG_WAN, IFACE_WAN, SPW_IF_ROLE_INTERNET, BG_WAN_ADDR);
+	neighbour(g, IFACE_LAN, BG_LAN_HOST, host_mac, PATH_LAN);
+	neighbour(g, IFACE_WAN, BG_PEER, peer_mac, PATH_PEER);
+	group(g, GROUP_LAN, PATH_LAN, SPW_TIER_PLAIN);
+	group(g, GROUP_PEER, PATH_PEER, SPW_TIER_PLAIN);
+	bg_route(g, 0x0a010000, 16, GROUP_LAN);
+	bg_route(g, 0, 0, GROUP_PEER);
 }
 
 void
@@ -256,25 +276,21 @@ bg_new(struct bg *g, unsigned int n_workers)
 void
 bg_new_isa(struct bg *g, unsigned int n_workers, enum dp_crypto_isa isa)
 {
-	memset(g, 0, sizeof(*g));
-	g->isa = isa;
-	g->opt = (struct dp_options){
-		.n_workers = n_workers,
-		.max_routes = 1u << 16,
-		.max_sas = 1u << 19, /* a bench rekeys faster than SPIs come back */
-		.mbufs = 8191,
-		.mbuf_size = 2048};
-	control_new(g, n_workers);
-	tables_new(g);
-	worker_new(g);
-	port_and_iface(g, BG_LAN, IFACE_LAN, SPW_IF_ROLE_LAN, BG_LAN_ADDR);
-	port_and_iface(g, BG_WAN, IFACE_WAN, SPW_IF_ROLE_INTERNET, BG_WAN_ADDR);
-	neighbour(g, IFACE_LAN, BG_LAN_HOST, host_mac, PATH_LAN);
-	neighbour(g, IFACE_WAN, BG_PEER, peer_mac, PATH_PEER);
-	group(g, GROUP_LAN, PATH_LAN, SPW_TIER_PLAIN);
-	group(g, GROUP_PEER, PATH_PEER, SPW_TIER_PLAIN);
-	bg_route(g, 0x0a010000, 16, GROUP_LAN);
-	bg_route(g, 0, 0, GROUP_PEER);
+	gateway_new(
+		g,
+		&(struct dp_options){.n_workers = n_workers, .max_routes = 1u << 16, .mbufs = 8191},
+		isa);
+}
+
+void
+bg_new_sized(struct bg *g, unsigned int n_workers, uint32_t max_routes, uint32_t mbufs)
+{
+	gateway_new(g,
+		    &(struct dp_options){.n_workers = n_workers,
+					 .max_routes = max_routes,
+					 .max_routes6 = max_routes,
+					 .mbufs = mbufs},
+		    DP_CRYPTO_AUTO);
 }
 
 void
@@ -299,6 +315,16 @@ any(void)
 		.low = spw_addr_v4(0), .high = spw_addr_v4(UINT32_MAX), .port_high = UINT16_MAX};
 }
 
+static struct spw_selector
+any6(void)
+{
+	struct spw_selector s = {.low.family = AF_INET6, .port_high = UINT16_MAX};
+
+	s.high = s.low;
+	memset(s.high.bytes, 0xff, sizeof(s.high.bytes));
+	return s;
+}
+
 static uint32_t
 key_length(const struct bg_sa *sa)
 {
@@ -313,7 +339,7 @@ sa_install(struct bg *g, struct bg_sa *sa)
 	struct spw_dp_spi spi = {.tunnel = sa->tunnel};
 	struct spw_dp_sa_install in = {.incarnation = 1, .outbound = 1};
 
-	call(g, "SPI", dp_handle_spi_alloc, &spi, 1, &spi);
+	bg_call(g, "SPI", dp_handle_spi_alloc, &spi, 1, &spi);
 	sa->spi_in = spi.spi;
 	sa->spi_out = 0x80000000u | sa->tunnel;
 	sa->key_len = key_length(sa);
@@ -334,13 +360,13 @@ sa_install(struct bg *g, struct bg_sa *sa)
 				     .replay_window = 4096,
 				     .seconds = {27000, 30000},
 				     .bytes = {UINT64_C(1) << 50, UINT64_C(1) << 51},
-				     .n_local = 1,
-				     .n_remote = 1,
-				     .sel_local = {any()},
-				     .sel_remote = {any()}};
+				     .n_local = sa->ipv6 ? 2 : 1,
+				     .n_remote = sa->ipv6 ? 2 : 1,
+				     .sel_local = {any(), any6()},
+				     .sel_remote = {any(), any6()}};
 	memcpy(in.sa.key_in, sa->key_in, sa->key_len);
 	memcpy(in.sa.key_out, sa->key_out, sa->key_len);
-	call(g, "SA", dp_handle_sa_install, &in, 1, NULL);
+	bg_call(g, "SA", dp_handle_sa_install, &in, 1, NULL);
 }
 
 void
@@ -356,7 +382,7 @@ bg_tunnel(struct bg *g, struct bg_sa *sa, uint32_t prefix, uint8_t len)
 		.id = PATH_TUNNEL + sa->tunnel, .kind = SPW_PATH_TUNNEL, .tunnel = sa->tunnel};
 
 	snprintf(t.name, sizeof(t.name), "t%u", sa->tunnel);
-	call(g, "tunnel", dp_handle_tunnel_set, &t, 1, NULL);
+	bg_call(g, "tunnel", dp_handle_tunnel_set, &t, 1, NULL);
 	sa_install(g, sa);
 	path_up(g, &path);
 	group(g, GROUP_TUNNEL + sa->tunnel, path.id, SPW_TIER_TUNNEL);

@@ -33,6 +33,7 @@ struct bg_sa {
 	enum spw_encr encr;
 	enum spw_integ integ;
 	bool udp, esn;
+	bool ipv6; /* any-to-any in IPv6, too */
 	uint32_t spi_in, spi_out;
 	uint32_t key_len;
 	uint8_t key_in[SPW_SA_KEY_MAX], key_out[SPW_SA_KEY_MAX];
@@ -50,7 +51,13 @@ void bg_eal(unsigned int memory_mb);
 void bg_new(struct bg *g, unsigned int n_workers);
 /* The same with the cipher's code of an older CPU. */
 void bg_new_isa(struct bg *g, unsigned int n_workers, enum dp_crypto_isa isa);
+/* The same with room for so many routes of each family and so many packets. */
+void bg_new_sized(struct bg *g, unsigned int n_workers, uint32_t max_routes, uint32_t mbufs);
 void bg_free(struct bg *g);
+/* Hand a message of `n` elements to its handler, as the API thread does; `what` names it when it is
+ * refused, which ends the process. */
+void bg_call(struct bg *g, const char *what, dp_handler *handler, const void *elems, uint32_t n,
+	     void *reply);
 /* A tunnel to the peer with a child SA, and the prefix that goes into it. Fills in SPIs and keys.
  */
 void bg_tunnel(struct bg *g, struct bg_sa *sa, uint32_t prefix, uint8_t len);
