@@ -185,8 +185,7 @@ on_addr(void *ctx, const struct ctl_nl_addr *a, bool gone)
 	struct ctl_iface *i = ctl_iface_by_index(rt, a->index);
 	unsigned int at = 0;
 
-	/* The data plane forwards IPv4; addresses of IPv6 stay the kernel's own. */
-	if (!i || a->prefix.addr.family != AF_INET)
+	if (!i)
 		return;
 	while (at < i->n_addresses && !spw_prefix_equal(&i->address[at], &a->prefix))
 		at++;
@@ -227,7 +226,7 @@ on_neigh(void *ctx, const struct ctl_nl_neigh *nl, bool gone)
 	struct ctl_neighbour *n;
 	bool usable = !gone && (nl->state & NUD_USABLE) && nl->has_mac;
 
-	if (!i || i->kind == SPW_IFACE_TUNNEL || nl->addr.family != AF_INET)
+	if (!i || i->kind == SPW_IFACE_TUNNEL)
 		return;
 	n = neighbour_get(rt, i, &nl->addr);
 	if (!n)
@@ -280,7 +279,7 @@ on_route(void *ctx, const struct ctl_nl_route *route, bool gone)
 	if (!e)
 		return;
 	ctl_fib_hold(rt, e);
-	if (ctl_rib_route_del(e, route->metric)) {
+	if (ctl_rib_route_del(e, route)) {
 		set_trigger(rt, "withdrawn");
 		ctl_fib_route_changed(rt, e);
 	}

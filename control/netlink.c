@@ -185,7 +185,9 @@ ctl_netlink_resync(struct ctl_netlink *nl)
 	dump(nl, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg));
 	dump(nl, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg));
 	dump(nl, RTM_GETNEIGH, AF_INET, sizeof(struct ndmsg));
+	dump(nl, RTM_GETNEIGH, AF_INET6, sizeof(struct ndmsg));
 	dump(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg));
+	dump(nl, RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg));
 	nl->handler->resync_end(nl->ctx);
 	nl->in_resync = false;
 	nl->handler->batch_end(nl->ctx);
@@ -206,8 +208,8 @@ ctl_netlink_resync_later(struct ctl_netlink *nl)
 static int
 subscribe(struct ctl_netlink *nl)
 {
-	static const int groups[] = {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-				     RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE};
+	static const int groups[] = {RTNLGRP_LINK,	  RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR,
+				     RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
 	int size = RECEIVE_BUFFER, fd = mnl_socket_get_fd(nl->events);
 
 	for (unsigned int i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
@@ -340,25 +342,57 @@ ctl_netlink_addr_set(struct ctl_netlink *nl, uint32_t index, const struct spw_pr
 	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
 }
 
-int
-ctl_netlink_route_set(struct ctl_netlink *nl, const struct spw_prefix *prefix,
-		      const struct spw_addr *gateway, uint32_t metric, bool add)
+static void
+put_hop(char *buf, const struct ctl_nl_hop *hop)
 {
-	char buf[256] __attribute__((aligned(8)));
-	struct spw_prefix masked = spw_prefix_masked(prefix);
+	if (hop->gateway.family)
+		put_addr(buf, RTA_GATEWAY, &hop->gateway);
+	if (hop->index)
+		mnl_attr_put_u32((struct nlmsghdr *)(void *)buf, RTA_OIF, hop->index);
+}
+
+static void
+put_multipath(char *buf, const struct ctl_nl_route *route)
+{
+	struct nlmsghdr *n = (struct nlmsghdr *)(void *)buf;
+	struct nlattr *all = mnl_attr_nest_start(n, RTA_MULTIPATH);
+
+	for (unsigned int i = 0; i < route->n_hops; i++) {
+		struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(n);
+		const struct ctl_nl_hop *hop = &route->hop[i];
+
+		*nh = (struct rtnexthop){.rtnh_ifindex = (int)hop->index,
+					 .rtnh_hops = (uint8_t)(hop->weight ? hop->weight - 1 : 0),
+					 .rtnh_flags = hop->flags};
+		n->nlmsg_len += sizeof(*nh);
+		put_addr(buf, RTA_GATEWAY, &hop->gateway);
+		nh->rtnh_len = (unsigned short)((char *)mnl_nlmsg_get_payload_tail(n) - (char *)nh);
+	}
+	mnl_attr_nest_end(n, all);
+}
+
+int
+ctl_netlink_route_set(struct ctl_netlink *nl, const struct ctl_nl_route *route, bool add)
+{
+	char buf[1024] __attribute__((aligned(8))); /* eight hops of IPv6 are 224 bytes */
+	struct spw_prefix masked = spw_prefix_masked(&route->prefix);
 	struct rtmsg *rtm = request(buf, add ? RTM_NEWROUTE : RTM_DELROUTE,
 				    add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*rtm));
 
-	rtm->rtm_family = prefix->addr.family;
-	rtm->rtm_dst_len = prefix->len;
+	rtm->rtm_family = masked.addr.family;
+	rtm->rtm_dst_len = masked.len;
 	rtm->rtm_table = RT_TABLE_MAIN;
 	rtm->rtm_protocol = CTL_RTPROT_US;
 	rtm->rtm_scope = add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE;
 	rtm->rtm_type = add ? RTN_UNICAST : RTN_UNSPEC;
 	put_addr(buf, RTA_DST, &masked.addr);
-	if (add)
-		put_addr(buf, RTA_GATEWAY, gateway);
-	mnl_attr_put_u32((struct nlmsghdr *)(void *)buf, RTA_PRIORITY, metric);
+	mnl_attr_put_u32((struct nlmsghdr *)(void *)buf, RTA_PRIORITY, route->metric);
+	if (add && route->n_hops == 1) {
+		rtm->rtm_flags = route->hop[0].flags;
+		put_hop(buf, &route->hop[0]);
+	} else if (add) {
+		put_multipath(buf, route);
+	}
 	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
 }
 

@@ -11,7 +11,8 @@
 
 #define CTL_NL_HOPS   8
 #define CTL_RTPROT_US 207 /* protocol number of the routes that this process makes */
-/* Metric of the host routes to tunnel endpoints (pins.c): nothing else of ours has it, none wins. */
+/* Metric of the host routes to tunnel endpoints (pins.c): nothing else of ours has it, none wins.
+ */
 #define CTL_PIN_METRIC 1
 
 struct event_base;
@@ -52,7 +53,8 @@ struct ctl_nl_route {
 };
 
 /*
- * What happened in the kernel; `gone` = deleted. Objects are borrowed for the call. at_ns is when
+ * What happened in the kernel; `gone` = deleted. A route of IPv6 that is gone may name some of its
+ * next hops only: the others stay. Objects are borrowed for the call. at_ns is when
  * the batch was read. resync_begin/end enclose a full reading: what was known and is not told in
  * between is gone. batch_end comes after every batch of messages and after every resync.
  */
@@ -67,7 +69,7 @@ struct ctl_netlink_handler {
 };
 
 /*
- * Subscribe to the namespace's links, addresses, neighbours and IPv4 routes (main table) and follow
+ * Subscribe to the namespace's links, addresses, neighbours and routes (main table) and follow
  * them on the event loop. Nothing is read before ctl_netlink_resync(). Handler and ctx are
  * borrowed for the life of nl. 0 or -errno with a sentence.
  */
@@ -90,8 +92,12 @@ int ctl_netlink_link_set(struct ctl_netlink *nl, uint32_t index, const uint8_t *
 int ctl_netlink_link_del(struct ctl_netlink *nl, uint32_t index);
 int ctl_netlink_addr_set(struct ctl_netlink *nl, uint32_t index, const struct spw_prefix *prefix,
 			 bool add);
-int ctl_netlink_route_set(struct ctl_netlink *nl, const struct spw_prefix *prefix,
-			  const struct spw_addr *gateway, uint32_t metric, bool add);
+/*
+ * Make (replacing the one of that prefix and metric) or remove a route of ours in the main table.
+ * Only prefix, metric and hops count: a hop's index may be 0 (by the gateway); RTNH_F_ONLINK in its
+ * flags says that the gateway lies in no network of the interface.
+ */
+int ctl_netlink_route_set(struct ctl_netlink *nl, const struct ctl_nl_route *route, bool add);
 /* Resolve a neighbour and keep it resolved (NTF_EXT_MANAGED), or end that. */
 int ctl_netlink_neigh_manage(struct ctl_netlink *nl, uint32_t index, const struct spw_addr *addr,
 			     bool keep);

@@ -2,10 +2,13 @@
 /*
  * rtnetlink messages to plain structures. Pure: no state, no socket.
  *
- * Routes: main table, unicast and the drop kinds, tos 0. Next hops come as RTA_OIF and RTA_GATEWAY
- * (one) or RTA_MULTIPATH; with next hop objects the kernel adds the same attributes as long as
- * net.ipv4.nexthop_compat_mode is on. A gateway of the other family (RTA_VIA) is not used here.
- * Attribute lengths are checked before they are read (libmnl's validation).
+ * Routes of both families: main table, unicast and the drop kinds, tos 0, no source prefix. Next
+ * hops come as RTA_OIF and RTA_GATEWAY (one) or RTA_MULTIPATH; with next hop objects the kernel
+ * adds the same attributes as long as net.ipv4.nexthop_compat_mode is on. A gateway of the other
+ * family (RTA_VIA) is not used here. What stays on its link is the kernel's own matter: link-local
+ * and multicast addresses and routes, and temporary addresses (RFC 8981). A link-local neighbour is
+ * told, because it may be a route's gateway. Attribute lengths are checked before they are read
+ * (libmnl's validation).
  */
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
@@ -63,6 +66,19 @@ attr_addr(const struct nlattr *a, uint8_t family, struct spw_addr *out)
 	return true;
 }
 
+static bool
+addr_is_multicast(const struct spw_addr *a)
+{
+	return a->family == AF_INET6 ? a->bytes[0] == 0xff : (a->bytes[0] & 0xf0) == 0xe0;
+}
+
+/* fe80::/10; the IPv4 kind (169.254/16) is a plain address here: tunnels to Azure use it. */
+static bool
+addr_is_link_local(const struct spw_addr *a)
+{
+	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
 bool
 ctl_netlink_parse_link(const struct nlmsghdr *n, struct ctl_nl_link *out)
 {
@@ -97,9 +113,15 @@ ctl_netlink_parse_addr(const struct nlmsghdr *n, struct ctl_nl_addr *out)
 	memset(out, 0, sizeof(*out));
 	out->index = ifa->ifa_index;
 	out->prefix.len = ifa->ifa_prefixlen;
+	/* The flags outgrew their byte: IFA_FLAGS has them all. */
+	if ((t.at[IFA_FLAGS] ? attr_u32(t.at[IFA_FLAGS]) : ifa->ifa_flags) & IFA_F_TEMPORARY &&
+	    ifa->ifa_family == AF_INET6)
+		return false;
 	/* IFA_LOCAL is our end, IFA_ADDRESS the far one on a point-to-point link. */
 	return attr_addr(t.at[IFA_LOCAL] ? t.at[IFA_LOCAL] : t.at[IFA_ADDRESS], ifa->ifa_family,
-			 &out->prefix.addr);
+			 &out->prefix.addr) &&
+	       ifa->ifa_prefixlen <= 8 * spw_addr_len(ifa->ifa_family) &&
+	       !addr_is_link_local(&out->prefix.addr);
 }
 
 bool
@@ -118,16 +140,22 @@ ctl_netlink_parse_neigh(const struct nlmsghdr *n, struct ctl_nl_neigh *out)
 		memcpy(out->mac, mnl_attr_get_payload(t.at[NDA_LLADDR]), 6);
 		out->has_mac = true;
 	}
-	return attr_addr(t.at[NDA_DST], ndm->ndm_family, &out->addr);
+	return attr_addr(t.at[NDA_DST], ndm->ndm_family, &out->addr) &&
+	       !addr_is_multicast(&out->addr);
 }
+
+struct hop_parse {
+	struct ctl_nl_hop *hop;
+	uint8_t family;
+};
 
 static int
 hop_attr(const struct nlattr *a, void *data)
 {
-	struct ctl_nl_hop *hop = data;
+	struct hop_parse *p = data;
 
 	if (mnl_attr_get_type(a) == RTA_GATEWAY)
-		attr_addr(a, AF_INET, &hop->gateway);
+		attr_addr(a, p->family, &p->hop->gateway);
 	return MNL_CB_OK;
 }
 
@@ -140,12 +168,13 @@ parse_multipath(const struct nlattr *a, struct ctl_nl_route *out)
 	while (left >= sizeof(*nh) && nh->rtnh_len >= sizeof(*nh) && nh->rtnh_len <= left &&
 	       out->n_hops < CTL_NL_HOPS) {
 		struct ctl_nl_hop *hop = &out->hop[out->n_hops++];
+		struct hop_parse p = {.hop = hop, .family = out->prefix.addr.family};
 		size_t step = RTNH_ALIGN(nh->rtnh_len);
 
 		hop->index = (uint32_t)nh->rtnh_ifindex;
 		hop->weight = (uint16_t)(nh->rtnh_hops + 1);
 		hop->flags = nh->rtnh_flags;
-		mnl_attr_parse_payload(RTNH_DATA(nh), nh->rtnh_len - sizeof(*nh), hop_attr, hop);
+		mnl_attr_parse_payload(RTNH_DATA(nh), nh->rtnh_len - sizeof(*nh), hop_attr, &p);
 		if (step >= left)
 			break;
 		left -= step;
@@ -160,25 +189,39 @@ type_is_followed(uint8_t type)
 	       type == RTN_PROHIBIT;
 }
 
+static bool
+route_is_followed(const struct rtmsg *rtm)
+{
+	return (rtm->rtm_family == AF_INET || rtm->rtm_family == AF_INET6) && rtm->rtm_tos == 0 &&
+	       rtm->rtm_src_len == 0 && type_is_followed(rtm->rtm_type) &&
+	       !(rtm->rtm_flags & RTM_F_CLONED) &&
+	       rtm->rtm_dst_len <= 8 * spw_addr_len(rtm->rtm_family);
+}
+
+/* The destination; no RTA_DST is the default route. */
+static bool
+parse_destination(const struct nlattr *dst, const struct rtmsg *rtm, struct spw_prefix *out)
+{
+	out->len = rtm->rtm_dst_len;
+	out->addr.family = rtm->rtm_family;
+	if (dst && !attr_addr(dst, rtm->rtm_family, &out->addr))
+		return false;
+	return out->len == 0 || !(addr_is_multicast(&out->addr) || addr_is_link_local(&out->addr));
+}
+
 bool
 ctl_netlink_parse_route(const struct nlmsghdr *n, struct ctl_nl_route *out)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(n);
 	struct attrs t;
 
-	if (mnl_nlmsg_get_payload_len(n) < sizeof(*rtm) || rtm->rtm_family != AF_INET ||
-	    rtm->rtm_tos != 0 || !type_is_followed(rtm->rtm_type) ||
-	    (rtm->rtm_flags & RTM_F_CLONED) || rtm->rtm_dst_len > 32)
+	if (mnl_nlmsg_get_payload_len(n) < sizeof(*rtm) || !route_is_followed(rtm))
 		return false;
 	attrs_read(&t, n, sizeof(*rtm));
 	uint32_t table = t.at[RTA_TABLE] ? attr_u32(t.at[RTA_TABLE]) : rtm->rtm_table;
 
-	if (table != RT_TABLE_MAIN)
-		return false;
 	memset(out, 0, sizeof(*out));
-	out->prefix.len = rtm->rtm_dst_len;
-	out->prefix.addr.family = AF_INET;
-	if (t.at[RTA_DST] && !attr_addr(t.at[RTA_DST], AF_INET, &out->prefix.addr))
+	if (table != RT_TABLE_MAIN || !parse_destination(t.at[RTA_DST], rtm, &out->prefix))
 		return false;
 	out->metric = attr_u32(t.at[RTA_PRIORITY]);
 	out->protocol = rtm->rtm_protocol;
@@ -190,7 +233,7 @@ ctl_netlink_parse_route(const struct nlmsghdr *n, struct ctl_nl_route *out)
 		out->hop[0].index = attr_u32(t.at[RTA_OIF]);
 		out->hop[0].weight = 1;
 		out->hop[0].flags = (uint8_t)rtm->rtm_flags;
-		attr_addr(t.at[RTA_GATEWAY], AF_INET, &out->hop[0].gateway);
+		attr_addr(t.at[RTA_GATEWAY], rtm->rtm_family, &out->hop[0].gateway);
 	}
 	return true;
 }

@@ -198,18 +198,49 @@ ctl_rib_route_put(struct ctl_rib_entry *entry, const struct ctl_nl_route *route)
 	return true;
 }
 
-bool
-ctl_rib_route_del(struct ctl_rib_entry *entry, uint32_t metric)
+static bool
+route_names(const struct ctl_nl_route *route, const struct ctl_nl_hop *hop)
 {
-	for (struct ctl_rib_route **at = &entry->routes; *at; at = &(*at)->next)
-		if ((*at)->metric == metric) {
-			struct ctl_rib_route *r = *at;
-
-			*at = r->next;
-			free(r);
+	for (unsigned int i = 0; i < route->n_hops; i++)
+		if (route->hop[i].index == hop->index &&
+		    spw_addr_equal(&route->hop[i].gateway, &hop->gateway))
 			return true;
-		}
 	return false;
+}
+
+/* Take the named next hops out of a route; how many stay. */
+static unsigned int
+hops_del(struct ctl_rib_route *r, const struct ctl_nl_route *route)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < r->n_hops; i++)
+		if (!route_names(route, &r->hop[i]))
+			r->hop[kept++] = r->hop[i];
+	return kept;
+}
+
+bool
+ctl_rib_route_del(struct ctl_rib_entry *entry, const struct ctl_nl_route *route)
+{
+	struct ctl_rib_route **at = &entry->routes;
+	bool singly = route->prefix.addr.family == AF_INET6 && route->n_hops > 0;
+
+	while (*at && (*at)->metric != route->metric)
+		at = &(*at)->next;
+	struct ctl_rib_route *r = *at;
+
+	if (!r)
+		return false;
+	unsigned int before = r->n_hops, kept = singly ? hops_del(r, route) : 0;
+
+	if (kept > 0) {
+		r->n_hops = (uint8_t)kept;
+		return kept != before;
+	}
+	*at = r->next;
+	free(r);
+	return true;
 }
 
 bool

@@ -64,8 +64,11 @@ void ctl_rib_each(struct ctl_rib *rib, void (*visit)(void *ctx, struct ctl_rib_e
  * Returns true when it differs from before.
  */
 bool ctl_rib_route_put(struct ctl_rib_entry *entry, const struct ctl_nl_route *route);
-/* Remove the kernel route of this metric. true when there was one. */
-bool ctl_rib_route_del(struct ctl_rib_entry *entry, uint32_t metric);
+/*
+ * Remove the kernel route of this metric; of IPv6 only the next hops that are named, because the
+ * kernel deletes them singly, and the route with the last. true when something went.
+ */
+bool ctl_rib_route_del(struct ctl_rib_entry *entry, const struct ctl_nl_route *route);
 /*
  * True for the host route to a tunnel's far end (pins.c): its leaf has the next hops of that route
  * alone and no vnet protects it, whatever address space it lies in.

@@ -5,7 +5,8 @@
  * goes into the highest byte of the metric, where zebra looks for it; the kernel then prefers
  * a route of a daemon with a plain metric, and zebra withdraws that one when ours is better.
  * Routes that the configuration does not name any more are removed; those of an earlier process
- * are known by their protocol number.
+ * are known by their protocol number. Pinned routes to tunnel endpoints have that number, too, and
+ * a metric that no static route can have: pins.c looks after them.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,15 @@ static uint32_t
 metric_of(const struct ctl_static_route *r)
 {
 	return (r->distance & 0xff) << 24;
+}
+
+static struct ctl_nl_route
+route_of(const struct ctl_static_route *r)
+{
+	return (struct ctl_nl_route){.prefix = r->prefix,
+				     .metric = metric_of(r),
+				     .n_hops = 1,
+				     .hop = {{.gateway = r->next_hop, .weight = 1}}};
 }
 
 static bool
@@ -35,10 +45,13 @@ remove_stray(void *ctx, struct ctl_rib_entry *e)
 {
 	struct ctl_runtime *rt = ctx;
 
-	for (const struct ctl_rib_route *r = e->routes; r; r = r->next)
-		if (r->protocol == CTL_RTPROT_US &&
+	for (const struct ctl_rib_route *r = e->routes; r; r = r->next) {
+		struct ctl_nl_route stray = {.prefix = e->prefix, .metric = r->metric};
+
+		if (r->protocol == CTL_RTPROT_US && r->metric != CTL_PIN_METRIC &&
 		    !is_configured(&rt->config, &e->prefix, r->metric))
-			ctl_netlink_route_set(rt->netlink, &e->prefix, NULL, r->metric, false);
+			ctl_netlink_route_set(rt->netlink, &stray, false);
+	}
 }
 
 void
@@ -49,8 +62,8 @@ ctl_statics_apply(struct ctl_runtime *rt)
 	ctl_rib_each(&rt->rib, remove_stray, rt);
 	for (unsigned int i = 0; i < rt->config.n_statics; i++) {
 		const struct ctl_static_route *r = &rt->config.statics[i];
-		int rc = ctl_netlink_route_set(rt->netlink, &r->prefix, &r->next_hop, metric_of(r),
-					       true);
+		struct ctl_nl_route route = route_of(r);
+		int rc = ctl_netlink_route_set(rt->netlink, &route, true);
 
 		if (rc != 0)
 			spw_log(SPW_LOG_ERROR, "route", "static-refused",

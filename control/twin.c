@@ -10,6 +10,13 @@
  *
  * The kernel must not forward on its own, nor answer ARP for addresses of other interfaces, nor
  * drop what comes over a path that it would not have chosen (rp_filter).
+ *
+ * IPv6 is on where the interface has such an address. Neighbour discovery needs a link-local
+ * address as source (RFC 4861 7.2.2; the kernel resolves nothing without one), which a TAP makes
+ * from its MAC at once, without duplicate address detection, that would take a second; a TUN has no
+ * neighbours and gets none. Addresses and routes come from the configuration alone: router
+ * advertisements are not taken (RFC 4862 is off), nothing is asked for, redirects are not followed.
+ * Global addresses stay when the administrator's state goes down, as those of IPv4 do.
  */
 #include "control/twin.h"
 
@@ -53,6 +60,7 @@ void
 ctl_twin_namespace(void)
 {
 	sysctl_set("/proc/sys/net/ipv4/ip_forward", "0");
+	sysctl_set("/proc/sys/net/ipv6/conf/all/forwarding", "0");
 	/* The larger of "all" and the interface's own counts. */
 	sysctl_iface("ipv4", "all", "rp_filter", "0");
 }
@@ -69,11 +77,27 @@ wants_ipv6(const struct ctl_iface *iface)
 static void
 sysctls(const struct ctl_iface *iface)
 {
+	static const struct {
+		const char *key, *value;
+	} ipv6[] = {{"accept_ra", "0"},		{"autoconf", "0"},
+		    {"accept_redirects", "0"},	{"router_solicitations", "0"},
+		    {"accept_dad", "0"},	{"dad_transmits", "0"},
+		    {"keep_addr_on_down", "1"}, {"forwarding", "0"}};
+
 	sysctl_iface("ipv4", iface->name, "rp_filter", "0");
 	sysctl_iface("ipv4", iface->name, "arp_ignore", "1");
 	sysctl_iface("ipv4", iface->name, "arp_announce", "2");
 	sysctl_iface("ipv4", iface->name, "forwarding", "0");
-	sysctl_iface("ipv6", iface->name, "disable_ipv6", wants_ipv6(iface) ? "0" : "1");
+	if (!wants_ipv6(iface)) {
+		sysctl_iface("ipv6", iface->name, "disable_ipv6", "1");
+		return;
+	}
+	for (unsigned int i = 0; i < sizeof(ipv6) / sizeof(ipv6[0]); i++)
+		sysctl_iface("ipv6", iface->name, ipv6[i].key, ipv6[i].value);
+	/* 0: a link-local address from the MAC; 1: none. */
+	sysctl_iface("ipv6", iface->name, "addr_gen_mode",
+		     iface->kind == SPW_IFACE_TUNNEL ? "1" : "0");
+	sysctl_iface("ipv6", iface->name, "disable_ipv6", "0");
 }
 
 static int

@@ -3,6 +3,7 @@
 #include "control/netlink.h"
 
 #include <arpa/inet.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -97,11 +98,129 @@ other_tables_types_and_families_are_left_out(void **state)
 	mnl_attr_put_u32(n, RTA_TABLE, 1000);
 	assert_false(ctl_netlink_parse_route(n, &r));
 	n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 8);
-	((struct rtmsg *)mnl_nlmsg_get_payload(n))->rtm_family = AF_INET6;
+	((struct rtmsg *)mnl_nlmsg_get_payload(n))->rtm_family = AF_BRIDGE;
+	assert_false(ctl_netlink_parse_route(n, &r));
+	n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 8);
+	((struct rtmsg *)mnl_nlmsg_get_payload(n))->rtm_src_len = 8;
 	assert_false(ctl_netlink_parse_route(n, &r));
 	assert_false(ctl_netlink_parse_route(route_message(RTN_UNICAST, RT_TABLE_MAIN, 33), &r));
 	assert_true(ctl_netlink_parse_route(route_message(RTN_BLACKHOLE, RT_TABLE_MAIN, 8), &r));
 	assert_int_equal(r.n_hops, 0);
+}
+
+static struct spw_addr
+addr(const char *text)
+{
+	struct spw_addr a;
+
+	assert_int_equal(spw_addr_parse(&a, text, NULL), 0);
+	return a;
+}
+
+static void
+put_addr(struct nlmsghdr *n, uint16_t type, const char *text)
+{
+	struct spw_addr a = addr(text);
+
+	mnl_attr_put(n, type, spw_addr_len(a.family), a.bytes);
+}
+
+static struct nlmsghdr *
+route6_message(const char *dst, uint8_t len)
+{
+	struct nlmsghdr *n = route_message(RTN_UNICAST, RT_TABLE_MAIN, len);
+
+	((struct rtmsg *)mnl_nlmsg_get_payload(n))->rtm_family = AF_INET6;
+	put_addr(n, RTA_DST, dst);
+	mnl_attr_put_u32(n, RTA_OIF, 7);
+	return n;
+}
+
+static void
+ipv6_routes_are_taken_also_by_a_link_local_gateway(void **state)
+{
+	struct nlmsghdr *n = route6_message("2001:db8:100::", 48);
+	struct spw_addr global = addr("2001:db8:1::2"), near = addr("fe80::2");
+	struct ctl_nl_route r;
+
+	put_addr(n, RTA_GATEWAY, "fe80::2");
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.prefix.len, 48);
+	assert_int_equal(r.prefix.addr.family, AF_INET6);
+	assert_true(spw_addr_equal(&r.hop[0].gateway, &near));
+	n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 0);
+	((struct rtmsg *)mnl_nlmsg_get_payload(n))->rtm_family = AF_INET6;
+	struct nlattr *mp = mnl_attr_nest_start(n, RTA_MULTIPATH);
+	struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(n);
+
+	*nh = (struct rtnexthop){.rtnh_len = sizeof(*nh) + 20, .rtnh_ifindex = 5};
+	n->nlmsg_len += sizeof(*nh);
+	put_addr(n, RTA_GATEWAY, "2001:db8:1::2");
+	mnl_attr_nest_end(n, mp);
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.prefix.len, 0);
+	assert_int_equal(r.n_hops, 1);
+	assert_true(spw_addr_equal(&r.hop[0].gateway, &global));
+}
+
+static void
+what_stays_on_its_link_is_left_to_the_kernel(void **state)
+{
+	static const struct {
+		const char *dst;
+		uint8_t len;
+		bool taken;
+	} row[] = {{"fe80::", 64, false},     {"fe80::1", 128, false}, {"febf::", 16, false},
+		   {"ff00::", 8, false},      {"fec0::", 10, true},    {"fc00::", 7, true},
+		   {"2001:db8::", 129, false}};
+
+	for (unsigned int i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct ctl_nl_route r;
+
+		if (ctl_netlink_parse_route(route6_message(row[i].dst, row[i].len), &r) !=
+		    row[i].taken)
+			fail_msg("%s/%u", row[i].dst, row[i].len);
+	}
+}
+
+static struct nlmsghdr *
+addr_message(const char *text, uint8_t len, uint32_t flags)
+{
+	struct nlmsghdr *n = mnl_nlmsg_put_header(memset(buf, 0, sizeof(buf)));
+	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(n, sizeof(*ifa));
+
+	ifa->ifa_family = addr(text).family;
+	ifa->ifa_prefixlen = len;
+	ifa->ifa_index = 4;
+	put_addr(n, IFA_ADDRESS, text);
+	mnl_attr_put_u32(n, IFA_FLAGS, flags);
+	return n;
+}
+
+static void
+link_local_and_temporary_addresses_are_left_out(void **state)
+{
+	static const struct {
+		const char *text;
+		uint8_t len;
+		uint32_t flags;
+		bool taken;
+	} row[] = {{"2001:db8:1::1", 126, IFA_F_PERMANENT, true},
+		   {"2001:db8:1::1", 64, IFA_F_TEMPORARY, false},
+		   {"2001:db8:1::1", 129, 0, false},
+		   {"fe80::1", 64, IFA_F_PERMANENT, false},
+		   /* The same bit is "secondary" of IPv4. */
+		   {"192.0.2.2", 24, IFA_F_SECONDARY, true},
+		   {"169.254.21.2", 30, 0, true},
+		   {"192.0.2.2", 33, 0, false}};
+
+	for (unsigned int i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct ctl_nl_addr a;
+
+		if (ctl_netlink_parse_addr(addr_message(row[i].text, row[i].len, row[i].flags),
+					   &a) != row[i].taken)
+			fail_msg("row %u", i);
+	}
 }
 
 static void
@@ -149,6 +268,27 @@ a_neighbour_may_have_no_mac(void **state)
 }
 
 static void
+multicast_neighbours_are_left_out_and_link_local_ones_are_told(void **state)
+{
+	static const struct {
+		const char *text;
+		bool taken;
+	} row[] = {
+		{"ff02::1", false}, {"fe80::2", true}, {"2001:db8::2", true}, {"224.0.0.5", false}};
+
+	for (unsigned int i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct nlmsghdr *n = mnl_nlmsg_put_header(memset(buf, 0, sizeof(buf)));
+		struct ndmsg *ndm = mnl_nlmsg_put_extra_header(n, sizeof(*ndm));
+		struct ctl_nl_neigh g;
+
+		ndm->ndm_family = addr(row[i].text).family;
+		put_addr(n, NDA_DST, row[i].text);
+		if (ctl_netlink_parse_neigh(n, &g) != row[i].taken)
+			fail_msg("%s", row[i].text);
+	}
+}
+
+static void
 messages_cut_anywhere_are_refused_or_read_within_their_length(void **state)
 {
 	struct nlmsghdr *n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 16);
@@ -182,6 +322,10 @@ main(void)
 		cmocka_unit_test(other_tables_types_and_families_are_left_out),
 		cmocka_unit_test(carrier_needs_the_administrator_and_the_lower_layer),
 		cmocka_unit_test(a_neighbour_may_have_no_mac),
+		cmocka_unit_test(ipv6_routes_are_taken_also_by_a_link_local_gateway),
+		cmocka_unit_test(what_stays_on_its_link_is_left_to_the_kernel),
+		cmocka_unit_test(link_local_and_temporary_addresses_are_left_out),
+		cmocka_unit_test(multicast_neighbours_are_left_out_and_link_local_ones_are_told),
 		cmocka_unit_test(messages_cut_anywhere_are_refused_or_read_within_their_length),
 	};
 
