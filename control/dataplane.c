@@ -22,6 +22,7 @@
 
 #include "control/failover.h"
 #include "control/fib.h"
+#include "control/watch_private.h"
 
 #define CALL_TIMEOUT_MS 2000
 #define PORT_TIMEOUT_MS 10000
@@ -198,6 +199,8 @@ static void
 on_path_event(struct ctl_runtime *rt, const struct spw_dp_path_event *ev)
 {
 	if (ev->kind == SPW_PATH_EV_CLEARED)
+		ctl_watch_path_cleared(rt, ev->path);
+	if (ev->kind == SPW_PATH_EV_CLEARED)
 		ctl_fib_path_cleared(rt, ev->path, ev->clears, ev->change_ns);
 	else if (ev->kind == SPW_PATH_EV_SWITCHED)
 		ctl_failover_switched(rt, ev);
@@ -219,6 +222,10 @@ on_event(struct ctl_runtime *rt, const struct spw_msg *m)
 			on_neigh_miss(rt, at);
 		else if (m->hdr.number == SPW_DP_EV_PATH)
 			on_path_event(rt, at);
+		else if (m->hdr.number == SPW_DP_EV_BFD)
+			ctl_watch_bfd_event(rt, at);
+		else if (m->hdr.number == SPW_DP_EV_PROBE)
+			ctl_watch_probe_event(rt, at);
 		else if (m->hdr.number == SPW_DP_EV_SA &&
 			 ((const struct spw_dp_sa_event *)at)->kind == SPW_SA_EV_HARD &&
 			 ctl_sync_tunnels(rt))

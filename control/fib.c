@@ -23,6 +23,7 @@
 
 #include "control/dataplane.h"
 #include "control/failover.h"
+#include "control/watch_private.h"
 
 #define BATCH 1024
 
@@ -493,6 +494,7 @@ ctl_fib_collect(struct ctl_runtime *rt)
 		next = p->next;
 		if (p->refs > 0)
 			continue;
+		ctl_watch_path_gone(rt, p);
 		if (p->in_dataplane)
 			ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
 		ctl_ids_put(rt->ids, CTL_ID_PATH, p->key);

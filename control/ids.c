@@ -35,6 +35,8 @@ static const struct {
 	[CTL_ID_TUNNEL] = {"tunnel", 0, 65535, false},
 	[CTL_ID_PATH] = {"path", 0, SPW_DP_PATHS_MAX - 1, true},
 	[CTL_ID_GROUP] = {"group", 1, 1048575, true},
+	[CTL_ID_BFD] = {"bfd", 0, SPW_DP_BFD_MAX - 1, false},
+	[CTL_ID_PROBE] = {"probe", 0, SPW_DP_PROBES_MAX - 1, true},
 };
 
 struct number {

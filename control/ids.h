@@ -14,6 +14,8 @@ enum ctl_id_class {
 	CTL_ID_TUNNEL,
 	CTL_ID_PATH,
 	CTL_ID_GROUP,
+	CTL_ID_BFD,
+	CTL_ID_PROBE,
 	CTL_ID_CLASSES,
 };
 

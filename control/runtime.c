@@ -27,6 +27,7 @@
 #include "control/plan.h"
 #include "control/show.h"
 #include "control/twin.h"
+#include "control/watch_private.h"
 
 #define PORT_RETRY_TICKS   5
 #define TUNNEL_RETRY_TICKS 15
@@ -64,6 +65,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		if (ctl_sync_tunnels(rt))
 			ctl_fib_update(rt);
 		ctl_fib_collect(rt);
+		ctl_watch_tick(rt);
 		ctl_show_sample(rt);
 	}
 	/* A bit that was refused as stale, a neighbour that was forgotten: looked at again. */
@@ -104,6 +106,7 @@ parts_new(struct ctl_runtime *rt, struct spw_err *err)
 		return rc;
 	rt->tick = event_new(rt->base, -1, EV_PERSIST, on_tick, rt);
 	if (ctl_rib_init(&rt->rib) != 0 || ctl_failover_new(rt) != 0 || ctl_frr_new(rt) != 0 ||
+	    ctl_watch_new(rt) != 0 ||
 	    ctl_show_new(rt) != 0 || ctl_dataplane_new(rt) != 0 || ctl_iked_new(rt) != 0 ||
 	    !rt->tick || event_add(rt->tick, &second) != 0)
 		return spw_fail(err, -ENOMEM, "out of memory");
@@ -142,6 +145,7 @@ ctl_runtime_free(struct ctl_runtime *rt)
 	ctl_netlink_free(rt->netlink);
 	ctl_failover_free(rt);
 	ctl_show_free(rt);
+	ctl_watch_free(rt);
 	if (rt->tick)
 		event_free(rt->tick);
 	if (rt->rib.bucket)

@@ -5,7 +5,7 @@
  * The same walk serves a new data plane, a restarted controld and a commit: a new generation, every
  * object again with it (numbers are stable, so what is right is only confirmed), then a sweep of
  * what carries an older generation. Order: ports, interfaces, tunnels, addresses, neighbours,
- * paths, their bits as the data plane has them, groups, leaves; the sweep goes the other way round,
+ * paths, their bits as the data plane has them, what watches them, groups, leaves; the sweep goes the other way round,
  * so that nothing is deleted while something refers to it. Descriptors of twins travel only for
  * interfaces that the data plane does not have.
  */
@@ -14,10 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/capacity.h"
 #include "control/dataplane.h"
 #include "control/failover.h"
 #include "control/fib.h"
 #include "control/twin.h"
+#include "control/watch.h"
 
 static const struct ctl_interface *
 port_conf(const struct ctl_runtime *rt, const struct ctl_port *port)
@@ -121,7 +123,8 @@ sync_tunnel(struct ctl_runtime *rt, const struct ctl_tun *t)
 				  .mss_clamp = t->conf.mss_clamp,
 				  .outer_path = SPW_DP_ADDR_NONE,
 				  .dscp_copy = t->conf.dscp_copy,
-				  .outer_df = t->conf.outer_df};
+				  .outer_df = t->conf.outer_df,
+				  .capacity_kbps = t->conf.shape ? t->conf.capacity_kbps : 0};
 	struct spw_err err = {0};
 	int rc;
 
@@ -228,6 +231,7 @@ static void
 sweep(struct ctl_runtime *rt)
 {
 	static const enum spw_dp_class order[] = {
+		SPW_DP_CLASS_PROBE, SPW_DP_CLASS_BFD,
 		SPW_DP_CLASS_ROUTE, SPW_DP_CLASS_GROUP, SPW_DP_CLASS_PATH,   SPW_DP_CLASS_NEIGH,
 		SPW_DP_CLASS_ADDR,  SPW_DP_CLASS_IFACE, SPW_DP_CLASS_TUNNEL, SPW_DP_CLASS_PORT};
 
@@ -243,6 +247,19 @@ sweep(struct ctl_runtime *rt)
 }
 
 static void
+sync_classes(struct ctl_runtime *rt)
+{
+	struct spw_dp_classes m;
+	struct spw_err err = {0};
+	int rc;
+
+	ctl_classes_message(&rt->config, &m);
+	rc = ctl_dataplane_send(rt, SPW_DP_CLASSES_SET, &m, sizeof(m), 1, -1, &err);
+	if (rc != 0 && rc != -ENOTCONN)
+		spw_log(SPW_LOG_ERROR, "dataplane", "classes-refused", "error=\"%s\"", err.text);
+}
+
+static void
 sync_objects(struct ctl_runtime *rt)
 {
 	for (struct ctl_port *p = rt->ports; p; p = p->next)
@@ -254,6 +271,7 @@ sync_objects(struct ctl_runtime *rt)
 		i->in_dataplane = false;
 	ctl_dataplane_get(rt, SPW_DP_GET_IFACES, NULL, 0, sizeof(struct spw_dp_iface_stats),
 			  iface_seen, rt, NULL);
+	sync_classes(rt);
 	for (struct ctl_tun *t = rt->tunnels; t; t = t->next)
 		if (t->keep)
 			sync_tunnel(rt, t);
@@ -278,10 +296,14 @@ ctl_sync_all(struct ctl_runtime *rt)
 	ctl_fib_forget(rt);
 	ctl_paths_send_new(rt);
 	ctl_fib_adopt_paths(rt);
+	/* What is watched is known before the first bit is set again. */
+	ctl_sync_tunnels(rt);
+	ctl_paths_check(rt);
+	ctl_watch_sync(rt, true);
+	ctl_watch_adopt(rt);
 	rt->in_sync = ctl_dataplane_connected(rt);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		ctl_fib_dirty_vnet(rt, v);
-	ctl_sync_tunnels(rt);
 	ctl_fib_update(rt);
 	sweep(rt);
 	if (ctl_dataplane_connected(rt))
