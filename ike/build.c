@@ -179,7 +179,11 @@ build_transforms(struct ike_builder *b, uint8_t protocol, const struct spw_ike_p
 		build_transform(b, SPW_TRANSFORM_DH, spw_group_info(p->group)->ike_id, 0, !esp);
 		n++;
 	}
-	if (esp) {
+	if (esp && p->esn != SPW_ESN_NO) {
+		build_transform(b, SPW_TRANSFORM_ESN, 1, 0, p->esn == SPW_ESN_YES);
+		n++;
+	}
+	if (esp && p->esn != SPW_ESN_YES) {
 		build_transform(b, SPW_TRANSFORM_ESN, 0, 0, true);
 		n++;
 	}

@@ -58,6 +58,8 @@ fill_desc(struct spw_sa_desc *d, struct ike_sa *sa, const struct ike_child_plan 
 	d->spi_out = (uint32_t)plan->choice.spi;
 	d->encr = plan->choice.what.encr;
 	d->integ = plan->choice.what.integ;
+	if (plan->choice.what.esn == SPW_ESN_YES)
+		d->flags |= SPW_SA_ESN;
 	/* cipher key | salt, or cipher key | integrity key (2.17) */
 	d->key_len = encr->key_len + encr->salt_len + integ->key_len;
 	fill_path(d, sa);

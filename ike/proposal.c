@@ -58,6 +58,21 @@ known_types(const struct ike_sa_payload *sa, const struct ike_proposal *p)
 	return true;
 }
 
+/*
+ * Length of sequence numbers that both take, the longer before the shorter; the type is mandatory
+ * (3.3.3). BOTH = none.
+ */
+static enum spw_ike_esn
+esn_of(const struct ike_sa_payload *sa, const struct ike_proposal *p,
+       const struct spw_ike_proposal *own)
+{
+	if (own->esn != SPW_ESN_NO && match_type(sa, p, SPW_TRANSFORM_ESN, 1, 0).has)
+		return SPW_ESN_YES;
+	if (own->esn != SPW_ESN_YES && match_type(sa, p, SPW_TRANSFORM_ESN, 0, 0).has)
+		return SPW_ESN_NO;
+	return SPW_ESN_BOTH;
+}
+
 static bool
 proposal_allows(const struct ike_sa_payload *sa, const struct ike_proposal *p,
 		const struct spw_ike_proposal *own, const struct ike_choice_rule *rule)
@@ -71,8 +86,8 @@ proposal_allows(const struct ike_sa_payload *sa, const struct ike_proposal *p,
 	if (rule->with_group &&
 	    !allows(sa, p, SPW_TRANSFORM_DH, spw_group_info(own->group)->ike_id, 0))
 		return false;
-	if (esp) /* 32-bit sequence numbers only; the type is mandatory (3.3.3) */
-		return match_type(sa, p, SPW_TRANSFORM_ESN, 0, 0).has &&
+	if (esp)
+		return esn_of(sa, p, own) != SPW_ESN_BOTH &&
 		       match_type(sa, p, SPW_TRANSFORM_PRF, 0, 0).count == 0;
 	return allows(sa, p, SPW_TRANSFORM_PRF, spw_prf_info(own->prf)->ike_id, 0) &&
 	       match_type(sa, p, SPW_TRANSFORM_ESN, 0, 0).count == 0;
@@ -109,13 +124,15 @@ have_cipher(const struct spw_ike_proposal *p, const struct ike_choice_rule *rule
 }
 
 static struct ike_choice
-choice_of(const struct spw_ike_proposal *own, const struct ike_proposal *p,
-	  const struct ike_choice_rule *rule)
+choice_of(const struct ike_sa_payload *sa, const struct spw_ike_proposal *own,
+	  const struct ike_proposal *p, const struct ike_choice_rule *rule)
 {
 	struct ike_choice c = {.what = *own, .number = p->number, .spi = p->spi};
 
 	if (!rule->with_group)
 		c.what.group = SPW_GROUP_NONE;
+	if (rule->protocol == IKE_PROTO_ESP)
+		c.what.esn = (uint8_t)esn_of(sa, p, own);
 	return c;
 }
 
@@ -134,7 +151,7 @@ ike_proposal_choose(const struct ike_sa_payload *peer, const struct spw_ike_prop
 			if (!proposal_usable(peer, p, rule) ||
 			    !proposal_allows(peer, p, &own[i], rule))
 				continue;
-			*out = choice_of(&own[i], p, rule);
+			*out = choice_of(peer, &own[i], p, rule);
 			return 0;
 		}
 	}
@@ -169,7 +186,7 @@ ike_proposal_check(const struct ike_sa_payload *answer, const struct spw_ike_pro
 		return -EBADMSG;
 	if (!proposal_allows(answer, p, &offer[p->number - 1], rule))
 		return -EBADMSG;
-	*out = choice_of(&offer[p->number - 1], p, rule);
+	*out = choice_of(answer, &offer[p->number - 1], p, rule);
 	return 0;
 }
 
@@ -188,15 +205,15 @@ ike_proposal_valid(const struct spw_ike_proposal *p, uint8_t protocol)
 	if (p->integ != SPW_INTEG_NONE && !(spw_integ_info(p->integ)->uses & use))
 		return false;
 	if (protocol == IKE_PROTO_ESP)
-		return p->prf == SPW_PRF_NONE;
-	return p->prf != SPW_PRF_NONE && p->group != SPW_GROUP_NONE;
+		return p->prf == SPW_PRF_NONE && p->esn <= SPW_ESN_BOTH;
+	return p->esn == SPW_ESN_NO && p->prf != SPW_PRF_NONE && p->group != SPW_GROUP_NONE;
 }
 
 bool
 ike_proposal_equal(const struct spw_ike_proposal *a, const struct spw_ike_proposal *b)
 {
 	return a->encr == b->encr && a->integ == b->integ && a->prf == b->prf &&
-	       a->group == b->group;
+	       a->group == b->group && a->esn == b->esn;
 }
 
 char *

@@ -37,12 +37,17 @@ struct spw_ike_socket {
 	struct spw_addr local;
 };
 
+/* 64-bit sequence numbers of ESP (RFC 4303 2.2.1). BOTH: offered and taken before 32-bit ones. */
+enum spw_ike_esn { SPW_ESN_NO = 0, SPW_ESN_YES = 1, SPW_ESN_BOTH = 2 };
+
 /* One proposal: one algorithm of each type. integ NONE with an AEAD; group NONE = no PFS (ESP). */
 struct spw_ike_proposal {
 	uint8_t encr;  /* enum spw_encr */
 	uint8_t integ; /* enum spw_integ */
 	uint8_t prf;   /* enum spw_prf; NONE for ESP */
 	uint8_t group; /* enum spw_group */
+	uint8_t esn;   /* enum spw_ike_esn; NO for IKE */
+	uint8_t pad[3];
 };
 
 enum spw_ike_id_type { /* RFC 7296 3.5 */

@@ -486,6 +486,40 @@ force_encap_pretends_a_nat(void **state)
 	}
 }
 
+/* All combinations of what the two take, at first and after a rekey by either. */
+static void
+sequence_numbers_are_of_the_length_both_take(void **state)
+{
+	static const int want[3][3] = {{0, -1, 0}, {-1, 1, 1}, {0, 1, 1}};
+
+	for (int n = 0; n < 9; n++) {
+		struct net *net = net_new(70 + (uint64_t)n);
+		int esn = want[n / 3][n % 3];
+
+		for (int i = 1; i >= 0; i--) {
+			struct spw_ike_conn c = net_conn(net, i);
+
+			c.mode = i ? RESPOND : INITIATE;
+			c.esp[0].esn = (uint8_t)(i ? n % 3 : n / 3);
+			net_set(net, i, &c);
+		}
+		assert_int_equal(net_run_up(net, 2 * NET_S), esn >= 0);
+		for (int round = 0; esn >= 0 && round < 3; round++) {
+			for (int i = 0; i < 2; i++)
+				for (int k = 0; k < NET_SAS; k++)
+					if (net->host[i].sa[k].in)
+						assert_int_equal(net->host[i].sa[k].flags &
+									 SPW_SA_ESN,
+								 esn ? SPW_SA_ESN : 0);
+			net_run(net, 1 * NET_S);
+			ike_engine_rekey(net->host[round & 1].engine, net->now, "azure",
+					 SPW_IKE_RESET_CHILD);
+			net_run(net, 1 * NET_S);
+		}
+		net_free(net);
+	}
+}
+
 static void
 both_dial_and_one_pair_stays(void **state)
 {
@@ -698,6 +732,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(each_lost_message_is_made_good),
 		cmocka_unit_test(behind_a_nat_everything_goes_to_4500),
 		cmocka_unit_test(force_encap_pretends_a_nat),
+		cmocka_unit_test(sequence_numbers_are_of_the_length_both_take),
 		cmocka_unit_test(both_dial_and_one_pair_stays),
 		cmocka_unit_test(peer_that_restarts_is_taken_back_at_once),
 		cmocka_unit_test(restart_without_initial_contact_is_taken_over),

@@ -108,6 +108,33 @@ esp_proposal_truth_table(void **state)
 	assert_false(chosen(3, esn_only, 2, plain));
 }
 
+/* What comes of an offer of 32-bit (1) and 64-bit (2) sequence numbers; -1 = not acceptable. */
+static int
+esn_chosen(unsigned int offered, enum spw_ike_esn own)
+{
+	const uint16_t t[][3] = {{1, 20, 256}, {5, offered == 1 ? 0 : 1, 0}, {5, 0, 0}};
+	struct ike_sa_payload sa = offer(IKE_PROTO_ESP, t, offered == 3 ? 3 : 2);
+	const struct spw_ike_proposal p = {.encr = SPW_ENCR_AES256_GCM, .esn = (uint8_t)own};
+	struct ike_choice c;
+
+	return ike_proposal_choose(&sa, &p, 1, &esp_rule, &c) == 0 ? c.what.esn : -1;
+}
+
+static void
+longer_sequence_numbers_are_taken_where_both_take_them(void **state)
+{
+	static const int want[4][3] = {
+		/* own: NO, YES, BOTH */
+		[1] = {SPW_ESN_NO, -1, SPW_ESN_NO},
+		[2] = {-1, SPW_ESN_YES, SPW_ESN_YES},
+		[3] = {SPW_ESN_NO, SPW_ESN_YES, SPW_ESN_YES},
+	};
+
+	for (unsigned int offered = 1; offered <= 3; offered++)
+		for (unsigned int own = 0; own < 3; own++)
+			assert_int_equal(esn_chosen(offered, own), want[offered][own]);
+}
+
 static void
 own_preference_decides_and_numbers_are_echoed(void **state)
 {
@@ -497,6 +524,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ike_proposal_truth_table),
 		cmocka_unit_test(esp_proposal_truth_table),
+		cmocka_unit_test(longer_sequence_numbers_are_taken_where_both_take_them),
 		cmocka_unit_test(own_preference_decides_and_numbers_are_echoed),
 		cmocka_unit_test(answer_is_checked_against_the_offer),
 		cmocka_unit_test(choice_agrees_with_a_naive_model),
