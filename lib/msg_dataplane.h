@@ -10,7 +10,7 @@
 
 #define SPW_NAME_LEN	   16 /* names of interfaces, tunnels, vnets, with the terminator */
 #define SPW_DP_DEVARGS	   192
-#define SPW_DP_TIERS	   4
+#define SPW_DP_TIERS	   5
 #define SPW_DP_TIER_PATHS  4
 #define SPW_DP_PATHS_MAX   16384 /* bits in the global path bitmap: a path for each tunnel */
 #define SPW_DP_ADDR_NONE   0xffffffffu

@@ -71,7 +71,7 @@ Path = struct('Path', ('id', u32), ('generation', u32), ('kind', u32), ('iface',
 PathState = struct('PathState', ('id', u32), ('up', u32), ('clears', u32), ('pad', u32))
 Tier = struct('Tier', ('role', u32), ('n_paths', u32), ('path', u32 * 4), ('weight', u32 * 4))
 Group = struct('Group', ('id', u32), ('generation', u32), ('n_tiers', u32), ('flags', u32),
-               ('tier', Tier * 4))
+               ('tier', Tier * 5))
 Route = struct('Route', ('prefix', Prefix), ('group', u32), ('generation', u32))
 Object = struct('Object', ('cls', u32), ('id', u32))
 Sweep = struct('Sweep', ('cls', u32), ('generation', u32))
