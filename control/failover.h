@@ -52,7 +52,7 @@ void ctl_failover_explain(struct ctl_runtime *rt, const struct spw_addr *next_ho
 /* Once a second: close what waited long enough, end timed requests, go on with a drill. */
 void ctl_failover_tick(struct ctl_runtime *rt);
 
-/* drill.c: the commands "failover ..." and the drill. */
+/* request.c: the commands "failover ...". */
 void ctl_failover_command(struct ctl_runtime *rt, const char *const *words, unsigned int n,
 			  ctl_done_fn done, void *ctx);
 /* Put an operator's request in force and write it down. */
@@ -64,6 +64,9 @@ void ctl_failover_end_wait(struct ctl_vnet_state *vnet);
 void ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 /* Requests and the wait that were in force before a restart of this process. */
 void ctl_failover_recall(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
+/* drill.c: "failover test" and "failover exercise". */
+void ctl_drill_command(struct ctl_runtime *rt, const char *const *words, unsigned int n,
+		       ctl_done_fn done, void *ctx);
 void ctl_drill_tick(struct ctl_runtime *rt);
 void ctl_drill_free(struct ctl_runtime *rt);
 /* True when every vnet is drained by an operator: then nothing is announced over ExpressRoute. */
