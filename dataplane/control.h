@@ -22,6 +22,7 @@ struct dp_control {
 	struct dp_tables *tables;
 	struct dp_sad *sad;
 	struct dp_punt *punt;
+	struct dp_monitor *monitor;
 	struct dp_worker *worker[DP_WORKERS_MAX];
 	unsigned int n_workers;
 	struct dp_bell bell; /* wakes the API thread */

@@ -179,10 +179,29 @@ sad_new(struct dp_control *c, struct spw_err *err)
 	return dp_sad_init(&c->sad, &config, err);
 }
 
+/* The punt thread and what watches paths from it. */
+static int
+punt_new(struct dp_control *c, struct spw_err *err)
+{
+	struct dp_monitor_config config = {.worker = c->worker,
+					   .n_workers = c->n_workers,
+					   .pool = c->pool,
+					   .mbuf_size = (uint16_t)c->opt->mbuf_size};
+	int rc = dp_punt_new(&c->punt, c->worker, c->n_workers, c->pool, err);
+
+	if (rc != 0)
+		return rc;
+	config.bell = dp_punt_bell(c->punt);
+	rc = dp_monitor_new(&c->monitor, &config, err);
+	if (rc == 0)
+		dp_punt_monitor(c->punt, c->monitor);
+	return rc;
+}
+
 static int
 workers_new(struct dp_control *c, struct spw_err *err)
 {
-	int rc = dp_punt_new(&c->punt, c->worker, c->n_workers, c->pool, err);
+	int rc = punt_new(c, err);
 
 	for (unsigned int i = 0; rc == 0 && i < c->n_workers; i++) {
 		const struct dp_worker_config config = {.index = i,
@@ -191,6 +210,7 @@ workers_new(struct dp_control *c, struct spw_err *err)
 							.tables = c->tables,
 							.sad = c->sad,
 							.pool = c->pool,
+							.wants = dp_monitor_wants(c->monitor),
 							.punt_bell = dp_punt_bell(c->punt),
 							.api_bell = &c->bell,
 							.stop = &c->stop};
@@ -269,6 +289,7 @@ control_stop(struct app *a, struct dp_control *c)
 	dp_punt_free(c->punt);
 	for (unsigned int i = 0; i < c->n_workers; i++)
 		dp_worker_free(c->worker[i]);
+	dp_monitor_free(c->monitor);
 	if (c->sad)
 		dp_sad_free(c->sad);
 	dp_tables_stop(c->tables);

@@ -36,22 +36,29 @@ dp_mirror_frame(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
 	p->ring_punt = true;
 }
 
-void
-dp_mirror_ip(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
+bool
+dp_mirror_frame_up(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
 {
 	const struct dp_iface *to = dp_iface_get(w->tables, iface);
 
-	if (to && to->conf.kind != SPW_IFACE_TUNNEL) {
-		uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, DP_ETHER_LEN);
+	if (!to || to->conf.kind == SPW_IFACE_TUNNEL)
+		return true;
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, DP_ETHER_LEN);
 
-		if (!frame) {
-			dp_drop(w, m, DP_DROP_NO_ROOM);
-			return;
-		}
-		memcpy(frame, to->mac, 6);
-		memcpy(frame + 6, made_up_sender, 6);
-		dp_put_be16(frame + 12,
-			    dp_pkt(m)->flags & DP_PKT_IPV6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
-	}
-	dp_mirror_frame(w, m, iface);
+	if (!frame)
+		return false;
+	memcpy(frame, to->mac, 6);
+	memcpy(frame + 6, made_up_sender, 6);
+	dp_put_be16(frame + 12,
+		    dp_pkt(m)->flags & DP_PKT_IPV6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
+	return true;
+}
+
+void
+dp_mirror_ip(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
+{
+	if (dp_mirror_frame_up(w, m, iface))
+		dp_mirror_frame(w, m, iface);
+	else
+		dp_drop(w, m, DP_DROP_NO_ROOM);
 }

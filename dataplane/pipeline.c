@@ -140,6 +140,14 @@ dp_pipeline_twin(struct dp_worker *w, struct dp_burst *b)
 }
 
 void
+dp_pipeline_monitor(struct dp_worker *w, struct dp_burst *b)
+{
+	burst_begin(w);
+	run(w, b, DP_STAGE_PARSE, dp_stage_monitor);
+	forward(w, b);
+}
+
+void
 dp_pipeline_resume(struct dp_worker *w, struct dp_burst *b)
 {
 	burst_begin(w);

@@ -7,8 +7,10 @@
  * packet; a packet counts as mirrored once the kernel took it and is dropped otherwise, so
  * rx + from_twin + created = tx + drops + mirrored holds when nothing is under way. Downwards it
  * reads frames and hands all of one twin to one worker, so their order stays. It sleeps in epoll
- * and is woken by a bell that workers ring only when it sleeps. Nothing slow may run here: IKE,
- * BGP and BFD pass through it.
+ * and is woken by a bell that workers ring only when it sleeps. Nothing slow may run here: IKE and
+ * BGP pass through it, and the monitor's timers (monitor.h) are kept by it, which get their turn
+ * between any two twins and whenever some packets were written. Its priority is raised where
+ * the system allows that.
  *
  * The descriptors come from controld, which keeps duplicates; losing controld changes nothing
  * here. The lock guards the table of twins between this thread and the API thread; workers never
@@ -23,11 +25,15 @@
 #include <rte_lcore.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include "dataplane/pages.h"
 
-#define READS	  64 /* frames taken from one twin before the next has its turn */
-#define EVENTS	  32
+#define READS  64 /* frames taken from one twin before the next has its turn */
+#define EVENTS 32
+#define NICE   (-10)
+#define UP_PER_S \
+	10000 /* packets that the monitor took from no queue of the kernel's and gives back */
 #define IFACE_ALL (DP_IFACES_MAX * sizeof(struct dp_iface_counters))
 
 struct dp_punt {
@@ -39,6 +45,9 @@ struct dp_punt {
 	struct dp_worker **worker;
 	unsigned int n_workers;
 	struct rte_mempool *pool;
+	struct dp_monitor *monitor; /* borrowed; NULL: none */
+	uint64_t monitor_due_ns;
+	struct dp_rate up_rate;
 	pthread_mutex_t lock;
 	int *fd; /* [DP_IFACES_MAX] descriptor + 1 of the twin, 0 = none; under the lock */
 	struct dp_worker_counters *count; /* [n_workers] */
@@ -64,6 +73,7 @@ dp_punt_new(struct dp_punt **out, struct dp_worker **workers, unsigned int n_wor
 	p->worker = workers;
 	p->n_workers = n_workers;
 	p->pool = pool;
+	p->up_rate = dp_rate_make(rte_get_tsc_hz(), UP_PER_S, UP_PER_S / 10);
 	pthread_mutex_init(&p->lock, NULL);
 	p->epfd = epoll_create1(EPOLL_CLOEXEC);
 	p->fd = dp_pages_new(DP_IFACES_MAX * sizeof(p->fd[0]), false);
@@ -82,6 +92,12 @@ struct dp_bell *
 dp_punt_bell(struct dp_punt *p)
 {
 	return &p->bell;
+}
+
+void
+dp_punt_monitor(struct dp_punt *p, struct dp_monitor *m)
+{
+	p->monitor = m;
 }
 
 void
@@ -145,22 +161,42 @@ to_twin(struct dp_punt *p, unsigned int worker, struct rte_mbuf *m)
 	rte_pktmbuf_free(m);
 }
 
-/* Under the lock. True when something was there. */
-static bool
+/* What the monitor took and does not want. Under the lock. */
+static void
+unwanted(void *arg, unsigned int worker, struct rte_mbuf *m)
+{
+	struct dp_punt *p = arg;
+
+	if (dp_rate_take(&p->up_rate, rte_rdtsc())) {
+		to_twin(p, worker, m);
+		return;
+	}
+	drop(p, worker, dp_pkt(m)->twin, DP_DROP_PUNT_RATE);
+	rte_pktmbuf_free(m);
+}
+
+/* Let the monitor do what is due. Under the lock. */
+static void
+monitor_turn(struct dp_punt *p)
+{
+	if (p->monitor && (dp_monitor_waits(p->monitor) || spw_clock_ns() >= p->monitor_due_ns))
+		p->monitor_due_ns = dp_monitor_turn(p->monitor, p->count, unwanted, p);
+}
+
+/* Under the lock. */
+static void
 drain(struct dp_punt *p)
 {
 	struct rte_mbuf *m[64];
-	bool any = false;
 
 	for (unsigned int w = 0; w < p->n_workers; w++) {
 		unsigned int n = rte_ring_sc_dequeue_burst(dp_priv(p->worker[w])->to_punt,
 							   (void **)m, RTE_DIM(m), NULL);
 
-		any |= n > 0;
 		for (unsigned int i = 0; i < n; i++)
 			to_twin(p, w, m[i]);
+		monitor_turn(p);
 	}
-	return any;
 }
 
 static void
@@ -225,7 +261,30 @@ work_waits(const struct dp_punt *p)
 	for (unsigned int w = 0; w < p->n_workers; w++)
 		if (!rte_ring_empty(dp_priv(p->worker[w])->to_punt))
 			return true;
-	return false;
+	return p->monitor && dp_monitor_waits(p->monitor);
+}
+
+/* Sleep until something comes or the monitor is due. Returns the number of events. */
+static int
+sleep_until_due(struct dp_punt *p, struct epoll_event *ev)
+{
+	struct timespec t = {0};
+	bool bounded = p->monitor && p->monitor_due_ns != DP_MONITOR_NEVER;
+
+	dp_bell_arm(&p->bell);
+	if (work_waits(p)) {
+		bounded = true;
+	} else if (bounded) {
+		uint64_t now = spw_clock_ns();
+		uint64_t left = p->monitor_due_ns > now ? p->monitor_due_ns - now : 0;
+
+		t.tv_sec = (time_t)(left / SPW_NS_PER_S);
+		t.tv_nsec = (long)(left % SPW_NS_PER_S);
+	}
+	int n = epoll_pwait2(p->epfd, ev, EVENTS, bounded ? &t : NULL, NULL);
+
+	dp_bell_disarm(&p->bell);
+	return n;
 }
 
 static void *
@@ -234,19 +293,23 @@ punt_main(void *arg)
 	struct dp_punt *p = arg;
 	struct epoll_event ev[EVENTS];
 
+	if (setpriority(PRIO_PROCESS, 0, NICE) != 0) /* on Linux: of this thread */
+		spw_log(SPW_LOG_DEBUG, "punt", "no-priority", "cause=\"%s\"", strerror(errno));
 	/* With an lcore id of its own the thread has a cache in the packet pool. */
 	if (rte_thread_register() != 0)
 		spw_log(SPW_LOG_DEBUG, "punt", "no-lcore-id", "cause=\"%s\"",
 			rte_strerror(rte_errno));
 	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
-		dp_bell_arm(&p->bell);
-		int n = epoll_wait(p->epfd, ev, EVENTS, work_waits(p) ? 0 : -1);
+		int n = sleep_until_due(p, ev);
 
-		dp_bell_disarm(&p->bell);
 		pthread_mutex_lock(&p->lock);
-		for (int i = 0; i < n; i++)
-			if (ev[i].data.u32 != DP_NO_IFACE)
-				from_twin(p, (uint16_t)ev[i].data.u32);
+		monitor_turn(p);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.u32 == DP_NO_IFACE)
+				continue;
+			from_twin(p, (uint16_t)ev[i].data.u32);
+			monitor_turn(p);
+		}
 		drain(p);
 		pthread_mutex_unlock(&p->lock);
 	}
@@ -310,11 +373,12 @@ dp_punt_twin_del(struct dp_punt *p, uint16_t iface)
 	int fd = p->fd[iface] - 1;
 
 	p->fd[iface] = 0;
-	if (fd >= 0) {
+	if (fd >= 0)
 		epoll_ctl(p->epfd, EPOLL_CTL_DEL, fd, NULL);
-		close(fd);
-	}
 	pthread_mutex_unlock(&p->lock);
+	/* The thread uses it under the lock only; closing a twin may take milliseconds. */
+	if (fd >= 0)
+		close(fd);
 }
 
 const struct dp_worker_counters *

@@ -3,6 +3,7 @@
 #ifndef SPW_DATAPLANE_PUNT_H
 #define SPW_DATAPLANE_PUNT_H
 
+#include "dataplane/monitor.h"
 #include "dataplane/stages.h"
 
 struct dp_punt;
@@ -16,6 +17,8 @@ int dp_punt_new(struct dp_punt **punt, struct dp_worker **workers, unsigned int 
 		struct rte_mempool *pool, struct spw_err *err) __attribute__((warn_unused_result));
 /* The bell that workers ring after they have queued a packet. */
 struct dp_bell *dp_punt_bell(struct dp_punt *punt);
+/* Give the thread the monitor whose turns it runs; borrowed. Before the start. */
+void dp_punt_monitor(struct dp_punt *punt, struct dp_monitor *monitor);
 int dp_punt_start(struct dp_punt *punt, struct spw_err *err) __attribute__((warn_unused_result));
 /* Ask the thread to end and wait for it. */
 void dp_punt_stop(struct dp_punt *punt);

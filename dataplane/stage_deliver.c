@@ -68,7 +68,10 @@ deliver_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t owner)
 	uint16_t twin = tunnel_twin(w, m);
 
 	dp_sad_count_own_in(w, dp_pkt(m)->tunnel);
-	dp_mirror_ip(w, m, twin != DP_NO_IFACE ? twin : owner);
+	if (twin == DP_NO_IFACE)
+		twin = owner;
+	if (!dp_monitor_take(w, m, twin))
+		dp_mirror_ip(w, m, twin);
 }
 
 /* Who owns the destination; DP_NO_IFACE with `why` set when the packet must go instead. */

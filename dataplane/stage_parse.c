@@ -238,7 +238,9 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uin
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 	} else {
 		dp_pmtu_heard(w, m);
-		to_kernel(w, m, iface, kind == DP_TO_US_KERNEL_FRAG);
+		if (kind == DP_TO_US_KERNEL_FRAG ||
+		    !dp_monitor_take(w, m, (uint16_t)iface->conf.id))
+			to_kernel(w, m, iface, kind == DP_TO_US_KERNEL_FRAG);
 	}
 	return false;
 }
@@ -321,7 +323,8 @@ parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
 	cut_to_ip(m, tot_len);
 	dp_pkt(m)->flags |= DP_PKT_IPV6;
 	if (unlikely(dp_ipv6_link_local(ip + 24))) {
-		to_kernel(w, m, s->iface, false);
+		if (!dp_monitor_take(w, m, (uint16_t)s->iface->conf.id))
+			to_kernel(w, m, s->iface, false);
 		return false;
 	}
 	uint16_t owner = dp_local6_find(s->local6, ip + 24);

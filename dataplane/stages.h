@@ -95,6 +95,9 @@ struct dp_worker_priv {
 	struct rte_ring *to_punt;   /* mbufs for twins */
 	struct rte_ring *from_punt; /* mbufs from twins */
 	struct rte_ring *events;    /* struct dp_worker_event to the API thread */
+	struct rte_ring *to_monitor;	/* struct dp_monitor_note */
+	struct rte_ring *from_monitor;	/* mbufs to send */
+	struct dp_monitor_wants *wants; /* NULL: there is no monitor */
 	struct dp_bell *punt_bell;
 	struct dp_bell *api_bell;
 	const _Atomic int *stop;
@@ -139,12 +142,17 @@ void dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b);
 /* TX: give the frames to the ports. The burst is empty afterwards. */
 void dp_stage_tx(struct dp_worker *w, struct dp_burst *b);
 
+/* What the monitor sends: its way is resolved. Next: TX or SEAL. */
+void dp_stage_monitor(struct dp_worker *w, struct dp_burst *b);
+
 /* Received frames, through all stages. */
 void dp_pipeline_rx(struct dp_worker *w, struct dp_burst *b);
 /* What came before its SA (dp_park_take()), from open on. */
 void dp_pipeline_parked(struct dp_worker *w, struct dp_burst *b);
 /* Frames from the kernel. */
 void dp_pipeline_twin(struct dp_worker *w, struct dp_burst *b);
+/* Packets of the monitor. */
+void dp_pipeline_monitor(struct dp_worker *w, struct dp_burst *b);
 /* Packets whose cipher work is done (spread.c), from there on; returns how many, 0 when none is. */
 uint32_t dp_pipeline_back(struct dp_worker *w, struct dp_burst *b);
 /* Packets that waited for a sequence number, from seal on. */
@@ -159,6 +167,13 @@ void dp_pipeline_resume(struct dp_worker *w, struct dp_burst *b);
 void dp_mirror_frame(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface);
 /* The same for an IP packet: TAP twins get an Ethernet header made up for them. */
 void dp_mirror_ip(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface);
+/* The Ethernet header alone, where the twin wants one. False when there is no room. */
+bool dp_mirror_frame_up(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface);
+/*
+ * An IP packet to one of our addresses that would go to the twin of `iface`: hand it to the monitor
+ * when that wants it. False: it does not, and the packet is as it was.
+ */
+bool dp_monitor_take(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface);
 
 /*
  * Let waiting packets go whose next hop is known now (appended to `b`, next ADJ) and drop those

@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "dataplane/crypto/crypto.h"
+#include "dataplane/monitor_ring.h"
 #include "dataplane/pages.h"
 #include "dataplane/sad.h"
 #include "dataplane/spread_turn.h"
@@ -74,6 +75,11 @@ priv_new(const struct dp_worker_config *cfg)
 	p->to_punt = ring_new("to-punt", cfg->index, DP_PUNT_RING, sizeof(void *));
 	p->from_punt = ring_new("from-punt", cfg->index, DP_TWIN_RING, sizeof(void *));
 	p->events = ring_new("events", cfg->index, DP_EVENT_RING, sizeof(struct dp_worker_event));
+	p->to_monitor = ring_new("to-monitor", cfg->index, DP_MONITOR_RX_RING,
+				 sizeof(struct dp_monitor_note));
+	p->from_monitor =
+		ring_new("from-monitor", cfg->index, DP_MONITOR_TX_RING, sizeof(void *));
+	p->wants = cfg->wants;
 	p->punt_bell = cfg->punt_bell;
 	p->api_bell = cfg->api_bell;
 	p->stop = cfg->stop;
@@ -105,7 +111,7 @@ dp_worker_new(struct dp_worker **out, const struct dp_worker_config *cfg, struct
 	struct dp_worker_priv *p = w->priv;
 
 	if (rc == 0 && (!w->iface || !p || !p->path || !p->seen_tier || !p->way || !p->to_punt ||
-			!p->from_punt || !p->events))
+			!p->from_punt || !p->events || !p->to_monitor || !p->from_monitor))
 		rc = spw_fail(err, -ENOMEM, "no memory for worker %u; give more with --memory",
 			      cfg->index);
 	if (rc == 0)
@@ -125,12 +131,25 @@ ring_drain(struct rte_ring *r)
 }
 
 static void
+notes_drain(struct rte_ring *r)
+{
+	struct dp_monitor_note n;
+
+	while (r && rte_ring_sc_dequeue_elem(r, &n, sizeof(n)) == 0)
+		rte_pktmbuf_free(n.m);
+}
+
+static void
 priv_free(struct dp_worker_priv *p)
 {
 	ring_drain(p->to_punt);
 	ring_drain(p->from_punt);
+	ring_drain(p->from_monitor);
+	notes_drain(p->to_monitor);
 	rte_ring_free(p->to_punt);
 	rte_ring_free(p->from_punt);
+	rte_ring_free(p->to_monitor);
+	rte_ring_free(p->from_monitor);
 	rte_ring_free(p->events);
 	dp_pages_free(p->path, PATH_BYTES);
 	dp_pages_free(p->seen_tier, SEEN_BYTES);
@@ -197,6 +216,19 @@ poll_twins(struct dp_worker *w, struct dp_burst *b)
 	return n;
 }
 
+static uint32_t
+poll_monitor(struct dp_worker *w, struct dp_burst *b)
+{
+	b->n = (uint16_t)rte_ring_sc_dequeue_burst(dp_priv(w)->from_monitor, (void **)b->pkt,
+						   DP_BURST, NULL);
+	if (likely(b->n == 0))
+		return 0;
+	uint32_t n = b->n;
+
+	dp_pipeline_monitor(w, b);
+	return n;
+}
+
 static void
 poll_pending(struct dp_worker *w, struct dp_burst *b)
 {
@@ -253,6 +285,7 @@ run(struct dp_worker *w)
 
 		n += poll_ports(w, list, &b);
 		n += poll_twins(w, &b);
+		n += poll_monitor(w, &b);
 		if (w->spread)
 			n += dp_spread_turn(w, &b, n);
 

@@ -14,6 +14,7 @@ struct dp_worker_config {
 	struct dp_tables *tables;
 	struct dp_sad *sad;
 	struct rte_mempool *pool;
+	struct dp_monitor_wants *wants; /* NULL: no monitor */
 	struct dp_bell *punt_bell;
 	struct dp_bell *api_bell;
 	const _Atomic int *stop; /* 1: leave the loop */
