@@ -6,6 +6,7 @@
 #   make check      install what is missing, build, run all tests                    (root; SANITIZE=...)
 #   make bench-quick   the same, then measure in under three minutes                 (root)
 #   make bench      the same, then measure everything                                (root)
+#   make bench-failover   the same, then measure failing over, some 20 minutes      (root; QUICK=1 ROUTES=1)
 #   make soak       the long forms of the tests, results as JSON                     (root; SUITE=...)
 #   make deps       install what is missing (packages of debian/control)             (root)
 
@@ -13,7 +14,7 @@ SANITIZE ?=
 BUILD    := build$(if $(SANITIZE),-sanitize)
 MESON_ARGS := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Doptimization=1,)
 
-.PHONY: all demo check bench bench-quick soak deps clean
+.PHONY: all demo check bench bench-quick bench-failover soak deps clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -35,6 +36,10 @@ check: deps
 bench bench-quick: deps
 	$(MAKE) all
 	/usr/bin/python3 -B bench/run.py --build $(BUILD) $(if $(filter bench-quick,$@),--quick)
+
+bench-failover: deps
+	$(MAKE) all
+	/usr/bin/python3 -B bench/failover.py --build $(BUILD) $(if $(QUICK),--quick) $(if $(ROUTES),--routes)
 
 soak: deps
 	$(MAKE) all

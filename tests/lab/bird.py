@@ -7,6 +7,7 @@ from us. So one `disable` towards the VNet is a withdrawal in both directions, a
 """
 import os
 import signal
+import socket
 
 from net import LabError, now_ns, run, send, wait_until
 
@@ -114,8 +115,52 @@ class Bird:
         self.ctl("enable", protocol)
         return stamp
 
+    def at_hand(self):
+        """A control connection for commands whose moment matters: no process is started for one."""
+        return BirdControl(self.socket())
+
+    def reconfigure(self, text):
+        """Replace the configuration; sessions that it does not touch stay."""
+        self.text = text
+        with open(os.path.join(self.dir, "bird.conf"), "w", encoding="ascii") as out:
+            out.write(text)
+        said = self.ctl("configure")
+        if "Reconfigured" not in said and "in progress" not in said:
+            raise LabError("BIRD in %s refuses: %s" % (self.ns, said.strip()))
+
     def freeze(self):
         send(self.child.pid, signal.SIGSTOP)
 
     def thaw(self):
         send(self.child.pid, signal.SIGCONT)
+
+
+class BirdControl:
+    """BIRD's control socket, connected."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(5)
+        self.socket.connect(path)
+        self._answer()
+
+    def tell(self, command):
+        """Give a command; return the time at which it was with BIRD."""
+        self.socket.sendall(command.encode("ascii") + b"\n")
+        stamp = now_ns()
+        self._answer()
+        return stamp
+
+    def _answer(self):
+        # The last line of an answer has a space behind its code, the others a minus sign.
+        data = b""
+        while not any(line[4:5] == b" " and line[:4].isdigit() for line in data.splitlines(True)
+                      if line.endswith(b"\n")):
+            more = self.socket.recv(4096)
+            if not more:
+                raise LabError("BIRD closed its control socket")
+            data += more
+        return data
+
+    def close(self):
+        self.socket.close()

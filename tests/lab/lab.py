@@ -25,7 +25,7 @@ import time
 
 from bird import EDGE, VNET, Bird
 from frr import CRASH_LOGS, Frr
-from net import (LabError, Registry, end_namespace, ip_batch, namespaces, now_ns, run,
+from net import (Forwarding, LabError, Registry, end_namespace, ip_batch, namespaces, now_ns, run,
                  sysctl, wait_until)
 from strongswan import StrongSwan
 
@@ -86,6 +86,7 @@ class Lab:
         self.keep = False
         self.lock = None
         self.events = []
+        self.edge_forwarding = None
         self.registry = Registry(self.run_dir)
         values = dict(ADDRESSES, router_id="", site_prefix=SITE_PREFIX, vnet_prefix=VNET_PREFIX,
                       edge_address=ADDRESSES["edge_er"], gateway_address=ADDRESSES["gateway_er"],
@@ -204,6 +205,9 @@ class Lab:
 
     def _remove(self):
         self.registry.stop_all()
+        if self.edge_forwarding is not None:
+            self.edge_forwarding.close()
+            self.edge_forwarding = None
         frr_pids = self._frr_pids()
         present = set(namespaces())
         for name in NAMES:
@@ -261,6 +265,34 @@ class Lab:
 
     def announce(self):
         return self.note("announce", self.edge.enable("vnet"))
+
+    def break_transit(self):
+        """The edge forwards nothing any more, either way; BGP and BFD with it live on."""
+        self._forwarding(False)
+        return self.note("transit broken")
+
+    def mend_transit(self):
+        self._forwarding(True)
+        return self.note("transit mended")
+
+    def withdraw_at_once(self):
+        """A withdrawal at the very moment at which the edge begins to lose what it is sent."""
+        control = self.edge.at_hand()
+        try:
+            stamp = self._forwarding(False)
+            control.tell("disable vnet")
+        finally:
+            control.close()
+        return self.note("withdraw", stamp)
+
+    def announce_mended(self):
+        self._forwarding(True)
+        return self.announce()
+
+    def _forwarding(self, on):
+        if self.edge_forwarding is None:
+            self.edge_forwarding = Forwarding(self.ns("er"))
+        return self.edge_forwarding.set(on)
 
     def freeze_edge(self):
         """The edge dies silently: its daemon stands still, nothing passes, carrier stays."""
