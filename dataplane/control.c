@@ -242,6 +242,7 @@ dp_control_free_objects(struct dp_control *c)
 		free(atomic_load(&t->group[i]));
 	for (uint32_t i = 0; i < DP_TUNNELS_MAX; i++)
 		free(c->tunnel[i]);
+	dp_shapes_free(c);
 	if (t) {
 		free(atomic_load(&t->local));
 		free(atomic_load(&t->local6));

@@ -32,6 +32,7 @@ struct dp_control {
 	struct spw_dp_addr *addr;
 	uint32_t n_addrs;
 	struct spw_dp_tunnel *tunnel[DP_TUNNELS_MAX];
+	struct dp_shape_count *tunnel_class[DP_TUNNELS_MAX]; /* [worker]; NULL: never shaped */
 	uint32_t path_refs[SPW_DP_PATHS_MAX]; /* groups that name the path */
 	uint32_t *group_refs;		      /* [DP_GROUPS_MAX] routes that point to the group */
 	uint32_t n_groups;
@@ -62,7 +63,7 @@ dp_handler dp_handle_port_set, dp_handle_iface_set, dp_handle_addr_set, dp_handl
 	dp_handle_path_state, dp_handle_group_set, dp_handle_route_set, dp_handle_route_del,
 	dp_handle_object_del, dp_handle_sweep, dp_handle_link_state, dp_handle_spi_alloc,
 	dp_handle_spi_free, dp_handle_sa_install, dp_handle_sa_switch, dp_handle_sa_delete,
-	dp_handle_sa_move, dp_handle_get_fib;
+	dp_handle_sa_move, dp_handle_get_fib, dp_handle_classes_set;
 
 /*
  * Removal of one object of a class, in two steps, for OBJECT_DEL and SWEEP. `may`: 0, -ENOENT or
@@ -99,6 +100,22 @@ void dp_neighs_expire(struct dp_control *c, uint32_t generation);
 void dp_iface_clear_paths(struct dp_control *c, uint32_t iface);
 /* A route was pointed to the group, or its content changed: the next packet tells. */
 void dp_group_mark(struct dp_control *c, uint32_t group);
+
+/*
+ * What the capacities of tunnels that are being set ask for: prepare (0 or -ENOMEM with a
+ * sentence), then commit or discard, both of which take the array.
+ */
+int dp_shapes_prepare(struct dp_control *c, const struct spw_dp_tunnel *t, uint32_t n,
+		      struct dp_shape ***made, struct spw_err *err)
+	__attribute__((warn_unused_result));
+void dp_shapes_commit(struct dp_control *c, const struct spw_dp_tunnel *t, uint32_t n,
+		      struct dp_shape **made);
+void dp_shapes_discard(struct dp_shape **made, uint32_t n);
+/* A tunnel goes; and all of them do, when nobody else runs. */
+void dp_shape_tunnel_del(struct dp_control *c, uint32_t tunnel);
+void dp_shapes_free(struct dp_control *c);
+/* Add the counters by class to a tunnel's row. */
+void dp_shape_stats(const struct dp_control *c, struct spw_dp_tunnel_stats *row);
 
 /* Make room for `n` more retired objects; -ENOMEM. After it, as many dp_retire() cannot fail. */
 int dp_retire_reserve(struct dp_control *c, uint32_t n) __attribute__((warn_unused_result));

@@ -18,6 +18,7 @@
 	DP_STAGE(FIB, "fib")                                                                       \
 	DP_STAGE(PATH, "path")                                                                     \
 	DP_STAGE(FIT, "fit")                                                                       \
+	DP_STAGE(SHAPE, "shape")                                                                   \
 	DP_STAGE(SEAL, "seal")                                                                     \
 	DP_STAGE(OUTER, "outer")                                                                   \
 	DP_STAGE(ADJACENCY, "adjacency")                                                           \

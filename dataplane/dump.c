@@ -61,6 +61,7 @@ iface_add(struct spw_dp_iface_stats *row, const struct dp_iface_counters *n)
 	row->mirrored += n->mirrored;
 	row->from_twin += n->from_twin;
 	row->drops += n->drops;
+	row->asymmetric += n->asymmetric;
 }
 
 static bool
@@ -139,7 +140,10 @@ sa_row(struct dp_control *c, uint32_t *cursor, void *row)
 static bool
 tunnel_row(struct dp_control *c, uint32_t *cursor, void *row)
 {
-	return dp_sad_tunnel_stats(c->sad, cursor, row);
+	if (!dp_sad_tunnel_stats(c->sad, cursor, row))
+		return false;
+	dp_shape_stats(c, row);
+	return true;
 }
 
 static bool
@@ -165,6 +169,8 @@ path_row(struct dp_control *c, uint32_t *cursor, void *out)
 	for (unsigned int w = 0; w < c->n_workers; w++) {
 		row->packets += dp_priv(c->worker[w])->path[id].packets;
 		row->bytes += dp_priv(c->worker[w])->path[id].bytes;
+		for (unsigned int i = 0; i < SPW_DP_CLASSES; i++)
+			row->class_bytes[i] += dp_priv(c->worker[w])->load[id].bytes[i];
 	}
 	return true;
 }

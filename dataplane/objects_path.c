@@ -68,6 +68,7 @@ dp_handle_tunnel_set(struct dp_control *c, struct dp_batch *b, struct spw_err *e
 {
 	const struct spw_dp_tunnel *t = b->elems;
 	struct spw_dp_tunnel **made = calloc(b->count, sizeof(*made));
+	struct dp_shape **shapes = NULL;
 	int rc = made ? 0 : spw_fail(err, -ENOMEM, "no memory for tunnels");
 
 	for (b->bad = 0; rc == 0 && b->bad < b->count; b->bad += rc == 0)
@@ -75,6 +76,8 @@ dp_handle_tunnel_set(struct dp_control *c, struct dp_batch *b, struct spw_err *e
 	for (uint32_t i = 0; rc == 0 && i < b->count; i++)
 		if (!(made[i] = malloc(sizeof(*made[i]))))
 			rc = spw_fail(err, -ENOMEM, "no memory for tunnels");
+	if (rc == 0)
+		rc = dp_shapes_prepare(c, t, b->count, &shapes, err);
 	if (rc == 0) {
 		for (b->bad = 0; rc == 0 && b->bad < b->count; b->bad += rc == 0)
 			rc = dp_sad_tunnel_set(c->sad, &t[b->bad], err);
@@ -91,6 +94,10 @@ dp_handle_tunnel_set(struct dp_control *c, struct dp_batch *b, struct spw_err *e
 		c->tunnel[t[i].id] = made[i];
 		tunnel_outer_put(c, &t[i]);
 	}
+	if (rc == 0)
+		dp_shapes_commit(c, t, b->count, shapes);
+	else
+		dp_shapes_discard(shapes, b->count);
 	free(made);
 	return rc;
 }
@@ -122,6 +129,7 @@ dp_tunnel_del(struct dp_control *c, uint32_t id)
 		spw_log(SPW_LOG_ERROR, "tunnel", "delete-failed", "tunnel=%u cause=\"%s\"", id,
 			err.text);
 	atomic_store(&c->tables->tunnel_outer[id], 0);
+	dp_shape_tunnel_del(c, id);
 	free(c->tunnel[id]);
 	c->tunnel[id] = NULL;
 }

@@ -5,7 +5,7 @@
  *   rx → parse → { to us: mirror to the twin
  *                | ESP: open { SA still to come: park → open } → deliver { to us: mirror }
  *                | else } → TTL → FIB → path group → fit
- *      → { adjacency | seal → outer (FIB, path group) → adjacency } → tx
+ *      → { adjacency | shape → seal → outer (FIB, path group) → adjacency } → tx
  *
  * One burst runs to its end before the next is received. A stage handles the packets whose `next`
  * names it and leaves the others in place; one that would find none (dp_burst.kinds) is not run.
@@ -21,6 +21,7 @@
  * The bitmap of live paths is copied once, before the first stage. Worker thread; no locks,
  * allocation, system calls or logging in here.
  */
+#include "dataplane/asym.h"
 #include "dataplane/sad.h"
 #include "dataplane/sad_data.h"
 #include "dataplane/spread.h"
@@ -58,6 +59,7 @@ forward(struct dp_worker *w, struct dp_burst *b)
 		run_for(w, b, DP_KIND(DP_NEXT_FIB), DP_STAGE_FIB, dp_stage_fib);
 		run_for(w, b, DP_KIND(DP_NEXT_PATH), DP_STAGE_PATH, dp_stage_path);
 		run_for(w, b, TO_FIT, DP_STAGE_FIT, dp_stage_fit);
+		run_for(w, b, DP_KIND_SHAPED, DP_STAGE_SHAPE, dp_stage_shape);
 		run_for(w, b, DP_KIND(DP_NEXT_SEAL), DP_STAGE_SEAL, dp_stage_esp_seal);
 		run_for(w, b, DP_KIND(DP_NEXT_OUTER), DP_STAGE_OUTER, dp_stage_outer);
 		run_for(w, b, DP_KIND_LONG, DP_STAGE_FIT, dp_stage_fit);
@@ -86,6 +88,7 @@ open_and_forward(struct dp_worker *w, struct dp_burst *b)
 		run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
 	}
 	run_for(w, b, DP_KIND(DP_NEXT_EXPIRED), DP_STAGE_TTL, dp_stage_ttl);
+	dp_asym_look(w, b);
 	forward(w, b);
 }
 
@@ -118,6 +121,7 @@ dp_pipeline_back(struct dp_worker *w, struct dp_burst *b)
 		dp_burst_compact(b);
 		run(w, b, DP_STAGE_DELIVER, dp_stage_deliver);
 		run_for(w, b, DP_KIND(DP_NEXT_EXPIRED), DP_STAGE_TTL, dp_stage_ttl);
+		dp_asym_look(w, b);
 	}
 	forward(w, b);
 	return n;

@@ -126,6 +126,7 @@ struct dp_child {
 struct dp_tunnel_count {
 	_Atomic uint64_t in, own_in; /* `in` has all, the own ones too */
 	_Atomic uint64_t transit_out, own_out, violations;
+	_Atomic uint64_t asymmetric; /* about (asym.c) */
 };
 
 /* What a worker needs to know of a tunnel; API thread writes, workers read. */

@@ -99,6 +99,7 @@ fill_tunnel(const struct dp_sad *sad, uint32_t id, struct spw_dp_tunnel_stats *r
 		row->transit_out += dp_counted(&n->transit_out);
 		row->own_out += dp_counted(&n->own_out);
 		row->violations += dp_counted(&n->violations);
+		row->asymmetric += dp_counted(&n->asymmetric);
 	}
 }
 

@@ -303,7 +303,7 @@ dp_stage_monitor(struct dp_worker *w, struct dp_burst *b)
 			refuse(w, m, why, mtu);
 			continue;
 		}
-		kinds |= DP_KIND(dp_pkt(m)->next);
+		kinds |= dp_pkt_kinds(w->tables, dp_pkt(m));
 		b->pkt[kept++] = m;
 	}
 	b->n = kept;

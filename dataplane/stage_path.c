@@ -15,12 +15,19 @@
  * made only where more than one path could carry the flow. What all flows of a group share is kept
  * across bursts, too (way_cache.h): with thousands of tunnels every packet has another group.
  *
+ * The load of a path by traffic class is sampled: one packet in 16.5 counts for as many, at
+ * distances drawn by lot so that no pattern of the traffic meets them. Of 10^6 packets with a
+ * quarter in each class that is within 2 %. Bursts in which others are under way are left out.
+ *
  * Worker thread.
  */
 #include "dataplane/classify.h"
 #include "dataplane/way.h"
 #include "dataplane/way_cache.h"
 #include "dataplane/wire.h"
+
+#define SAMPLE_GAP_BITS 5					    /* distances are 1 to 32, */
+#define SAMPLE_SUM(len) ((len) * ((1u << SAMPLE_GAP_BITS) + 1) / 2) /* 16.5 on average */
 
 static void
 note_tier(struct dp_worker *w, struct dp_group_memo *memo, uint16_t path)
@@ -105,6 +112,7 @@ path_meaning(const struct dp_worker *w, const struct dp_path *path, struct dp_pa
 	case SPW_PATH_CONNECTED:
 		out = dp_iface_get(w->tables, memo->iface_out);
 		memo->next = DP_NEXT_ADJ;
+		memo->kinds = DP_KIND(DP_NEXT_ADJ);
 		if (!out || !out->port)
 			memo->why = DP_DROP_PORT_GONE;
 		else if (!out->conf.up)
@@ -112,6 +120,7 @@ path_meaning(const struct dp_worker *w, const struct dp_path *path, struct dp_pa
 		break;
 	case SPW_PATH_TUNNEL:
 		memo->next = DP_NEXT_SEAL;
+		memo->kinds = dp_tunnel_kinds(w->tables, memo->tunnel);
 		memo->iface_out = atomic_load_explicit(&w->tables->tunnel_iface[memo->tunnel],
 						       memory_order_acquire);
 		break;
@@ -226,7 +235,8 @@ beat(struct dp_worker *w, const struct dp_pkt *p, const struct dp_ways *ways, ui
 				 .iface_out = p->iface_out,
 				 .next = p->next,
 				 .role = p->tier_role,
-				 .flags = g->pick.er_stood ? DP_PKT_ER_STOOD : 0};
+				 .flags = g->pick.er_stood ? DP_PKT_ER_STOOD : 0,
+				 .kinds = ways->path.kinds};
 	if (g->told)
 		dp_priv(w)->way[p->group & (DP_GROUPS_MAX - 1)] = t->way;
 }
@@ -247,8 +257,11 @@ follow(struct rte_mbuf *m, struct beaten *t)
 	t->bytes += m->pkt_len;
 }
 
-/* The first packet of another group than the one before. True when it stays in the burst. */
-static bool
+/*
+ * The first packet of another group than the one before. The kinds of its way; 0 when it does not
+ * stay in the burst.
+ */
+static uint16_t
 lead(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways, uint32_t epoch,
      struct beaten *t)
 {
@@ -260,13 +273,32 @@ lead(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways, uint32_t epo
 		t->group = p->group;
 		t->way = *known;
 		follow(m, t);
-		return true;
+		return t->way.kinds;
 	}
 	t->group = 0;
 	if (!dp_way_one(w, m, ways))
-		return false;
+		return 0;
 	beat(w, p, ways, epoch, t);
-	return true;
+	return ways->path.kinds;
+}
+
+/* Look at some of the packets of a burst that all came here for their way. */
+static void
+sample(struct dp_worker *w, const struct dp_burst *b)
+{
+	const struct spw_dp_classes *classes = dp_classes_get(w->tables);
+	struct dp_worker_priv *priv = dp_priv(w);
+	uint32_t at = priv->sample_at;
+
+	for (; at < b->n; at += 1 + (dp_chance(w) >> (32 - SAMPLE_GAP_BITS))) {
+		const struct rte_mbuf *m = b->pkt[at];
+		const struct dp_pkt *p = dp_pkt(b->pkt[at]);
+		unsigned int class = dp_class_of(classes, rte_pktmbuf_mtod(m, const uint8_t *),
+						 (p->flags & DP_PKT_IPV6) != 0);
+
+		priv->load[p->path].bytes[class] += SAMPLE_SUM(m->pkt_len);
+	}
+	priv->sample_at = at - b->n;
 }
 
 void
@@ -277,6 +309,7 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	uint32_t epoch = dp_way_epoch(w);
 	uint16_t kept = 0;
 	unsigned int kinds = b->kinds & ~DP_KIND(DP_NEXT_PATH);
+	bool all_came = kinds == 0;
 
 	dp_ways_fetch(w, b, epoch);
 	for (uint16_t i = 0; i < b->n; i++) {
@@ -288,9 +321,11 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 			   track.group != 0)) {
 			follow(m, &track);
 		} else if (p->next == DP_NEXT_PATH) {
-			if (!lead(w, m, &ways, epoch, &track))
+			uint16_t taken = lead(w, m, &ways, epoch, &track);
+
+			if (unlikely(taken == 0))
 				continue;
-			kinds |= DP_KIND(p->next);
+			kinds |= taken;
 		}
 		kept++;
 	}
@@ -298,4 +333,6 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	b->kinds = (uint16_t)kinds;
 	followers_count(w, &track);
 	dp_ways_count(w, &ways);
+	if (likely(all_came))
+		sample(w, b);
 }

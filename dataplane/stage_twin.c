@@ -130,7 +130,7 @@ dp_stage_twin(struct dp_worker *w, struct dp_burst *b)
 			dp_drop(w, b->pkt[i], why);
 			continue;
 		}
-		kinds |= DP_KIND(dp_pkt(b->pkt[i])->next);
+		kinds |= dp_pkt_kinds(w->tables, dp_pkt(b->pkt[i]));
 		b->pkt[kept++] = b->pkt[i];
 	}
 	b->n = kept;

@@ -54,6 +54,11 @@ struct dp_path_counters {
 	uint64_t packets, bytes;
 };
 
+/* What one packet in sixteen or so of those that take a path stands for (stage_path.c). */
+struct dp_path_load {
+	uint64_t bytes[SPW_DP_CLASSES];
+};
+
 /* Packets gathered for one port during a burst. */
 struct dp_tx_buffer {
 	uint16_t n;
@@ -81,7 +86,8 @@ struct dp_way {
 	uint8_t next;  /* enum dp_next */
 	uint8_t role;  /* enum spw_dp_tier_role */
 	uint8_t flags; /* DP_PKT_* to set */
-	uint8_t unused[3];
+	uint8_t unused;
+	uint16_t kinds; /* DP_KIND_* to set in the burst */
 };
 _Static_assert(sizeof(struct dp_way) == 16, "four to a cache line");
 
@@ -90,6 +96,9 @@ struct dp_worker_priv {
 	_Atomic(struct dp_rxq_list *) rxqs; /* API thread publishes */
 	struct dp_path_view view;	    /* renewed once per burst */
 	struct dp_path_counters *path;	    /* [SPW_DP_PATHS_MAX] */
+	struct dp_path_load *load;	    /* [SPW_DP_PATHS_MAX] */
+	uint32_t chance;		    /* dp_chance() */
+	uint32_t sample_at;		    /* the next packet to look at, from the next burst on */
 	struct dp_way *way;		    /* [DP_GROUPS_MAX] */
 	uint16_t *seen_tier;	    /* [DP_GROUPS_MAX] tag << 8 | tier + 1 of the last packet */
 	struct rte_ring *to_punt;   /* mbufs for twins */
@@ -122,6 +131,34 @@ dp_priv(const struct dp_worker *w)
 	return w->priv;
 }
 
+/* A number by lot, evenly from all of 32 bits; the upper ones are good. */
+static inline uint32_t
+dp_chance(const struct dp_worker *w)
+{
+	struct dp_worker_priv *p = dp_priv(w);
+
+	p->chance = p->chance * 1664525u + 1013904223u;
+	return p->chance;
+}
+
+/* The kinds of a packet that goes into a tunnel. Whoever sets next SEAL sets them in the burst. */
+static inline uint16_t
+dp_tunnel_kinds(const struct dp_tables *t, uint32_t tunnel)
+{
+	bool shaped = tunnel < DP_TUNNELS_MAX &&
+		      atomic_load_explicit(&t->tunnel_shape[tunnel], memory_order_relaxed);
+
+	return (uint16_t)(DP_KIND(DP_NEXT_SEAL) | (shaped ? DP_KIND_SHAPED : 0));
+}
+
+/* The kinds of a packet whose next has been set. */
+static inline uint16_t
+dp_pkt_kinds(const struct dp_tables *t, const struct dp_pkt *p)
+{
+	return p->next == DP_NEXT_SEAL ? dp_tunnel_kinds(t, p->tunnel)
+				       : (uint16_t)DP_KIND(p->next);
+}
+
 /* Received frames (data at the Ethernet header, port in the mbuf) become IP packets with next OPEN
  * or FIB; what is for the kernel is mirrored. */
 void dp_stage_parse(struct dp_worker *w, struct dp_burst *b);
@@ -135,6 +172,8 @@ void dp_stage_ttl(struct dp_worker *w, struct dp_burst *b);
 void dp_stage_fib(struct dp_worker *w, struct dp_burst *b);
 /* PATH: choose a path of the group. Next: ADJ or SEAL. */
 void dp_stage_path(struct dp_worker *w, struct dp_burst *b);
+/* SEAL, marked DP_KIND_SHAPED: keep tunnels within their capacity, by class. */
+void dp_stage_shape(struct dp_worker *w, struct dp_burst *b);
 /* OUTER: look the destination up and choose a path, once for each run. Next: ADJ. */
 void dp_stage_outer(struct dp_worker *w, struct dp_burst *b);
 /* ADJ: write the Ethernet header, or let the packet wait for it. Next: TX. */

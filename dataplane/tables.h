@@ -16,6 +16,7 @@
 #include "dataplane/kernel_quiet.h"
 #include "dataplane/l2.h"
 #include "dataplane/neigh.h"
+#include "dataplane/shape.h"
 #include "dataplane/tx_plan.h"
 #include "lib/spillway.h"
 
@@ -123,6 +124,8 @@ struct dp_tables {
 	_Atomic uint16_t tunnel_iface[DP_TUNNELS_MAX]; /* interface of a tunnel, 0 = none */
 	_Atomic uint32_t tunnel_outer[DP_TUNNELS_MAX]; /* path id + 1 of the outer packets, 0 = FIB
 							*/
+	_Atomic(struct dp_shape *) tunnel_shape[DP_TUNNELS_MAX]; /* NULL = no capacity set */
+	_Atomic(struct spw_dp_classes *) classes;		 /* NULL = the built-in ones */
 	_Atomic(struct dp_group *) group[DP_GROUPS_MAX];
 	_Atomic uint64_t epoch; /* raised after objects were published; API thread */
 };
@@ -158,6 +161,15 @@ dp_group_get(const struct dp_tables *t, uint32_t id)
 {
 	return id < DP_GROUPS_MAX ? atomic_load_explicit(&t->group[id], memory_order_acquire)
 				  : NULL;
+}
+
+/* The traffic classes that hold. */
+static inline const struct spw_dp_classes *
+dp_classes_get(const struct dp_tables *t)
+{
+	const struct spw_dp_classes *c = atomic_load_explicit(&t->classes, memory_order_acquire);
+
+	return c ? c : &dp_classes_default;
 }
 
 /* IP bytes that fit through an interface; 65535 when it is gone (the later stage drops). */

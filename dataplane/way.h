@@ -24,7 +24,8 @@ struct dp_path_memo {
 	enum dp_drop why; /* DP_DROP_COUNT: usable */
 	uint32_t tunnel;
 	uint16_t iface_out;
-	uint8_t next; /* enum dp_next; TX = up to the twin */
+	uint8_t next;	/* enum dp_next; TX = up to the twin */
+	uint16_t kinds; /* DP_KIND_* of a packet that takes it */
 	uint64_t packets, bytes;
 };
 

@@ -33,6 +33,7 @@ struct dp_worker_counters {
 /* Of one interface on one worker; indexed by interface id. */
 struct dp_iface_counters {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, mirrored, from_twin, drops;
+	uint64_t asymmetric; /* about (asym.c) */
 };
 
 struct dp_worker {

@@ -39,6 +39,7 @@
 
 #define IFACE_BYTES (DP_IFACES_MAX * sizeof(struct dp_iface_counters))
 #define PATH_BYTES  (SPW_DP_PATHS_MAX * sizeof(struct dp_path_counters))
+#define LOAD_BYTES  (SPW_DP_PATHS_MAX * sizeof(struct dp_path_load))
 #define SEEN_BYTES  (DP_GROUPS_MAX * sizeof(uint16_t))
 #define WAY_BYTES   (DP_GROUPS_MAX * sizeof(struct dp_way))
 
@@ -70,6 +71,8 @@ priv_new(const struct dp_worker_config *cfg)
 	if (!p)
 		return NULL;
 	p->path = dp_pages_new(PATH_BYTES, true);
+	p->load = dp_pages_new(LOAD_BYTES, false);
+	p->chance = cfg->index;
 	p->seen_tier = dp_pages_new(SEEN_BYTES, false);
 	p->way = dp_pages_new(WAY_BYTES, true);
 	p->to_punt = ring_new("to-punt", cfg->index, DP_PUNT_RING, sizeof(void *));
@@ -110,8 +113,8 @@ dp_worker_new(struct dp_worker **out, const struct dp_worker_config *cfg, struct
 	w->crypto = crypto;
 	struct dp_worker_priv *p = w->priv;
 
-	if (rc == 0 && (!w->iface || !p || !p->path || !p->seen_tier || !p->way || !p->to_punt ||
-			!p->from_punt || !p->events || !p->to_monitor || !p->from_monitor))
+	if (rc == 0 && (!w->iface || !p || !p->path || !p->load || !p->seen_tier || !p->way ||
+			!p->to_punt || !p->from_punt || !p->events || !p->to_monitor || !p->from_monitor))
 		rc = spw_fail(err, -ENOMEM, "no memory for worker %u; give more with --memory",
 			      cfg->index);
 	if (rc == 0)
@@ -152,6 +155,7 @@ priv_free(struct dp_worker_priv *p)
 	rte_ring_free(p->from_monitor);
 	rte_ring_free(p->events);
 	dp_pages_free(p->path, PATH_BYTES);
+	dp_pages_free(p->load, LOAD_BYTES);
 	dp_pages_free(p->seen_tier, SEEN_BYTES);
 	dp_pages_free(p->way, WAY_BYTES);
 	free(atomic_load_explicit(&p->rxqs, memory_order_relaxed));
