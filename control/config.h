@@ -100,6 +100,7 @@ struct ctl_tunnel {
 	unsigned int n_local_selectors, n_remote_selectors; /* 0 = any */
 	struct spw_prefix local_selector[SPW_SA_SELECTORS], remote_selector[SPW_SA_SELECTORS];
 	uint32_t capacity_kbps; /* what the Azure gateway takes (SKU or by hand), 0 = not known */
+	uint32_t gateway_kbps;	/* what its gateway takes from all its tunnels, 0 = not known */
 	bool shape;		/* keep to it, by class */
 };
 
@@ -163,5 +164,27 @@ struct ctl_config {
 	unsigned int n_classes; /* 0 = the built-in ones, ctl_classes_default() */
 	struct ctl_class class[SPW_DP_CLASSES];
 };
+
+/* Look-ups, config.c. What they return is borrowed from the configuration; NULL = there is none. */
+const struct ctl_interface *ctl_config_interface(const struct ctl_config *c, const char *name);
+const struct ctl_tunnel *ctl_config_tunnel(const struct ctl_config *c, const char *name);
+/* The interface, or the tunnel, that has this address of ours. */
+const struct ctl_interface *ctl_config_interface_with(const struct ctl_config *c,
+						      const struct spw_addr *own);
+/* The interface, or the tunnel, in whose network an address lies. */
+const struct ctl_interface *ctl_config_interface_towards(const struct ctl_config *c,
+							 const struct spw_addr *a);
+const struct ctl_tunnel *ctl_config_tunnel_towards(const struct ctl_config *c,
+						   const struct spw_addr *a);
+/* What a tunnel's outer packets leave by: role of the interface that has its local address. */
+enum spw_dp_iface_role ctl_config_underlay(const struct ctl_config *c, const struct ctl_tunnel *t);
+/* True when the circuit (ctl_interface.circuit) leads to the vnet. */
+bool ctl_config_vnet_uses(const struct ctl_vnet *v, const char *circuit);
+/*
+ * What a neighbour is told: the prefixes of its address family, of its own list or, when that is
+ * empty, of the speaker's. Returns their number.
+ */
+unsigned int ctl_config_announced(const struct ctl_bgp *bgp, const struct ctl_neighbor *n,
+				  const struct spw_prefix *out[CTL_LIST]);
 
 #endif

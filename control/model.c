@@ -145,6 +145,34 @@ model_leafref_list(const struct lysc_node *leaf, char out[CTL_NAME * 2])
 	return true;
 }
 
+/* Types of addresses are known by what their pattern lets through. */
+static bool
+is_ip_type(const struct lysc_node *leaf)
+{
+	const struct lysc_type *type = model_leaf_type(leaf, false);
+	const struct lysc_type_str *str = (const struct lysc_type_str *)type;
+
+	return type->basetype == LY_TYPE_STRING && LY_ARRAY_COUNT(str->patterns) > 0 &&
+	       strstr(str->patterns[0]->expr, "a-fA-F:") != NULL;
+}
+
+const char *
+model_value_canonical(const struct lysc_node *leaf, const char *value, char out[MODEL_VALUE_MAX])
+{
+	struct spw_prefix p;
+
+	if (strchr(value, ':') == NULL || strlen(value) >= MODEL_VALUE_MAX || !is_ip_type(leaf))
+		return value;
+	/* What only looks like IPv6 gets a spelling that no pattern takes. */
+	if (spw_prefix_parse(&p, value, NULL) < 0)
+		snprintf(out, MODEL_VALUE_MAX, "%s?", value);
+	else if (strchr(value, '/'))
+		spw_prefix_format(&p, out);
+	else
+		spw_addr_format(&p.addr, out);
+	return out;
+}
+
 static void
 hint_enum(const struct lysc_type_enum *type, char *out, size_t size)
 {

@@ -111,6 +111,8 @@ int ctl_proposal_parse_esp(struct spw_ike_proposal *proposal, const char *text);
 bool ctl_proposal_is_legacy(const struct spw_ike_proposal *proposal);
 /* Fill a tunnel's proposals from a profile's name. 0 or -ENOENT. */
 int ctl_profile_apply(struct ctl_tunnel *tunnel, const char *profile);
+/* Code point of the word or number of a traffic class. 0..63 or -EINVAL. */
+int ctl_dscp_parse(const char *text);
 /* Identity from its text: address, user@domain, keyid:TEXT, else a domain name. */
 void ctl_identity_parse(struct spw_ike_id *id, const char *text);
 

@@ -128,6 +128,15 @@ offer_value(const struct ctl_tree *tree, const struct lysc_node *leaf, struct of
 	}
 }
 
+/* A key that names an entry of another list: all that may stand there is offered with it. */
+static bool
+is_reference(const struct lysc_node *key)
+{
+	char list[CTL_NAME * 2];
+
+	return model_leafref_list(key, list);
+}
+
 static void
 offer_at(struct ctl_model *model, const struct ctl_tree *tree, const struct model_at *at,
 	 bool deleting, struct offer *o)
@@ -135,9 +144,10 @@ offer_at(struct ctl_model *model, const struct ctl_tree *tree, const struct mode
 	switch (at->want) {
 	case MODEL_WANT_CHILD: offer_children(model, at->node, o); break;
 	case MODEL_WANT_KEY:
-		offer_entries(siblings_at(tree, at->path), at->node, o);
+		if (deleting || !is_reference(at->key))
+			offer_entries(siblings_at(tree, at->path), at->node, o);
 		if (!deleting)
-			offer_placeholder(at->key, o);
+			offer_value(tree, at->key, o);
 		break;
 	case MODEL_WANT_VALUE:
 		if (!deleting)

@@ -6,7 +6,8 @@
  * changes nothing. Each word is a child (exact name or unique beginning), a key of a list, or a
  * value; after a leaf's value the walk goes on beside the leaf, so one line may set several leaves
  * of one place. Keys and values are checked by libyang against their type before they get into a
- * data path, and no type lets a quote through where it is a key, so paths cannot be forged.
+ * data path, and no type lets a quote through where it is a key, so paths cannot be forged. IPv6
+ * is stored in its usual spelling, however it was typed, so that one address is one key.
  * Constraints between values are left to the commit.
  */
 #include <errno.h>
@@ -22,6 +23,7 @@ struct assignment {
 	char words[MODEL_PATH_MAX];
 	const char *value;
 	const struct lysc_node *node;
+	char text[MODEL_VALUE_MAX]; /* value, when it is spelt in another way than typed */
 };
 
 #define ASSIGNMENTS_MAX 16
@@ -110,8 +112,9 @@ int
 model_check_value(struct ctl_model *model, const struct lysc_node *leaf, const char *words,
 		  const char *value, struct spw_err *err)
 {
-	char hint[MODEL_HINT_MAX], shown[64];
-	LY_ERR rc = lyd_value_validate(model->ctx, leaf, value, strlen(value), NULL, NULL, NULL);
+	char hint[MODEL_HINT_MAX], shown[64], text[MODEL_VALUE_MAX];
+	const char *stored = model_value_canonical(leaf, value, text);
+	LY_ERR rc = lyd_value_validate(model->ctx, leaf, stored, strlen(stored), NULL, NULL, NULL);
 
 	if ((rc == LY_SUCCESS || rc == LY_EINCOMPLETE) &&
 	    !(lysc_is_key(leaf) && strpbrk(value, "'\"") != NULL))
@@ -124,11 +127,13 @@ model_check_value(struct ctl_model *model, const struct lysc_node *leaf, const c
 static int
 step_key(struct ctl_model *model, struct model_at *at, const char *word, struct spw_err *err)
 {
-	char predicate[CTL_TEXT];
-	int rc = model_check_value(model, at->key, at->words, word, err);
+	char predicate[CTL_TEXT], text[MODEL_VALUE_MAX];
+	int rc;
 
+	rc = model_check_value(model, at->key, at->words, word, err);
 	if (rc < 0)
 		return rc;
+	word = model_value_canonical(at->key, word, text);
 	snprintf(predicate, sizeof(predicate), "[%s='%s']", at->key->name, word);
 	append(at->path, predicate, "", "");
 	append(at->words, " ", word, "");
@@ -182,7 +187,7 @@ edit_add(struct edit *edit, const struct model_at *at, const char *value, struct
 	edit->n++;
 	memcpy(a->path, at->path, sizeof(a->path));
 	memcpy(a->words, at->words, sizeof(a->words));
-	a->value = value;
+	a->value = value ? model_value_canonical(at->node, value, a->text) : NULL;
 	a->node = at->node;
 	return 0;
 }
@@ -292,8 +297,11 @@ parse_delete(struct ctl_model *model, const char *const *word, int n, struct mod
 					word[i]);
 		rc = model_check_value(model, at->node, at->words, word[i], err);
 		if (rc == 0 && strchr(word[i], '\'') == NULL) {
-			append(at->path, "[.='", word[i], "']");
-			append(at->words, " ", word[i], "");
+			char text[MODEL_VALUE_MAX];
+			const char *stored = model_value_canonical(at->node, word[i], text);
+
+			append(at->path, "[.='", stored, "']");
+			append(at->words, " ", stored, "");
 		}
 	}
 	if (rc == 0 && n == 0)

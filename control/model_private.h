@@ -7,8 +7,9 @@
 
 #include "control/model.h"
 
-#define MODEL_PATH_MAX 1024
-#define MODEL_HINT_MAX 200
+#define MODEL_PATH_MAX	1024
+#define MODEL_HINT_MAX	200
+#define MODEL_VALUE_MAX 64 /* longest address or prefix */
 
 struct ctl_model {
 	struct ly_ctx *ctx;
@@ -40,6 +41,14 @@ const struct lysc_node *model_next_child(struct ctl_model *model, const struct l
 int model_check_value(struct ctl_model *model, const struct lysc_node *leaf, const char *words,
 		      const char *value, struct spw_err *err);
 
+/*
+ * A value as it is stored: an IPv6 address or prefix in its usual spelling (RFC 5952), all else as
+ * it is. The value is checked afterwards, and refused when it is not of its type.
+ * Returns value, or out.
+ */
+const char *model_value_canonical(const struct lysc_node *leaf, const char *value,
+				  char out[MODEL_VALUE_MAX]);
+
 /* "a number from 1 to 5", "one of a, b": what a leaf takes. Returns out. */
 char *model_type_hint(const struct lysc_node *leaf, char out[MODEL_HINT_MAX]);
 /* The type of a leaf or leaf-list, through leafrefs when `resolve`. */
@@ -56,5 +65,38 @@ int model_name_compare(const char *a, const char *b);
 /* Instances of a list under `siblings`, sorted by key; the caller frees the array. */
 const struct lyd_node **model_instances(const struct lyd_node *siblings,
 					const struct lysc_node *list, size_t *n);
+
+/* model_get.c: values below a node of a validated tree. NULL, 0, false, "" when there is none. */
+const char *model_get(const struct lyd_node *node, const char *path);
+uint64_t model_get_number(const struct lyd_node *node, const char *path);
+uint32_t model_get_u32(const struct lyd_node *node, const char *path);
+bool model_get_bool(const struct lyd_node *node, const char *path);
+void model_get_text(const struct lyd_node *node, const char *path, char *out, size_t size);
+void model_get_addr(const struct lyd_node *node, const char *path, struct spw_addr *addr);
+/* The name of a secret file, made absolute. */
+void model_get_file(const struct lyd_node *node, const char *path, const char *keys_dir,
+		    char out[CTL_PATH]);
+/* The values of a leaf-list as prefixes (addresses: of full length); their number. */
+unsigned int model_get_prefixes(const struct lyd_node *parent, const char *name,
+				struct spw_prefix *out, unsigned int max);
+/*
+ * Entries of a list, sorted, and room for as many structures.
+ * @room   receives zeroed memory for *count elements of `size` bytes; the caller frees it
+ * Returns an array that the caller frees.
+ */
+const struct lyd_node **model_entries(struct ctl_model *model, const struct lyd_node *root,
+				      const char *path, size_t size, void **room,
+				      unsigned int *count);
+
+/* model_error.c: libyang's last error as one line. Returns -EINVAL. */
+int model_fail_validation(struct ctl_model *model, const struct lyd_node *root,
+			  struct spw_err *err);
+
+/* Parts of ctl_model_build(). Routing looks at the interfaces, which must be there. */
+void model_build_routing(struct ctl_model *model, const struct lyd_node *root, const char *keys_dir,
+			 struct ctl_config *c);
+void model_build_vnets(struct ctl_model *model, const struct lyd_node *root, struct ctl_config *c);
+void model_build_classes(struct ctl_model *model, const struct lyd_node *root,
+			 struct ctl_config *c);
 
 #endif

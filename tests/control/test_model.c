@@ -151,7 +151,7 @@ static const struct {
 	const char *line, *says;
 } bad_lines[] = {
 	{"set", "unknown"},
-	{"set foo", "\"foo\" is unknown: one of system, interfaces, routing, tunnel, vnet"},
+	{"set foo", "\"foo\" is unknown: one of system, interfaces, routing, tunnel, vnet, class"},
 	{"set interfaces lan0 de x",
 	 "interfaces lan0: \"de\" is ambiguous: one of description, device"},
 	{"set interfaces lan0 mtu", "interfaces lan0 mtu: the value is missing"},
@@ -166,7 +166,7 @@ static const struct {
 	{"set interfaces ../x role lan", "not valid"},
 	{"set interfaces a'b role lan", "not valid"},
 	{"set interfaces abcdefghijklmnop role lan", "not valid"},
-	{"set routing static 10.0.0.0/33 next-hop 1.2.3.4", "an IPv4 prefix"},
+	{"set routing static 10.0.0.0/33 next-hop 1.2.3.4", "an IP prefix"},
 	{"set routing bgp", "one of local-as"},
 	{"set routing bgp local-as 0", "AS number"},
 	{"set tunnel t ike-proposal aes256-md5-modp1024", "not valid"},
@@ -653,7 +653,7 @@ difference_shows_a_change_of_order(void **state)
 static const struct {
 	const char *text, *want;
 } completions[] = {
-	{"set ", "system interfaces routing tunnel vnet"},
+	{"set ", "system interfaces routing tunnel vnet class"},
 	{"set i", "interfaces"},
 	{"set interfaces ", "er0 lan0 wan0 <name>"},
 	{"delete interfaces ", "er0 lan0 wan0"},
