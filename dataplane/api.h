@@ -25,5 +25,7 @@ void dp_api_event(struct dp_api *api, uint32_t what, uint16_t number, const void
 
 /* Turn what happened since the last call into events: SAs, links, paths, workers' news. */
 void dp_events_collect(struct dp_api *api, struct dp_control *c);
+/* Tell of probes whose state has changed. */
+void dp_probes_collect(struct dp_api *api, struct dp_control *c);
 
 #endif

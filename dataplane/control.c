@@ -15,6 +15,8 @@
 #include <rte_rcu_qsbr.h>
 #include <stdlib.h>
 
+#include "dataplane/monitor_probe.h"
+
 int
 dp_retire_reserve(struct dp_control *c, uint32_t n)
 {
@@ -76,11 +78,11 @@ may_del(struct dp_control *c, uint32_t class, uint32_t id, struct spw_err *err)
 	case SPW_DP_CLASS_TUNNEL: return dp_tunnel_may_del(c, id, err);
 	case SPW_DP_CLASS_PATH: return dp_path_may_del(c, id, err);
 	case SPW_DP_CLASS_GROUP: return dp_group_may_del(c, id, err);
+	case SPW_DP_CLASS_PROBE: return dp_probe_may_del(c, id, err);
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
 	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD:
-	case SPW_DP_CLASS_PROBE: break;
+	case SPW_DP_CLASS_BFD: break;
 	}
 	return spw_fail(err, -EINVAL, "objects of class %u have no id; use the class's own message",
 			class);
@@ -95,11 +97,11 @@ del(struct dp_control *c, uint32_t class, uint32_t id)
 	case SPW_DP_CLASS_TUNNEL: dp_tunnel_del(c, id); break;
 	case SPW_DP_CLASS_PATH: dp_path_del(c, id); break;
 	case SPW_DP_CLASS_GROUP: dp_group_del(c, id); break;
+	case SPW_DP_CLASS_PROBE: dp_probe_del(c, id); break;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
 	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD:
-	case SPW_DP_CLASS_PROBE: break;
+	case SPW_DP_CLASS_BFD: break;
 	}
 }
 
@@ -129,6 +131,7 @@ generation_of(const struct dp_control *c, uint32_t class, uint32_t id, uint32_t 
 	const struct dp_iface *iface;
 	const struct dp_path *path;
 	const struct dp_group *group;
+	const struct spw_dp_probe *probe;
 
 	switch ((enum spw_dp_class) class) {
 	case SPW_DP_CLASS_PORT:
@@ -149,11 +152,14 @@ generation_of(const struct dp_control *c, uint32_t class, uint32_t id, uint32_t 
 		group = dp_group_get(c->tables, id);
 		*generation = group ? group->conf.generation : 0;
 		return group != NULL;
+	case SPW_DP_CLASS_PROBE:
+		probe = dp_probes_get(c->probes, id);
+		*generation = probe ? probe->generation : 0;
+		return probe != NULL;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
 	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD:
-	case SPW_DP_CLASS_PROBE: break;
+	case SPW_DP_CLASS_BFD: break;
 	}
 	return false;
 }
@@ -167,11 +173,11 @@ ids_of(uint32_t class)
 	case SPW_DP_CLASS_TUNNEL: return DP_TUNNELS_MAX;
 	case SPW_DP_CLASS_PATH: return SPW_DP_PATHS_MAX;
 	case SPW_DP_CLASS_GROUP: return DP_GROUPS_MAX;
+	case SPW_DP_CLASS_PROBE: return SPW_DP_PROBES_MAX;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
 	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD:
-	case SPW_DP_CLASS_PROBE: break;
+	case SPW_DP_CLASS_BFD: break;
 	}
 	return 0;
 }
@@ -214,14 +220,14 @@ dp_handle_sweep(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
 	case SPW_DP_CLASS_IFACE:
 	case SPW_DP_CLASS_TUNNEL:
 	case SPW_DP_CLASS_PATH:
-	case SPW_DP_CLASS_GROUP: return sweep_ids(c, s, err);
+	case SPW_DP_CLASS_GROUP:
+	case SPW_DP_CLASS_PROBE: return sweep_ids(c, s, err);
 	case SPW_DP_CLASS_ADDR: return dp_addrs_sweep(c, s->generation, err);
 	case SPW_DP_CLASS_NEIGH:
 		dp_neighs_expire(c, s->generation);
 		return 0;
 	case SPW_DP_CLASS_ROUTE: return dp_routes_sweep(c, s->generation, err);
-	case SPW_DP_CLASS_BFD:
-	case SPW_DP_CLASS_PROBE: break;
+	case SPW_DP_CLASS_BFD: break;
 	}
 	return spw_fail(err, -EINVAL, "there is no class %u to sweep", s->class);
 }

@@ -23,6 +23,7 @@ struct dp_control {
 	struct dp_sad *sad;
 	struct dp_punt *punt;
 	struct dp_monitor *monitor;
+	struct dp_probes *probes;
 	struct dp_worker *worker[DP_WORKERS_MAX];
 	unsigned int n_workers;
 	struct dp_bell bell; /* wakes the API thread */
@@ -63,7 +64,7 @@ dp_handler dp_handle_port_set, dp_handle_iface_set, dp_handle_addr_set, dp_handl
 	dp_handle_path_state, dp_handle_group_set, dp_handle_route_set, dp_handle_route_del,
 	dp_handle_object_del, dp_handle_sweep, dp_handle_link_state, dp_handle_spi_alloc,
 	dp_handle_spi_free, dp_handle_sa_install, dp_handle_sa_switch, dp_handle_sa_delete,
-	dp_handle_sa_move, dp_handle_get_fib, dp_handle_classes_set;
+	dp_handle_sa_move, dp_handle_probe_set, dp_handle_get_fib, dp_handle_classes_set;
 
 /*
  * Removal of one object of a class, in two steps, for OBJECT_DEL and SWEEP. `may`: 0, -ENOENT or
@@ -79,6 +80,8 @@ int dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_path_del(struct dp_control *c, uint32_t id);
 int dp_group_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_group_del(struct dp_control *c, uint32_t id);
+int dp_probe_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
+void dp_probe_del(struct dp_control *c, uint32_t id);
 /* Remove all addresses of an interface. 0 or -ENOMEM. */
 int dp_iface_addrs_del(struct dp_control *c, uint32_t iface);
 /* Remove the addresses (routes) older than a generation. 0 or -errno with a sentence. */

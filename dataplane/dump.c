@@ -186,6 +186,7 @@ dp_dump_of(uint16_t number)
 	case SPW_DP_GET_SAS: return sa_row;
 	case SPW_DP_GET_PATHS: return path_row;
 	case SPW_DP_GET_TUNNELS: return tunnel_row;
+	case SPW_DP_GET_PROBES: return dp_probe_row;
 	default: return NULL;
 	}
 }

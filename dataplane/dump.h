@@ -13,6 +13,7 @@
  */
 typedef bool dp_dump(struct dp_control *c, uint32_t *cursor, void *row);
 
+dp_dump dp_probe_row; /* of GET_PROBES */
 /* The dump of a message number; NULL when it is none. */
 dp_dump *dp_dump_of(uint16_t number);
 /* What the hello and the status say about this build and process. */

@@ -126,6 +126,7 @@ dp_events_collect(struct dp_api *api, struct dp_control *c)
 
 	links_collect(api, c);
 	paths_collect(api, c);
+	dp_probes_collect(api, c);
 	workers_collect(api, c);
 	while (dp_sad_event(c->sad, &ev))
 		dp_api_event(api, SPW_DP_SUB_SA, SPW_DP_EV_SA, &ev, sizeof(ev));

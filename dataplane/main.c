@@ -28,6 +28,7 @@
 #include "dataplane/api.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/eal.h"
+#include "dataplane/monitor_probe.h"
 #include "dataplane/pages.h"
 #include "dataplane/spread_turn.h"
 
@@ -195,6 +196,8 @@ punt_new(struct dp_control *c, struct spw_err *err)
 	rc = dp_monitor_new(&c->monitor, &config, err);
 	if (rc == 0)
 		dp_punt_monitor(c->punt, c->monitor);
+	if (rc == 0)
+		rc = dp_probes_new(&c->probes, c->monitor, c->tables, &c->bell, err);
 	return rc;
 }
 
@@ -289,6 +292,7 @@ control_stop(struct app *a, struct dp_control *c)
 	dp_punt_free(c->punt);
 	for (unsigned int i = 0; i < c->n_workers; i++)
 		dp_worker_free(c->worker[i]);
+	dp_probes_free(c->probes);
 	dp_monitor_free(c->monitor);
 	if (c->sad)
 		dp_sad_free(c->sad);

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dataplane/monitor_probe.h"
+
 static int
 tunnel_check(struct dp_control *c, const struct spw_dp_tunnel *t, struct spw_err *err)
 {
@@ -280,6 +282,7 @@ path_commit(struct dp_control *c, struct dp_path *new)
 	if (old)
 		dp_path_bits_reset(c->tables->bits, new->conf.id, false, spw_clock_ns());
 	atomic_store_explicit(&c->tables->path[new->conf.id], new, memory_order_release);
+	dp_probes_path_changed(c->probes, new->conf.id);
 	path_retire(c, old);
 }
 
@@ -318,6 +321,9 @@ dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 		return spw_fail(err, -ENOENT, "there is no path %u", id);
 	if (c->path_refs[id])
 		return spw_fail(err, -EBUSY, "path %u is used by %u groups", id, c->path_refs[id]);
+	if (dp_probes_of_path(c->probes, id))
+		return spw_fail(err, -EBUSY, "path %u is used by %u probes", id,
+				dp_probes_of_path(c->probes, id));
 	return 0;
 }
 

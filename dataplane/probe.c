@@ -29,11 +29,13 @@ _Static_assert((DP_PROBE_SLOTS & (DP_PROBE_SLOTS - 1)) == 0, "slots are masked")
 _Static_assert(DP_PROBE_RECENT <= 128, "a bit for each");
 
 void
-dp_probe_watch_run(struct dp_probe_watch *w, uint64_t now)
+dp_probe_watch_run(struct dp_probe_watch *w, uint64_t now, uint64_t listened_ns)
 {
 	uint64_t meant = w->planned_ns > w->ran_ns ? w->planned_ns : w->ran_ns;
+	bool late = w->ran_ns && meant < now && now - meant > DP_PROBE_STALL_NS;
+	bool deaf = listened_ns < now && now - listened_ns > DP_PROBE_STALL_NS;
 
-	if (w->ran_ns && meant < now && now - meant > DP_PROBE_STALL_NS)
+	if (late || deaf)
 		w->blind_ns = now + DP_PROBE_GRACE_NS;
 	w->ran_ns = now;
 }

@@ -52,8 +52,8 @@ struct dp_probe {
 };
 
 /*
- * Whether the thread that runs probes was kept from it. A packet whose timeout passed while the
- * thread stood still gets no verdict: its answer may wait in a queue that nobody reads.
+ * Whether the threads that probes need were kept from running. A packet whose timeout passed while
+ * one of them stood still gets no verdict: its answer may wait in a queue that nobody reads.
  */
 struct dp_probe_watch {
 	uint64_t ran_ns;     /* the newest run, 0 = none */
@@ -61,8 +61,11 @@ struct dp_probe_watch {
 	uint64_t blind_ns;   /* timeouts until here have no meaning */
 };
 
-/* The thread runs at `now`: find out whether it is late. Once per run, after answers were read. */
-void dp_probe_watch_run(struct dp_probe_watch *w, uint64_t now);
+/*
+ * The thread runs at `now`: find out whether it is late. Once per run, after answers were read.
+ * @listened_ns  until when all receive queues have been read
+ */
+void dp_probe_watch_run(struct dp_probe_watch *w, uint64_t now, uint64_t listened_ns);
 
 /* Is a probe with this content possible? 0 or -errno with a sentence that names it. */
 int dp_probe_check(const struct spw_dp_probe *conf, struct spw_err *err)

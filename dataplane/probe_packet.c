@@ -310,6 +310,8 @@ why_of6(const uint8_t *icmp, uint32_t *mtu)
 static bool
 read_quoted(const struct view *v, struct dp_probe_seen *out)
 {
+	out->source = addr_at(v, true);
+	out->target = addr_at(v, false);
 	if (is_icmp(v)) {
 		if (v->l4_len < L4_HDR + 8 || v->l4[0] != (v->v6 ? ECHO6_REQUEST : ECHO_REQUEST))
 			return false;
@@ -342,8 +344,6 @@ read_error(const struct view *v, struct dp_probe_seen *out)
 		return false;
 	if (!view_make(&quoted, v->l4 + L4_HDR, v->l4_len - L4_HDR, true) || quoted.v6 != v->v6)
 		return false;
-	out->source = addr_at(&quoted, true);
-	out->target = addr_at(&quoted, false);
 	return read_quoted(&quoted, out) && csum_good(v);
 }
 
@@ -359,4 +359,15 @@ dp_probe_parse(const uint8_t *ip, uint32_t len)
 		return out;
 	out = (struct dp_probe_seen){0};
 	return read_error(&v, &out) ? out : (struct dp_probe_seen){0};
+}
+
+struct dp_probe_seen
+dp_probe_parse_own(const uint8_t *ip, uint32_t len)
+{
+	struct dp_probe_seen out = {.heard = DP_PROBE_HEARD_ERROR};
+	struct view v;
+
+	if (view_make(&v, ip, len, true) && read_quoted(&v, &out))
+		return out;
+	return (struct dp_probe_seen){0};
 }

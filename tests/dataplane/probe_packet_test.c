@@ -281,7 +281,7 @@ udp_without_a_checksum_is_taken_over_ipv4_only(void **state)
 }
 
 static void
-our_own_packets_are_no_answers(void **state)
+our_own_packets_are_known_and_are_no_answers(void **state)
 {
 	for (uint32_t kind = SPW_PROBE_ICMP; kind <= SPW_PROBE_TWAMP; kind++) {
 		for (int v6 = 0; v6 < 2; v6++) {
@@ -290,6 +290,14 @@ our_own_packets_are_no_answers(void **state)
 
 			dp_probe_build(out, &c, PORT, SEQ, COOKIE);
 			assert_int_equal(dp_probe_parse(out, 64).heard, DP_PROBE_HEARD_NOTHING);
+			struct dp_probe_seen s = dp_probe_parse_own(out, 64);
+
+			assert_int_equal(s.kind, kind);
+			assert_int_equal(s.tag, PORT);
+			assert_int_equal(s.seq, (uint16_t)SEQ);
+			assert_true(s.cookie == COOKIE);
+			assert_true(spw_addr_equal(&s.source, &c.source));
+			assert_true(spw_addr_equal(&s.target, &c.target));
 		}
 	}
 }
@@ -306,7 +314,7 @@ main(void)
 		cmocka_unit_test(a_flipped_bit_behind_the_header_is_refused),
 		cmocka_unit_test(fragments_are_heard_as_nothing),
 		cmocka_unit_test(udp_without_a_checksum_is_taken_over_ipv4_only),
-		cmocka_unit_test(our_own_packets_are_no_answers),
+		cmocka_unit_test(our_own_packets_are_known_and_are_no_answers),
 	};
 
 	return cmocka_run_group_tests_name("dataplane/probe_packet", tests, NULL, NULL);

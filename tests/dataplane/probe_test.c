@@ -296,7 +296,7 @@ static void
 run_until(uint64_t from, uint64_t to)
 {
 	for (uint64_t t = from; t <= to; t += 10 * MS) {
-		dp_probe_watch_run(&watch, t);
+		dp_probe_watch_run(&watch, t, t);
 		judge(t);
 		watch.planned_ns = t + 10 * MS;
 	}
@@ -356,10 +356,32 @@ a_stall_is_being_run_later_than_planned(void **state)
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct dp_probe_watch w = {.ran_ns = table[i].ran, .planned_ns = table[i].planned};
 
-		dp_probe_watch_run(&w, table[i].now);
+		dp_probe_watch_run(&w, table[i].now, table[i].now);
 		if ((w.blind_ns == table[i].now + DP_PROBE_GRACE_NS) != table[i].stall)
 			fail_msg("row %zu", i);
 		assert_int_equal(w.ran_ns, table[i].now);
+	}
+}
+
+static void
+a_stall_is_also_when_nobody_reads_the_receive_queues(void **state)
+{
+	static const struct {
+		uint64_t listened;
+		bool stall;
+	} table[] = {
+		{START, false},
+		{START + MS, false},
+		{START - 20 * MS, false},
+		{START - 20 * MS - 1, true},
+		{0, true},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct dp_probe_watch w = {.ran_ns = START - MS, .planned_ns = START};
+
+		dp_probe_watch_run(&w, START, table[i].listened);
+		assert_int_equal(w.blind_ns, table[i].stall ? START + DP_PROBE_GRACE_NS : 0);
 	}
 }
 
@@ -635,7 +657,7 @@ one_life(uint32_t interval, uint32_t timeout_ms, uint16_t fall, uint16_t rise)
 	begin(interval, timeout_ms, fall, rise);
 	while (now <= end) {
 		hand_over(n, now);
-		dp_probe_watch_run(&watch, now);
+		dp_probe_watch_run(&watch, now, now);
 		blind = watch.blind_ns > blind ? watch.blind_ns : blind;
 		for (uint32_t i = 0; i < n; i++)
 			if (!fact[i].judged_at_earliest &&
@@ -694,6 +716,7 @@ main(void)
 		cmocka_unit_test(what_timed_out_while_the_thread_stood_gets_no_verdict),
 		cmocka_unit_test(what_times_out_well_after_a_stall_is_lost),
 		cmocka_unit_test(a_stall_is_being_run_later_than_planned),
+		cmocka_unit_test(a_stall_is_also_when_nobody_reads_the_receive_queues),
 		cmocka_unit_test(a_late_thread_leaves_packets_out_and_keeps_the_rhythm),
 		cmocka_unit_test(first_packets_are_spread_over_an_interval_or_a_second),
 		cmocka_unit_test(the_histogram_has_a_bucket_for_each_power_of_two),
