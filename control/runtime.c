@@ -67,6 +67,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		ctl_fib_collect(rt);
 		ctl_watch_tick(rt);
 		ctl_show_sample(rt);
+		ctl_readiness_tick(rt);
 	}
 	/* A bit that was refused as stale, a neighbour that was forgotten: looked at again. */
 	keep_next_hops(rt);
@@ -146,6 +147,7 @@ ctl_runtime_free(struct ctl_runtime *rt)
 	ctl_failover_free(rt);
 	ctl_show_free(rt);
 	ctl_watch_free(rt);
+	ctl_journal_free(rt);
 	if (rt->tick)
 		event_free(rt->tick);
 	if (rt->rib.bucket)

@@ -18,6 +18,7 @@
 #include "control/fib.h"
 #include "control/frr.h"
 #include "control/iked.h"
+#include "control/watch_private.h"
 
 static const struct {
 	const char *what;
@@ -27,6 +28,8 @@ static const struct {
 	{"interfaces", ctl_show_interfaces},
 	{"neighbors", ctl_show_neighbors},
 	{"bgp", ctl_show_bgp},
+	{"bfd", ctl_show_bfd},
+	{"probes", ctl_show_probes},
 	{"drops", ctl_show_drops},
 	{"workers", ctl_show_workers},
 	{"ike", ctl_show_ike},
@@ -37,6 +40,7 @@ static const struct {
 	{"failover", ctl_show_failover},
 	{"failover-history", ctl_show_failover_history},
 	{"failover-readiness", ctl_show_failover_readiness},
+	{"failover-events", ctl_show_failover_events},
 };
 
 json_t *
@@ -152,7 +156,7 @@ stats_keep(void *ctx, const void *elem)
 	snprintf(key, sizeof(key), "%u", s->id);
 	json_object_set_new(
 		((struct stats_list *)ctx)->by_id, key,
-		json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "up", s->link_up != 0,
+		json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "up", s->link_up != 0,
 			  "rx_packets", (json_int_t)s->rx_packets, "rx_bytes",
 			  (json_int_t)s->rx_bytes, "tx_packets", (json_int_t)s->tx_packets,
 			  "tx_bytes", (json_int_t)s->tx_bytes, "mirrored_packets",
@@ -287,46 +291,52 @@ lower_json(const char *text)
 	return json_string(low);
 }
 
-static const char *
-bfd_word(const struct ctl_runtime *rt, const char *address)
+/* State of the BFD session with a neighbour, as the data plane has it. */
+static json_t *
+bfd_json(const struct ctl_runtime *rt, const struct ctl_neighbor *n)
 {
-	const json_t *peer;
-	size_t i;
+	static const char *const word[] = {"admin-down", "down", "init", "up"};
 
-	json_array_foreach(ctl_frr_bfd_peers(rt), i, peer)
-	{
-		const char *a = json_string_value(json_object_get(peer, "peer"));
+	for (const struct watch_bfd *b = n->bfd ? rt->watch->bfd : NULL; b; b = b->next)
+		if (spw_addr_equal(&b->content.peer, &n->address) && b->state <= SPW_BFD_UP)
+			return json_string(word[b->state]);
+	return n->bfd ? json_string("unknown") : json_null();
+}
 
-		if (a && strcmp(a, address) == 0)
-			return json_string_value(json_object_get(peer, "status"));
-	}
-	return NULL;
+/* FRR's figures of a neighbour in the family of its address. */
+static const json_t *
+family_of(const json_t *neighbour, const struct ctl_neighbor *n)
+{
+	return json_object_get(json_object_get(neighbour, "addressFamilyInfo"),
+			       n->address.family == AF_INET6 ? "ipv6Unicast" : "ipv4Unicast");
 }
 
 static json_t *
 bgp_neighbour_json(const struct ctl_runtime *rt, const struct ctl_neighbor *n)
 {
 	char address[SPW_ADDR_TEXT];
-	const json_t *o, *family;
-	const char *state;
-	bool up;
+	const json_t *o =
+		json_object_get(ctl_frr_neighbours(rt), spw_addr_format(&n->address, address));
+	const json_t *family = family_of(o, n);
+	const char *state = json_string_value(json_object_get(o, "bgpState"));
+	bool up = state && strcmp(state, "Established") == 0;
+	json_int_t received =
+		up ? json_integer_value(json_object_get(family, "acceptedPrefixCounter")) : 0;
+	uint32_t heard;
 
-	spw_addr_format(&n->address, address);
-	o = json_object_get(ctl_frr_neighbours(rt), address);
-	family = json_object_get(json_object_get(o, "addressFamilyInfo"), "ipv4Unicast");
-	state = json_string_value(json_object_get(o, "bgpState"));
-	up = state && strcmp(state, "Established") == 0;
+	if (up && ctl_watch_prefixes(rt, &n->address, &heard))
+		received = heard;
 	return json_pack(
-		"{s:s,s:I,s:o,s:o,s:I,s:I,s:o,s:o}", "address", address, "remote_as",
+		"{s:s,s:I,s:o,s:o,s:I,s:I,s:o,s:o,s:o,s:o}", "address", address, "remote_as",
 		(json_int_t)n->remote_as, "state", lower_json(state), "up_s",
 		up ? json_integer(json_integer_value(json_object_get(o, "bgpTimerUpMsec")) / 1000)
 		   : json_null(),
-		"prefixes_received",
-		up ? json_integer_value(json_object_get(family, "acceptedPrefixCounter")) : 0,
-		"prefixes_sent",
-		up ? json_integer_value(json_object_get(family, "sentPrefixCounter")) : 0, "bfd",
-		n->bfd ? lower_json(bfd_word(rt, address)) : json_null(), "description",
-		ctl_json_text(n->description));
+		"prefixes_received", received, "prefixes_sent",
+		up ? json_integer_value(json_object_get(family, "sentPrefixCounter")) : 0,
+		"prefix_limit", n->prefix_limit ? json_integer(n->prefix_limit) : json_null(),
+		"prefix_limit_percent",
+		n->prefix_limit ? json_real((double)received * 100 / n->prefix_limit) : json_null(),
+		"bfd", bfd_json(rt, n), "description", ctl_json_text(n->description));
 }
 
 json_t *

@@ -3,6 +3,7 @@
 #ifndef SPW_CONTROL_SHOW_H
 #define SPW_CONTROL_SHOW_H
 
+#include "control/failover.h"
 #include "control/runtime_priv.h"
 
 /* Counters of a second ago, for rates. */
@@ -33,6 +34,59 @@ json_t *ctl_show_fib(struct ctl_runtime *rt, const char *arg, struct spw_err *er
 json_t *ctl_show_failover(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
 json_t *ctl_show_failover_history(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
 json_t *ctl_show_failover_readiness(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
+
+json_t *ctl_show_bfd(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
+json_t *ctl_show_probes(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
+json_t *ctl_show_failover_events(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
+
+/* show_vpn.c: what iked says of all tunnels; the caller frees l->s. 0 or -errno with a sentence. */
+struct ctl_ike_list {
+	unsigned int n;
+	struct spw_ike_status *s;
+};
+int ctl_ike_list_get(struct ctl_runtime *rt, struct ctl_ike_list *l, struct spw_err *err);
+/* NULL when iked does not know the tunnel. */
+const struct spw_ike_status *ctl_ike_list_find(const struct ctl_ike_list *l, const char *name);
+
+/* show_watch.c: statistics of all probes at one moment. */
+struct ctl_probe_list {
+	unsigned int n;
+	struct spw_dp_probe_stats *s;
+};
+/* 0 or -errno with a sentence; the caller frees l->s. */
+int ctl_probe_list_get(struct ctl_runtime *rt, struct ctl_probe_list *l, struct spw_err *err);
+/* Statistics of a probe; NULL when the data plane does not have it. */
+const struct spw_dp_probe_stats *ctl_probe_list_find(const struct ctl_probe_list *l, uint32_t id);
+
+/* show_candidates.c: the paths that could carry a vnet, and what is known of each. */
+json_t *ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v);
+/* What is known of ExpressRoute for a vnet: the best of its next hops. */
+struct ctl_circuit_view {
+	bool learnt, alive, waiting;
+	const struct ctl_path *path;
+};
+void ctl_show_circuit(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
+		      struct ctl_circuit_view *out);
+/* On its backup, whatever that is. */
+bool ctl_vnet_on_backup(const struct ctl_vnet_state *v);
+
+/* show_readiness.c: everything that readiness is made of, read once. */
+struct ctl_readiness;
+struct ctl_readiness *ctl_readiness_read(struct ctl_runtime *rt);
+void ctl_readiness_free(struct ctl_readiness *r);
+/* The object of one vnet as shown ("verdict", "findings", ...). */
+json_t *ctl_readiness_vnet(struct ctl_readiness *r, struct ctl_runtime *rt,
+			   const struct ctl_vnet_state *v);
+/* Once a second: log when the readiness of a vnet has changed. */
+void ctl_readiness_tick(struct ctl_runtime *rt);
+
+/* journal.c: what happened, one object each, for `monitor failover`. Takes event. */
+void ctl_journal_note(struct ctl_runtime *rt, const char *what, json_t *event);
+void ctl_journal_path(struct ctl_runtime *rt, const struct ctl_path *path,
+		      enum ctl_path_fault fault, bool on);
+void ctl_journal_free(struct ctl_runtime *rt);
+/* A switch as shown; with_vnet: its name, too. */
+json_t *ctl_show_switch(const struct ctl_switch *s, bool with_vnet);
 
 /* Small makers: text or null; nanoseconds as seconds; the "unreachable" line of another daemon. */
 json_t *ctl_json_text(const char *text);

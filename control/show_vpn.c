@@ -11,15 +11,10 @@
 #include "control/iked.h"
 #include "control/show.h"
 
-struct ike_list {
-	unsigned int n;
-	struct spw_ike_status *s;
-};
-
 static void
 status_keep(void *ctx, const struct spw_ike_status *s)
 {
-	struct ike_list *l = ctx;
+	struct ctl_ike_list *l = ctx;
 	struct spw_ike_status *more = reallocarray(l->s, l->n + 1, sizeof(*more));
 
 	if (!more)
@@ -28,8 +23,15 @@ status_keep(void *ctx, const struct spw_ike_status *s)
 	l->s[l->n++] = *s;
 }
 
-static const struct spw_ike_status *
-status_find(const struct ike_list *l, const char *name)
+int
+ctl_ike_list_get(struct ctl_runtime *rt, struct ctl_ike_list *l, struct spw_err *err)
+{
+	*l = (struct ctl_ike_list){0};
+	return ctl_iked_status(rt, status_keep, l, err);
+}
+
+const struct spw_ike_status *
+ctl_ike_list_find(const struct ctl_ike_list *l, const char *name)
 {
 	for (unsigned int i = 0; i < l->n; i++)
 		if (strncmp(l->s[i].name, name, SPW_NAME_LEN) == 0)
@@ -127,13 +129,13 @@ ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 json_t *
 ctl_show_ike(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 {
-	struct ike_list l = {0};
+	struct ctl_ike_list l;
 	struct spw_err why = {0};
-	int rc = ctl_iked_status(rt, status_keep, &l, &why);
+	int rc = ctl_ike_list_get(rt, &l, &why);
 	json_t *list = json_array(), *reply;
 
 	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
-		const struct spw_ike_status *s = status_find(&l, t->conf.name);
+		const struct spw_ike_status *s = ctl_ike_list_find(&l, t->conf.name);
 
 		if (arg && strcmp(arg, t->conf.name) != 0)
 			continue;
@@ -246,13 +248,14 @@ tunnel_visit(void *ctx, const void *elem)
 
 	if (!t || (l->arg && strcmp(l->arg, t->conf.name) != 0))
 		return;
-	json_array_append_new(l->list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "tunnel",
+	json_array_append_new(l->list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "tunnel",
 						 t->conf.name, "state", s->up ? "up" : "down",
 						 "transit_in_packets", (json_int_t)s->transit_in,
 						 "transit_out_packets", (json_int_t)s->transit_out,
 						 "own_in_packets", (json_int_t)s->own_in,
 						 "own_out_packets", (json_int_t)s->own_out,
-						 "violations", (json_int_t)s->violations));
+						 "violations", (json_int_t)s->violations,
+						 "asymmetric_packets", (json_int_t)s->asymmetric));
 }
 
 struct children {

@@ -40,6 +40,7 @@ ctl_watch_free(struct ctl_runtime *rt)
 		return;
 	watch_bfd_free(rt);
 	watch_probe_free(rt);
+	json_decref(rt->watch->readiness);
 	free(rt->watch);
 	rt->watch = NULL;
 }

@@ -58,6 +58,7 @@ struct ctl_watch {
 	uint64_t incarnation;
 	char burst_vnet[CTL_NAME]; /* empty = no burst runs */
 	struct watch_load load[WATCH_CIRCUIT_PATHS];
+	json_t *readiness; /* verdict last told, by vnet; show_readiness.c */
 	/* Asymmetry: the sum last seen, and last warned of. */
 	uint64_t asymmetric, asymmetric_told;
 	uint64_t asymmetric_told_ns;

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The paths that could carry a vnet: ExpressRoute as one candidate with its links below it, then
+ * each tunnel; for every one the state, what is wrong with it, what watches it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "control/dataplane.h"
+#include "control/fib.h"
+#include "control/iked.h"
+#include "control/show.h"
+#include "control/watch_private.h"
+
+#define LINKS_MAX 16
+
+/* Next hops that routes of the vnet have now. */
+struct links {
+	struct ctl_runtime *rt;
+	const struct ctl_vnet_state *vnet;
+	unsigned int n;
+	const struct ctl_path *path[LINKS_MAX];
+};
+
+static void
+link_add(struct links *l, const struct ctl_path *p)
+{
+	for (unsigned int i = 0; i < l->n; i++)
+		if (l->path[i] == p)
+			return;
+	if (p && l->n < LINKS_MAX)
+		l->path[l->n++] = p;
+}
+
+static void
+links_of_group(void *ctx, struct ctl_group *g)
+{
+	struct links *l = ctx;
+
+	for (unsigned int n = 0; g->recipe.vnet == l->vnet && g->refs && n < g->recipe.n_levels;
+	     n++)
+		for (unsigned int h = 0; h < g->recipe.level[n].n; h++)
+			link_add(l, ctl_path_by_id(l->rt, g->recipe.level[n].path[h]));
+}
+
+static void
+links_of(struct ctl_runtime *rt, const struct ctl_vnet_state *v, struct links *l)
+{
+	*l = (struct links){.rt = rt, .vnet = v};
+	ctl_groups_each(rt, links_of_group, l);
+}
+
+static bool
+waits(const struct ctl_vnet_state *v)
+{
+	return v->kind != CTL_PREF_EXPRESSROUTE && v->restore_at_ns > spw_clock_ns();
+}
+
+void
+ctl_show_circuit(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
+		 struct ctl_circuit_view *out)
+{
+	struct links l;
+
+	links_of(rt, v, &l);
+	*out = (struct ctl_circuit_view){.learnt = l.n > 0};
+	for (unsigned int i = 0; i < l.n; i++) {
+		if (!out->path || (l.path[i]->alive && !out->alive))
+			out->path = l.path[i];
+		out->alive |= l.path[i]->alive;
+	}
+	out->waiting = out->alive && waits(v);
+}
+
+static bool
+is_set_aside(const struct ctl_vnet_state *v)
+{
+	return v->request != CTL_OPERATOR_NONE && v->request != CTL_OPERATOR_EXPRESSROUTE &&
+	       v->request != CTL_OPERATOR_LOCKOUT;
+}
+
+static const char *
+circuit_state(const struct ctl_vnet_state *v, bool alive, bool waiting)
+{
+	if (!alive)
+		return "down";
+	if (is_set_aside(v))
+		return "set-aside";
+	return waiting ? "wait-to-restore" : "up";
+}
+
+static json_t *
+faults_json(const struct ctl_path *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned int f = CTL_FAULT_BFD; f <= CTL_FAULT_PROBE; f <<= 1)
+		if (p && (p->faults & f))
+			json_array_append_new(list, json_string(ctl_path_fault_name(f)));
+	return list;
+}
+
+/* "up", "down", or null without a session. */
+static json_t *
+bfd_json(const struct ctl_runtime *rt, const struct ctl_path *p)
+{
+	const struct watch_bfd *b = p->iface ? watch_bfd_find(rt, p->iface, &p->next_hop) : NULL;
+
+	if (!b)
+		return json_null();
+	return json_string(b->state == SPW_BFD_UP     ? "up"
+			   : b->state == SPW_BFD_INIT ? "init"
+						      : "down");
+}
+
+/* "up", "down", "unknown", or null without probes of this vnet. */
+static json_t *
+probe_json(const struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *p)
+{
+	unsigned int n = 0, up = 0, down = 0;
+
+	for (const struct watch_probe *w = rt->watch->of_path[p->id]; w; w = w->path_next) {
+		if (w->purpose != WATCH_FORWARDING || strcmp(w->vnet, v->conf.name) != 0)
+			continue;
+		n++;
+		up += w->state == SPW_PROBE_UP;
+		down += w->state == SPW_PROBE_DOWN;
+	}
+	if (n == 0)
+		return json_null();
+	return json_string(up ? "up" : down == n ? "down" : "unknown");
+}
+
+static json_t *
+link_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *p)
+{
+	return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o}", "interface", p->iface ? p->iface->name : "-",
+			 "next_hop", ctl_json_addr(&p->next_hop), "state",
+			 circuit_state(v, p->alive, waits(v)), "bfd", bfd_json(rt, p), "probe",
+			 probe_json(rt, v, p), "faults", faults_json(p));
+}
+
+/* "via 172.16.0.2, bfd up", "probe-lost". */
+static json_t *
+circuit_detail(struct ctl_runtime *rt, const struct ctl_circuit_view *er, unsigned int links)
+{
+	json_t *faults, *bfd, *detail;
+	char text[SPW_ADDR_TEXT], more[32] = "";
+	const char *fault, *word;
+
+	if (!er->learnt)
+		return json_string("no route learnt");
+	spw_addr_format(&er->path->next_hop, text);
+	if (links > 1)
+		snprintf(more, sizeof(more), " and %u more", links - 1);
+	faults = faults_json(er->path);
+	bfd = bfd_json(rt, er->path);
+	fault = json_string_value(json_array_get(faults, 0));
+	word = json_string_value(bfd);
+	detail = json_sprintf("via %s%s%s%s%s%s", text, more, fault ? ", " : "", fault ? fault : "",
+			      !fault && word ? ", bfd " : "", !fault && word ? word : "");
+	json_decref(faults);
+	json_decref(bfd);
+	return detail;
+}
+
+static json_t *
+circuit_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
+{
+	struct ctl_circuit_view er;
+	json_t *list = json_array();
+	struct links l;
+
+	links_of(rt, v, &l);
+	ctl_show_circuit(rt, v, &er);
+	for (unsigned int i = 0; i < l.n; i++)
+		json_array_append_new(list, link_json(rt, v, l.path[i]));
+	return json_pack("{s:s,s:s,s:s,s:o,s:o}", "path", "expressroute", "kind", "expressroute",
+			 "state", circuit_state(v, er.alive, er.waiting), "detail",
+			 circuit_detail(rt, &er, l.n), "links", list);
+}
+
+static const char *
+tunnel_state(const struct ctl_vnet_state *v, const struct ctl_tun *t)
+{
+	if (!t || !t->path || !t->path->alive)
+		return "down";
+	if (v->request == CTL_OPERATOR_LOCKOUT)
+		return "set-aside";
+	return v->kind == CTL_PREF_TUNNEL && v->path == t->path->id ? "up" : "ready";
+}
+
+static json_t *
+tunnel_detail(struct ctl_runtime *rt, const struct ctl_tun *t)
+{
+	const char *why;
+
+	if (!t || (t->path && t->path->alive))
+		return json_null();
+	if (!t->conf.enabled)
+		return json_string("disabled");
+	if (t->up && !ctl_watch_tunnel_ready(rt, t, &why))
+		return json_string(why);
+	return ctl_json_text(t->reason);
+}
+
+static json_t *
+tunnel_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
+	    const struct ctl_vnet_tunnel *conf)
+{
+	const struct ctl_tun *t = ctl_tun_by_name(rt, conf->name);
+	const struct ctl_path *p = t ? t->path : NULL;
+
+	return json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "path", conf->name, "kind", "tunnel",
+			 "state", tunnel_state(v, t), "detail", tunnel_detail(rt, t), "weight",
+			 (json_int_t)conf->weight, "probe", p ? probe_json(rt, v, p) : json_null(),
+			 "faults", faults_json(p));
+}
+
+json_t *
+ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
+{
+	json_t *list = json_array();
+
+	json_array_append_new(list, circuit_json(rt, v));
+	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
+		json_array_append_new(list, tunnel_json(rt, v, &v->conf.tunnel[i]));
+	return list;
+}
