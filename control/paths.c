@@ -18,6 +18,7 @@
 
 #include "control/dataplane.h"
 #include "control/fib.h"
+#include "control/show.h"
 
 static void
 key_make(char key[CTL_ID_KEY], enum spw_dp_path_kind kind, const struct ctl_iface *iface,
@@ -130,6 +131,7 @@ ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path_faul
 	spw_log(SPW_LOG_WARNING, "path", on ? "fault" : "fault-over", "path=\"%s\" cause=%s",
 		path->key, ctl_path_fault_name(fault));
 	path->faults = faults;
+	ctl_journal_path(rt, path, fault, on);
 	if (!rt->trigger.cause)
 		rt->trigger = (struct ctl_trigger){.cause = on ? ctl_path_fault_name(fault) : NULL,
 						   .event_ns = event_ns,
