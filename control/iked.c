@@ -130,7 +130,10 @@ udp_bind(const struct spw_addr *addr, uint16_t port)
 	if (fd < 0)
 		return -errno;
 	/* The address may come to its twin later, with the data plane. */
-	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+	if (addr->family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
+	else
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0) {
 		int rc = -errno;
 
