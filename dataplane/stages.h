@@ -54,7 +54,7 @@ struct dp_path_counters {
 	uint64_t packets, bytes;
 };
 
-/* What one packet in sixteen or so of those that take a path stands for (stage_path.c). */
+/* What has gone over a path, about: by the packets that were looked at (stage_path.c). */
 struct dp_path_load {
 	uint64_t bytes[SPW_DP_CLASSES];
 };
@@ -98,7 +98,6 @@ struct dp_worker_priv {
 	struct dp_path_counters *path;	    /* [SPW_DP_PATHS_MAX] */
 	struct dp_path_load *load;	    /* [SPW_DP_PATHS_MAX] */
 	uint32_t chance;		    /* dp_chance() */
-	uint32_t sample_at;		    /* the next packet to look at, from the next burst on */
 	struct dp_way *way;		    /* [DP_GROUPS_MAX] */
 	uint16_t *seen_tier;	    /* [DP_GROUPS_MAX] tag << 8 | tier + 1 of the last packet */
 	struct rte_ring *to_punt;   /* mbufs for twins */
