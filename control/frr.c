@@ -97,15 +97,32 @@ read_secrets(const struct ctl_bgp *bgp, struct ctl_frr_secret *out)
 	}
 }
 
+/* Neighbours that nothing is announced to while an operator keeps traffic off ExpressRoute. */
+static void
+find_drained(const struct ctl_runtime *rt, bool drained[CTL_LIST])
+{
+	const struct ctl_bgp *bgp = &rt->config.bgp;
+
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++) {
+		const struct ctl_interface *c =
+			ctl_config_interface_towards(&rt->config, &bgp->neighbor[i].address);
+
+		drained[i] = ctl_failover_is_drained(rt) && c &&
+			     c->role == SPW_IF_ROLE_EXPRESSROUTE;
+	}
+}
+
 static int
 render_to_file(struct ctl_runtime *rt)
 {
 	static struct ctl_frr_secret secrets[CTL_LIST];
+	bool drained[CTL_LIST];
 	char *text;
 	int rc;
 
 	read_secrets(&rt->config.bgp, secrets);
-	text = ctl_frr_render(&rt->config, secrets, ctl_failover_is_drained(rt));
+	find_drained(rt, drained);
+	text = ctl_frr_render(&rt->config, secrets, drained, 0);
 	spw_wipe(secrets, sizeof(secrets));
 	if (!text)
 		return -ENOMEM;

@@ -27,13 +27,14 @@ struct ctl_frr_secret {
 	char text[82]; /* TCP MD5 password of a neighbour, empty = none */
 };
 /*
- * Write frr.conf for a configuration. Neighbours on ExpressRoute interfaces learn and announce
- * by route-maps of their own; drained: nothing is announced.
- * @secrets  one for each neighbour of config->bgp
+ * Write frr.conf for a configuration.
+ * @secrets   one for each neighbour of config->bgp
+ * @drained   one for each neighbour: nothing is announced to it; NULL = to none of them
+ * @bmp_port  port of the BMP station on 127.0.0.1, 0 = none. bgpd must have its module then.
  * Returns text, the caller wipes and frees it; NULL when out of memory.
  */
 char *ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *secrets,
-		     bool drained);
+		     const bool *drained, uint16_t bmp_port);
 /*
  * Why a next hop was lost, from one entry of "show bgp neighbors json" (NULL: no such neighbour):
  * "withdrawn", "bgp-down", "bfd-timeout" or "link-down".

@@ -4,73 +4,102 @@
  *
  * Every name that is made here starts with SPW-, so that what an administrator adds by hand
  * is told apart. External sessions need a policy in both directions: in, routes are taken with
- * the neighbour's local preference; out, exactly the configured prefixes are announced. Equal
- * local preference of two ExpressRoute neighbours leaves the choice to the AS path, which Microsoft
- * lengthens for maintenance. Kernel next hop objects are off: with them the kernel drops routes at
- * the loss of a carrier without a message. Order and spelling are those of "show running-config",
- * so that applying the same text twice changes nothing.
+ * the neighbour's local preference; out, exactly the prefixes that are meant for it are announced,
+ * none when it is drained. A neighbour speaks the family of its address. Nothing is said of the
+ * choice between routes: of two ExpressRoute links with the same local preference the AS path
+ * decides, which Microsoft lengthens for maintenance, and equal ones are used together. No
+ * neighbour is passive, so that we dial. BFD is the data plane's and not named here.
+ *
+ * Kernel next hop objects are off: with them the kernel drops routes at the loss of a carrier
+ * without a message. Order and spelling are those of "show running-config", so that applying the
+ * same text twice changes nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "control/frr.h"
 
-static bool
-neighbour_is_expressroute(const struct ctl_config *c, const struct ctl_neighbor *n)
+#define WARN_PERCENT	     80
+#define RESTART_S	     120 /* bgpd is back long before; the neighbour waits this long */
+#define STALE_S		     300 /* old routes go at the latest */
+#define SESSION_RETRY_S	     1
+#define STATION_RETRY_MS     1000
+#define STATION_RETRY_MAX_MS 2000
+
+static const uint8_t families[] = {AF_INET, AF_INET6};
+
+/* "ip" or "ipv6" of prefix-list commands, "ipv4" or "ipv6" of address families. */
+static const char *
+list_word(uint8_t family)
 {
-	for (unsigned int i = 0; i < c->n_interfaces; i++)
-		for (unsigned int a = 0; a < c->interfaces[i].n_addresses; a++)
-			if (c->interfaces[i].role == SPW_IF_ROLE_EXPRESSROUTE &&
-			    spw_prefix_contains_addr(&c->interfaces[i].address[a], &n->address))
-				return true;
-	return false;
+	return family == AF_INET6 ? "ipv6" : "ip";
+}
+
+static const char *
+family_word(uint8_t family)
+{
+	return family == AF_INET6 ? "ipv6" : "ipv4";
 }
 
 static void
-render_bfd(FILE *f, const struct ctl_bgp *bgp)
+render_lists(FILE *f, const struct ctl_bgp *bgp, uint8_t family)
 {
-	char addr[SPW_ADDR_TEXT];
+	const struct spw_prefix *told[CTL_LIST];
+	char addr[SPW_ADDR_TEXT], prefix[SPW_PREFIX_TEXT];
+	unsigned int lines = 0;
 
-	fputs("bfd\n", f);
 	for (unsigned int i = 0; i < bgp->n_neighbors; i++) {
 		const struct ctl_neighbor *n = &bgp->neighbor[i];
+		unsigned int n_told = ctl_config_announced(bgp, n, told);
 
-		if (!n->bfd)
-			continue;
-		fprintf(f, " profile SPW-%s\n", spw_addr_format(&n->address, addr));
-		fprintf(f,
-			"  detect-multiplier %u\n  transmit-interval %u\n  receive-interval %u\n",
-			n->bfd_multiplier ? n->bfd_multiplier : 3,
-			n->bfd_transmit_ms ? n->bfd_transmit_ms : 300,
-			n->bfd_receive_ms ? n->bfd_receive_ms : 300);
-		fputs(" exit\n !\n", f);
+		for (unsigned int k = 0; n->address.family == family && k < n_told; k++, lines++) {
+			struct spw_prefix p = spw_prefix_masked(told[k]);
+
+			fprintf(f, "%s prefix-list SPW-OUT-%s seq %u permit %s\n",
+				list_word(family), spw_addr_format(&n->address, addr), (k + 1) * 5,
+				spw_prefix_format(&p, prefix));
+		}
 	}
+	if (lines)
+		fputs("!\n", f);
+}
+
+/* What a neighbour is told: its list, or nothing when that is empty. */
+static void
+render_out(FILE *f, const struct ctl_bgp *bgp, const struct ctl_neighbor *n)
+{
+	const struct spw_prefix *told[CTL_LIST];
+	bool any = ctl_config_announced(bgp, n, told) > 0;
+	char a[SPW_ADDR_TEXT];
+
+	spw_addr_format(&n->address, a);
+	fprintf(f, "route-map SPW-OUT-%s %s 10\n", a, any ? "permit" : "deny");
+	if (any)
+		fprintf(f, " match %s address prefix-list SPW-OUT-%s\n",
+			list_word(n->address.family), a);
 	fputs("exit\n!\n", f);
 }
 
 static void
 render_policy(FILE *f, const struct ctl_bgp *bgp)
 {
-	char addr[SPW_ADDR_TEXT], prefix[SPW_PREFIX_TEXT];
+	char a[SPW_ADDR_TEXT];
 
-	for (unsigned int i = 0; i < bgp->n_announce; i++) {
-		struct spw_prefix p = spw_prefix_masked(&bgp->announce[i]);
-
-		fprintf(f, "ip prefix-list SPW-ANNOUNCE seq %u permit %s\n", (i + 1) * 5,
-			spw_prefix_format(&p, prefix));
-	}
-	fputs("!\n", f);
+	for (size_t i = 0; i < sizeof(families); i++)
+		render_lists(f, bgp, families[i]);
 	for (unsigned int i = 0; i < bgp->n_neighbors; i++) {
 		const struct ctl_neighbor *n = &bgp->neighbor[i];
 
-		fprintf(f, "route-map SPW-IN-%s permit 10\n", spw_addr_format(&n->address, addr));
-		if (n->local_preference)
-			fprintf(f, " set local-preference %u\n", n->local_preference);
+		fprintf(f, "route-map SPW-IN-%s permit 10\n", spw_addr_format(&n->address, a));
+		/* The link-local next hop that comes beside it is no address of ours to watch. */
+		if (n->address.family == AF_INET6)
+			fputs(" set ipv6 next-hop prefer-global\n", f);
+		fprintf(f, " set local-preference %u\n", n->local_preference);
 		fputs("exit\n!\n", f);
+		render_out(f, bgp, n);
 	}
-	fputs("route-map SPW-OUT permit 10\n match ip address prefix-list SPW-ANNOUNCE\nexit\n!\n",
-	      f);
 	fputs("route-map SPW-DRAINED deny 10\nexit\n!\n", f);
 }
 
@@ -83,55 +112,134 @@ render_neighbour(FILE *f, const struct ctl_neighbor *n, const struct ctl_frr_sec
 	fprintf(f, " neighbor %s remote-as %u\n", a, n->remote_as);
 	if (n->description[0])
 		fprintf(f, " neighbor %s description %s\n", a, n->description);
-	if (n->bfd)
-		fprintf(f, " neighbor %s bfd\n neighbor %s bfd profile SPW-%s\n", a, a, a);
 	if (secret->text[0])
 		fprintf(f, " neighbor %s password %s\n", a, secret->text);
 	if (n->keepalive_s || n->hold_s)
 		fprintf(f, " neighbor %s timers %u %u\n", a, n->keepalive_s, n->hold_s);
-	fprintf(f, " neighbor %s timers connect 1\n", a);
+	fprintf(f, " neighbor %s timers connect %d\n", a, SESSION_RETRY_S);
 }
 
-static void
-render_family(FILE *f, const struct ctl_config *c, bool drained)
+static int
+network_compare(const void *a, const void *b)
 {
-	char a[SPW_ADDR_TEXT], prefix[SPW_PREFIX_TEXT];
+	return spw_prefix_compare(a, b);
+}
 
-	fputs(" !\n address-family ipv4 unicast\n", f);
-	for (unsigned int i = 0; i < c->bgp.n_announce; i++) {
-		struct spw_prefix p = spw_prefix_masked(&c->bgp.announce[i]);
+/* All that is announced to somebody, once each. Returns the number. */
+static unsigned int
+gather_networks(const struct ctl_bgp *bgp, uint8_t family, struct spw_prefix *out)
+{
+	const struct spw_prefix *told[CTL_LIST];
+	unsigned int n = 0, kept = 0;
 
-		fprintf(f, "  network %s\n", spw_prefix_format(&p, prefix));
+	for (unsigned int i = 0; i < bgp->n_announce; i++)
+		if (bgp->announce[i].addr.family == family)
+			out[n++] = spw_prefix_masked(&bgp->announce[i]);
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++) {
+		const struct ctl_neighbor *nb = &bgp->neighbor[i];
+		unsigned int n_told = nb->n_announce ? ctl_config_announced(bgp, nb, told) : 0;
+
+		for (unsigned int k = 0; nb->address.family == family && k < n_told; k++)
+			out[n++] = spw_prefix_masked(told[k]);
 	}
-	for (unsigned int i = 0; i < c->bgp.n_neighbors; i++) {
-		const struct ctl_neighbor *n = &c->bgp.neighbor[i];
-		bool out = drained && neighbour_is_expressroute(c, n);
+	qsort(out, n, sizeof(*out), network_compare);
+	for (unsigned int i = 0; i < n; i++)
+		if (kept == 0 || !spw_prefix_equal(&out[kept - 1], &out[i]))
+			out[kept++] = out[i];
+	return kept;
+}
 
-		spw_addr_format(&n->address, a);
-		fprintf(f, "  neighbor %s route-map SPW-IN-%s in\n", a, a);
-		fprintf(f, "  neighbor %s route-map SPW-%s out\n", a, out ? "DRAINED" : "OUT");
-	}
-	fputs(" exit-address-family\n", f);
+static bool
+speaks(const struct ctl_bgp *bgp, uint8_t family)
+{
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++)
+		if (bgp->neighbor[i].address.family == family)
+			return true;
+	return false;
 }
 
 static void
-render_bgp(FILE *f, const struct ctl_config *c, const struct ctl_frr_secret *secrets, bool drained)
+render_member(FILE *f, const struct ctl_neighbor *n, bool drained)
 {
 	char a[SPW_ADDR_TEXT];
 
-	fprintf(f, "router bgp %u\n", c->bgp.local_as);
-	if (spw_addr_is_set(&c->bgp.router_id))
-		fprintf(f, " bgp router-id %s\n", spw_addr_format(&c->bgp.router_id, a));
+	spw_addr_format(&n->address, a);
+	fprintf(f, "  neighbor %s activate\n", a);
+	fprintf(f, "  neighbor %s route-map SPW-IN-%s in\n", a, a);
+	if (drained)
+		fprintf(f, "  neighbor %s route-map SPW-DRAINED out\n", a);
+	else
+		fprintf(f, "  neighbor %s route-map SPW-OUT-%s out\n", a, a);
+	if (n->prefix_limit)
+		fprintf(f, "  neighbor %s maximum-prefix %u %d%s\n", a, n->prefix_limit,
+			WARN_PERCENT, n->prefix_limit_drops ? "" : " warning-only");
+}
+
+static void
+render_family(FILE *f, const struct ctl_bgp *bgp, uint8_t family, const bool *drained)
+{
+	static struct spw_prefix network[CTL_LIST * (CTL_LIST + 1)];
+	char prefix[SPW_PREFIX_TEXT];
+	unsigned int n;
+
+	if (!speaks(bgp, family))
+		return;
+	n = gather_networks(bgp, family, network);
+	fprintf(f, " !\n address-family %s unicast\n", family_word(family));
+	for (unsigned int i = 0; i < n; i++)
+		fprintf(f, "  network %s\n", spw_prefix_format(&network[i], prefix));
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++)
+		if (bgp->neighbor[i].address.family == family)
+			render_member(f, &bgp->neighbor[i], drained && drained[i]);
+	fprintf(f, "  maximum-paths %u\n", bgp->multipath);
+	fputs(" exit-address-family\n", f);
+}
+
+/* RFC 7854: what bgpd takes from each neighbour, told at once. */
+static void
+render_station(FILE *f, uint16_t port)
+{
+	if (port == 0)
+		return;
+	fputs(" !\n bmp targets SPILLWAY\n", f);
+	for (size_t i = 0; i < sizeof(families); i++)
+		fprintf(f, "  bmp monitor %s unicast post-policy\n", family_word(families[i]));
+	fprintf(f, "  bmp connect 127.0.0.1 port %u min-retry %d max-retry %d\n", port,
+		STATION_RETRY_MS, STATION_RETRY_MAX_MS);
+	fputs(" exit\n", f);
+}
+
+static void
+render_bgp(FILE *f, const struct ctl_bgp *bgp, const struct ctl_frr_secret *secrets,
+	   const bool *drained, uint16_t bmp_port)
+{
+	char a[SPW_ADDR_TEXT];
+
+	fprintf(f, "router bgp %u\n", bgp->local_as);
+	if (spw_addr_is_set(&bgp->router_id))
+		fprintf(f, " bgp router-id %s\n", spw_addr_format(&bgp->router_id, a));
+	/* A neighbour speaks the family of its address, and no other. */
+	fputs(" no bgp default ipv4-unicast\n", f);
+	if (bgp->graceful_restart)
+		fprintf(f,
+			" bgp graceful-restart stalepath-time %d\n"
+			" bgp graceful-restart restart-time %d\n"
+			" bgp graceful-restart\n"
+			" bgp graceful-restart preserve-fw-state\n",
+			STALE_S, RESTART_S);
 	/* What we announce is what the configuration names, whether the kernel has it or not. */
 	fputs(" no bgp network import-check\n", f);
-	for (unsigned int i = 0; i < c->bgp.n_neighbors; i++)
-		render_neighbour(f, &c->bgp.neighbor[i], &secrets[i]);
-	render_family(f, c, drained);
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++)
+		render_neighbour(f, &bgp->neighbor[i], &secrets[i]);
+	for (size_t i = 0; i < sizeof(families); i++)
+		render_family(f, bgp, families[i], drained);
+	render_station(f, bmp_port);
 	fputs("exit\n!\n", f);
 }
 
 char *
-ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *secrets, bool drained)
+ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *secrets,
+	       const bool *drained, uint16_t bmp_port)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -142,9 +250,8 @@ ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *sec
 	fputs("frr defaults traditional\n", f);
 	fputs("no zebra nexthop kernel enable\n!\n", f);
 	if (config->bgp.local_as) {
-		render_bgp(f, config, secrets, drained);
+		render_bgp(f, &config->bgp, secrets, drained, bmp_port);
 		render_policy(f, &config->bgp);
-		render_bfd(f, &config->bgp);
 	}
 	fputs("end\n", f);
 	if (fclose(f) != 0) {

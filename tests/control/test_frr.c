@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * frr.conf: the exact text for a configuration, that FRR itself takes it, and what FRR's answers
- * mean for the cause of a switch.
+ * frr.conf: the exact text for a configuration, that FRR's grammar has it, and what FRR's answers
+ * mean for the cause of a switch. test_frr_apply.py applies the same text to FRR's daemons.
  */
 #include "control/frr.h"
 
@@ -21,51 +21,96 @@ static const char golden[] = "frr defaults traditional\n"
 			     "!\n"
 			     "router bgp 65010\n"
 			     " bgp router-id 172.16.0.1\n"
+			     " no bgp default ipv4-unicast\n"
+			     " bgp graceful-restart stalepath-time 300\n"
+			     " bgp graceful-restart restart-time 120\n"
+			     " bgp graceful-restart\n"
+			     " bgp graceful-restart preserve-fw-state\n"
 			     " no bgp network import-check\n"
 			     " neighbor 172.16.0.2 remote-as 12076\n"
 			     " neighbor 172.16.0.2 description edge one\n"
-			     " neighbor 172.16.0.2 bfd\n"
-			     " neighbor 172.16.0.2 bfd profile SPW-172.16.0.2\n"
 			     " neighbor 172.16.0.2 password s3cret\n"
-			     " neighbor 172.16.0.2 timers 60 180\n"
+			     " neighbor 172.16.0.2 timers 10 30\n"
 			     " neighbor 172.16.0.2 timers connect 1\n"
+			     " neighbor 172.16.0.6 remote-as 12076\n"
+			     " neighbor 172.16.0.6 timers connect 1\n"
 			     " neighbor 169.254.21.2 remote-as 65515\n"
+			     " neighbor 169.254.21.2 timers 60 180\n"
 			     " neighbor 169.254.21.2 timers connect 1\n"
+			     " neighbor 2001:db8:0:1::2 remote-as 12076\n"
+			     " neighbor 2001:db8:0:1::2 timers connect 1\n"
 			     " !\n"
 			     " address-family ipv4 unicast\n"
 			     "  network 10.1.0.0/16\n"
+			     "  network 10.1.2.0/24\n"
 			     "  network 10.2.0.0/24\n"
+			     "  neighbor 172.16.0.2 activate\n"
 			     "  neighbor 172.16.0.2 route-map SPW-IN-172.16.0.2 in\n"
 			     "  neighbor 172.16.0.2 route-map SPW-%s out\n"
+			     "  neighbor 172.16.0.2 maximum-prefix 1000 80 warning-only\n"
+			     "  neighbor 172.16.0.6 activate\n"
+			     "  neighbor 172.16.0.6 route-map SPW-IN-172.16.0.6 in\n"
+			     "  neighbor 172.16.0.6 route-map SPW-OUT-172.16.0.6 out\n"
+			     "  neighbor 172.16.0.6 maximum-prefix 900 80\n"
+			     "  neighbor 169.254.21.2 activate\n"
 			     "  neighbor 169.254.21.2 route-map SPW-IN-169.254.21.2 in\n"
-			     "  neighbor 169.254.21.2 route-map SPW-OUT out\n"
+			     "  neighbor 169.254.21.2 route-map SPW-OUT-169.254.21.2 out\n"
+			     "  maximum-paths 4\n"
 			     " exit-address-family\n"
+			     " !\n"
+			     " address-family ipv6 unicast\n"
+			     "  neighbor 2001:db8:0:1::2 activate\n"
+			     "  neighbor 2001:db8:0:1::2 route-map SPW-IN-2001:db8:0:1::2 in\n"
+			     "  neighbor 2001:db8:0:1::2 route-map SPW-OUT-2001:db8:0:1::2 out\n"
+			     "  maximum-paths 4\n"
+			     " exit-address-family\n"
+			     " !\n"
+			     " bmp targets SPILLWAY\n"
+			     "  bmp monitor ipv4 unicast post-policy\n"
+			     "  bmp monitor ipv6 unicast post-policy\n"
+			     "  bmp connect 127.0.0.1 port 11019 min-retry 1000 max-retry 2000\n"
+			     " exit\n"
 			     "exit\n"
 			     "!\n"
-			     "ip prefix-list SPW-ANNOUNCE seq 5 permit 10.1.0.0/16\n"
-			     "ip prefix-list SPW-ANNOUNCE seq 10 permit 10.2.0.0/24\n"
+			     "ip prefix-list SPW-OUT-172.16.0.2 seq 5 permit 10.1.0.0/16\n"
+			     "ip prefix-list SPW-OUT-172.16.0.2 seq 10 permit 10.2.0.0/24\n"
+			     "ip prefix-list SPW-OUT-172.16.0.6 seq 5 permit 10.1.2.0/24\n"
+			     "ip prefix-list SPW-OUT-169.254.21.2 seq 5 permit 10.1.0.0/16\n"
+			     "ip prefix-list SPW-OUT-169.254.21.2 seq 10 permit 10.2.0.0/24\n"
 			     "!\n"
 			     "route-map SPW-IN-172.16.0.2 permit 10\n"
 			     " set local-preference 150\n"
 			     "exit\n"
 			     "!\n"
-			     "route-map SPW-IN-169.254.21.2 permit 10\n"
+			     "route-map SPW-OUT-172.16.0.2 permit 10\n"
+			     " match ip address prefix-list SPW-OUT-172.16.0.2\n"
 			     "exit\n"
 			     "!\n"
-			     "route-map SPW-OUT permit 10\n"
-			     " match ip address prefix-list SPW-ANNOUNCE\n"
+			     "route-map SPW-IN-172.16.0.6 permit 10\n"
+			     " set local-preference 150\n"
+			     "exit\n"
+			     "!\n"
+			     "route-map SPW-OUT-172.16.0.6 permit 10\n"
+			     " match ip address prefix-list SPW-OUT-172.16.0.6\n"
+			     "exit\n"
+			     "!\n"
+			     "route-map SPW-IN-169.254.21.2 permit 10\n"
+			     " set local-preference 100\n"
+			     "exit\n"
+			     "!\n"
+			     "route-map SPW-OUT-169.254.21.2 permit 10\n"
+			     " match ip address prefix-list SPW-OUT-169.254.21.2\n"
+			     "exit\n"
+			     "!\n"
+			     "route-map SPW-IN-2001:db8:0:1::2 permit 10\n"
+			     " set ipv6 next-hop prefer-global\n"
+			     " set local-preference 150\n"
+			     "exit\n"
+			     "!\n"
+			     "route-map SPW-OUT-2001:db8:0:1::2 deny 10\n"
 			     "exit\n"
 			     "!\n"
 			     "route-map SPW-DRAINED deny 10\n"
-			     "exit\n"
-			     "!\n"
-			     "bfd\n"
-			     " profile SPW-172.16.0.2\n"
-			     "  detect-multiplier 3\n"
-			     "  transmit-interval 300\n"
-			     "  receive-interval 750\n"
-			     " exit\n"
-			     " !\n"
 			     "exit\n"
 			     "!\n"
 			     "end\n";
@@ -79,9 +124,7 @@ prefix(const char *text)
 	return p;
 }
 
-static struct ctl_interface er0 = {
-	.name = "er0", .role = SPW_IF_ROLE_EXPRESSROUTE, .enabled = true, .n_addresses = 1};
-static struct ctl_config config = {.n_interfaces = 1, .interfaces = &er0};
+static struct ctl_config config;
 static struct ctl_frr_secret secrets[CTL_LIST] = {{"s3cret"}};
 
 static int
@@ -89,35 +132,50 @@ make_config(void **state)
 {
 	struct ctl_bgp *b = &config.bgp;
 
-	er0.address[0] = prefix("172.16.0.1/30");
 	b->local_as = 65010;
 	b->router_id = prefix("172.16.0.1").addr;
+	b->multipath = 4;
+	b->graceful_restart = true;
 	b->n_announce = 2;
 	b->announce[0] = prefix("10.1.0.0/16");
 	b->announce[1] = prefix("10.2.0.77/24"); /* host bits are cut */
-	b->n_neighbors = 2;
+	b->n_neighbors = 4;
 	b->neighbor[0] = (struct ctl_neighbor){.address = prefix("172.16.0.2").addr,
 					       .remote_as = 12076,
 					       .description = "edge one",
-					       .keepalive_s = 60,
-					       .hold_s = 180,
-					       .bfd = true,
+					       .keepalive_s = 10,
+					       .hold_s = 30,
+					       .bfd = true, /* the data plane's, not FRR's */
 					       .bfd_transmit_ms = 300,
 					       .bfd_receive_ms = 750,
 					       .bfd_multiplier = 3,
+					       .prefix_limit = 1000,
 					       .local_preference = 150};
-	b->neighbor[1] =
-		(struct ctl_neighbor){.address = prefix("169.254.21.2").addr, .remote_as = 65515};
+	b->neighbor[1] = (struct ctl_neighbor){.address = prefix("172.16.0.6").addr,
+					       .remote_as = 12076,
+					       .prefix_limit = 900,
+					       .prefix_limit_drops = true,
+					       .local_preference = 150,
+					       .n_announce = 1};
+	b->neighbor[1].announce[0] = prefix("10.1.2.0/24");
+	b->neighbor[2] = (struct ctl_neighbor){.address = prefix("169.254.21.2").addr,
+					       .remote_as = 65515,
+					       .keepalive_s = 60,
+					       .hold_s = 180,
+					       .local_preference = 100};
+	b->neighbor[3] = (struct ctl_neighbor){.address = prefix("2001:db8:0:1::2").addr,
+					       .remote_as = 12076,
+					       .local_preference = 150};
 	return 0;
 }
 
 static void
-expect(bool drained)
+expect(const bool *drained, const char *out)
 {
-	char want[sizeof(golden) + 16];
-	char *text = ctl_frr_render(&config, secrets, drained);
+	char want[sizeof(golden) + 32];
+	char *text = ctl_frr_render(&config, secrets, drained, 11019);
 
-	snprintf(want, sizeof(want), golden, drained ? "DRAINED" : "OUT");
+	snprintf(want, sizeof(want), golden, out);
 	assert_non_null(text);
 	assert_string_equal(text, want);
 	free(text);
@@ -126,20 +184,59 @@ expect(bool drained)
 static void
 the_text_for_a_configuration_is_exact(void **state)
 {
-	expect(false);
+	expect(NULL, "OUT-172.16.0.2");
 }
 
 static void
-a_drain_silences_expressroute_neighbours_alone(void **state)
+a_drain_silences_the_neighbours_it_names_alone(void **state)
 {
-	expect(true);
+	bool drained[CTL_LIST] = {true};
+
+	expect(drained, "DRAINED");
+}
+
+static void
+ipv6_is_announced_to_ipv6_neighbours_alone(void **state)
+{
+	struct ctl_config c = config;
+	char *text;
+
+	c.bgp.announce[1] = prefix("2001:db8:1::/48");
+	text = ctl_frr_render(&c, secrets, NULL, 0);
+	assert_non_null(strstr(text, "ipv6 unicast\n  network 2001:db8:1::/48\n"));
+	assert_non_null(strstr(text, "ipv6 prefix-list SPW-OUT-2001:db8:0:1::2 seq 5 permit "
+				     "2001:db8:1::/48\n"));
+	assert_non_null(strstr(text, "route-map SPW-OUT-2001:db8:0:1::2 permit 10\n match ipv6 "
+				     "address prefix-list SPW-OUT-2001:db8:0:1::2\n"));
+	assert_null(strstr(text, "ip prefix-list SPW-OUT-172.16.0.2 seq 10"));
+	free(text);
+}
+
+static void
+what_is_not_wanted_is_not_written(void **state)
+{
+	struct ctl_config c = config;
+	char *text;
+
+	c.bgp.graceful_restart = false;
+	c.bgp.multipath = 1;
+	c.bgp.n_neighbors = 3;
+	c.bgp.neighbor[0].prefix_limit = 0;
+	text = ctl_frr_render(&c, secrets, NULL, 0);
+	assert_null(strstr(text, "graceful-restart"));
+	assert_null(strstr(text, "bmp"));
+	assert_null(strstr(text, "bfd"));
+	assert_null(strstr(text, "ipv6"));
+	assert_null(strstr(text, "172.16.0.2 maximum-prefix"));
+	assert_non_null(strstr(text, "  maximum-paths 1\n"));
+	free(text);
 }
 
 static void
 without_bgp_only_the_next_hop_objects_are_turned_off(void **state)
 {
 	struct ctl_config none = {0};
-	char *text = ctl_frr_render(&none, secrets, false);
+	char *text = ctl_frr_render(&none, secrets, NULL, 11019);
 
 	assert_string_equal(text,
 			    "frr defaults traditional\nno zebra nexthop kernel enable\n!\nend\n");
@@ -172,7 +269,7 @@ vtysh_check(const char *text)
 static void
 frr_accepts_the_text(void **state)
 {
-	char *text = ctl_frr_render(&config, secrets, true);
+	char *text = ctl_frr_render(&config, secrets, NULL, 11019);
 
 	if (access("/usr/bin/vtysh", X_OK) != 0)
 		skip();
@@ -225,12 +322,32 @@ bfd_detection_is_the_remote_multiplier_times_the_slower_interval(void **state)
 	json_decref(o);
 }
 
-int
-main(void)
+/* For test_frr_apply.py, which asks FRR itself: the text, once with IPv6 to announce. */
+static int
+print(bool ipv6)
 {
+	char *text;
+
+	make_config(NULL);
+	if (ipv6)
+		config.bgp.announce[1] = prefix("2001:db8:1::/48");
+	text = ctl_frr_render(&config, secrets, NULL, 11019);
+	fputs(text, stdout);
+	free(text);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1)
+		return print(strcmp(argv[1], "ipv6") == 0);
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_text_for_a_configuration_is_exact),
-		cmocka_unit_test(a_drain_silences_expressroute_neighbours_alone),
+		cmocka_unit_test(a_drain_silences_the_neighbours_it_names_alone),
+		cmocka_unit_test(ipv6_is_announced_to_ipv6_neighbours_alone),
+		cmocka_unit_test(what_is_not_wanted_is_not_written),
 		cmocka_unit_test(without_bgp_only_the_next_hop_objects_are_turned_off),
 		cmocka_unit_test(frr_accepts_the_text),
 		cmocka_unit_test(the_cause_follows_what_frr_says_of_the_neighbour),
