@@ -65,10 +65,9 @@ class Bed:
         self.lab.__enter__()
         try:
             self.gateway.start()
-            self.gateway.configure(self.config(self.gateway.demo_lines()))
+            self.gateway.configure(self.config(self.configuration_lines()))
             if self.ready:
-                self.gateway.wait_ready()
-                self.lab.wait_expressroute()
+                self.wait_ready()
             else:
                 wait_until(lambda: self.gateway.active() == EXPRESSROUTE, 30, "ExpressRoute")
         except BaseException:
@@ -76,6 +75,13 @@ class Bed:
             self.lab.__exit__(None, None, None)
             raise
         return self
+
+    def configuration_lines(self):
+        return self.gateway.demo_lines()
+
+    def wait_ready(self):
+        self.gateway.wait_ready()
+        self.lab.wait_expressroute()
 
     def __exit__(self, kind, value, trace):
         if kind is not None:

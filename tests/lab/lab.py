@@ -75,7 +75,17 @@ SETUP = {
 
 
 class Lab:
-    """One lab. `keep` leaves it up at the end; everything lives under `run_dir`."""
+    """One lab. `keep` leaves it up at the end; everything lives under `run_dir`.
+
+    What another network is made of is in the class's attributes, its routers in _make_daemons().
+    """
+
+    names = NAMES
+    wires = WIRES
+    setup = SETUP
+    circuits = ("sw",)
+    forwarders = ("er", "inet", "azure")
+    gateway_ports = GATEWAY_PORTS
 
     def __init__(self, prefix="spw", vnet_prefixes=(VNET_PREFIX,), azure=None):
         prefix = os.environ.get("SPILLWAY_LAB_PREFIX", "") + prefix
@@ -88,6 +98,10 @@ class Lab:
         self.events = []
         self.edge_forwarding = None
         self.registry = Registry(self.run_dir)
+        self.frr = Frr(self.registry, self.ns("gw"), self.path("frr"), {"bgpd": ["bmp"]})
+        self._make_daemons(vnet_prefixes, azure or {})
+
+    def _make_daemons(self, vnet_prefixes, azure):
         values = dict(ADDRESSES, router_id="", site_prefix=SITE_PREFIX, vnet_prefix=VNET_PREFIX,
                       edge_address=ADDRESSES["edge_er"], gateway_address=ADDRESSES["gateway_er"],
                       edge_vnet_address=ADDRESSES["edge_vnet"],
@@ -99,9 +113,7 @@ class Lab:
         self.vnet = Bird(self.registry, self.ns("vnet"), self.path("vnet"), VNET,
                          dict(values, router_id=ADDRESSES["vnet_edge"]))
         self.azure = StrongSwan(self.registry, self.ns("azure"), self.path("azure"),
-                                ADDRESSES["azure_wan"], ADDRESSES["gateway_wan"],
-                                **(azure or {}))
-        self.frr = Frr(self.registry, self.ns("gw"), self.path("frr"), {"bgpd": ["bmp"]})
+                                ADDRESSES["azure_wan"], ADDRESSES["gateway_wan"], **azure)
 
     def ns(self, name):
         return "%s-%s" % (self.prefix, name)
@@ -142,28 +154,34 @@ class Lab:
         self._take_lock()
         self._remove()
         os.makedirs(self.run_dir, mode=0o755)
-        for name in NAMES:
+        for name in self.names:
             run("ip", "netns", "add", self.ns(name))
             ip_batch(self.ns(name), ["link set lo up"])
-            sysctl(self.ns(name), net__ipv6__conf__all__disable_ipv6=1,
-                   net__ipv6__conf__default__disable_ipv6=1,
-                   net__ipv4__conf__all__rp_filter=0, net__ipv4__conf__default__rp_filter=0,
-                   net__ipv4__conf__all__send_redirects=0,
-                   net__ipv4__conf__default__send_redirects=0)
+            self._make_quiet(name)
         self._make_wires()
-        self._make_circuit()
+        self._make_circuits()
         self._quiet_gateway_ports()
-        for name, lines in SETUP.items():
+        for name, lines in self.setup.items():
             ip_batch(self.ns(name), [line.format(**ADDRESSES) for line in lines])
-        for name in ("er", "inet", "azure"):
+        for name in self.forwarders:
             sysctl(self.ns(name), net__ipv4__ip_forward=1)
+        self._start_daemons()
+        self.note("lab up")
+
+    def _make_quiet(self, name):
+        sysctl(self.ns(name), net__ipv6__conf__all__disable_ipv6=1,
+               net__ipv6__conf__default__disable_ipv6=1,
+               net__ipv4__conf__all__rp_filter=0, net__ipv4__conf__default__rp_filter=0,
+               net__ipv4__conf__all__send_redirects=0,
+               net__ipv4__conf__default__send_redirects=0)
+
+    def _start_daemons(self):
         self.edge.start()
         self.vnet.start()
         self.azure.start(routes=[SITE_PREFIX + " dev ipsec0"])
-        self.note("lab up")
 
     def _make_wires(self):
-        for left, left_dev, right, right_dev in WIRES:
+        for left, left_dev, right, right_dev in self.wires:
             ip_batch(None, ["link add %s netns %s type veth peer name %s netns %s" %
                             (left_dev, self.ns(left), right_dev, self.ns(right))])
             for name, device in ((left, left_dev), (right, right_dev)):
@@ -171,14 +189,16 @@ class Lab:
                          "gro", "off")
                 ip_batch(self.ns(name), ["link set %s up" % device])
 
-    def _make_circuit(self):
-        ip_batch(self.ns("sw"), [
-            "link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
-            "link set br0 up", "link set to-gw master br0", "link set to-er master br0"])
+    def _make_circuits(self):
+        for circuit in self.circuits:
+            ip_batch(self.ns(circuit), [
+                "link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
+                "link set br0 up", "link set to-gw master br0", "link set to-er master br0"])
 
     def _quiet_gateway_ports(self):
-        ip_batch(self.ns("gw"), ["link set %s arp off multicast off" % p for p in GATEWAY_PORTS])
-        for port in GATEWAY_PORTS:
+        ip_batch(self.ns("gw"), ["link set %s arp off multicast off" % p
+                                     for p in self.gateway_ports])
+        for port in self.gateway_ports:
             run("sysctl", "-q", "-w", "net.ipv4.conf.%s.rp_filter=1" % port, ns=self.ns("gw"))
 
     # --- taking down ------------------------------------------------------------------------
@@ -210,7 +230,7 @@ class Lab:
             self.edge_forwarding = None
         frr_pids = self._frr_pids()
         present = set(namespaces())
-        for name in NAMES:
+        for name in self.names:
             if self.ns(name) in present:
                 end_namespace(self.ns(name))
         for pid_of_daemon in frr_pids:

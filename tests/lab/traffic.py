@@ -104,9 +104,10 @@ class Flow:
 class ProbePair:
     """A probe at the LAN host and one at the VNet host, sending to each other."""
 
-    def __init__(self, lab, rate=1000, size=128, port=7000, name="probe"):
+    def __init__(self, lab, rate=1000, size=128, port=7000, name="probe", flows=1):
         self.lab = lab
         self.rate = rate
+        self.flow_count = flows         # packet n is of flow n mod flows
         self.size = size
         self.port = port
         self.base = lab.path(name)
@@ -120,6 +121,7 @@ class ProbePair:
                 "probe", [tool("probe"), "--bind", "%s:%d" % (ENDS[end], self.port),
                           "--peer", "%s:%d" % (ENDS[other], self.port), "--rate", self.rate,
                           "--size", self.size, "--start-ns", first_ns,
+                          "--flows", self.flow_count,
                           "--out", "%s-%s" % (self.base, end)],
                 ns=self.lab.ns(end), ready="ready"))
         return self

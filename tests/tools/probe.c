@@ -9,6 +9,9 @@
  * every number offered is in the sender's log even when sendto() failed, because a packet that the
  * host could not send was lost to the user as well.
  *
+ * With --flows N packet number n belongs to flow n mod N: each flow has its own pair of ports, from
+ * those of --bind and --peer on, so that routers which spread flows spread them.
+ *
  * Logs are binary, host byte order, fixed records:
  *   PREFIX.tx   { u64 seq, u64 sent_ns }
  *   PREFIX.rx   { u64 seq, u64 sent_ns, u64 received_ns }
@@ -24,6 +27,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +35,7 @@
 #include <unistd.h>
 
 #define BATCH	 32
+#define FLOWS	 64
 #define MAX_SIZE 1472
 #define FLUSH_NS (100 * TOOL_NS_PER_MS)
 
@@ -43,12 +48,13 @@ struct options {
 	uint64_t drain_ms;
 	uint64_t start_ns; /* CLOCK_MONOTONIC of the first packet; 0: at once */
 	uint32_t flow;
+	uint64_t flows;
 	const char *prefix;
 };
 
 struct sender {
 	const struct options *opt;
-	int fd;
+	const int *fd; /* one for each flow */
 	FILE *log;
 	uint64_t sent;
 	uint64_t errors;
@@ -56,7 +62,7 @@ struct sender {
 
 struct receiver {
 	const struct options *opt;
-	int fd;
+	const int *fd;
 	FILE *log;
 	uint64_t received;
 	uint64_t duplicated;
@@ -80,20 +86,29 @@ open_log(const char *prefix, const char *suffix)
 	return tool_open_output(path);
 }
 
+/* The same address, some ports further. */
+static struct sockaddr_in
+shifted(const struct sockaddr_in *from, unsigned int by)
+{
+	struct sockaddr_in at = *from;
+
+	at.sin_port = htons((uint16_t)(ntohs(from->sin_port) + by));
+	return at;
+}
+
 static int
-open_socket(const struct options *opt)
+open_socket(const struct options *opt, unsigned int flow)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int on = 1, bytes = 4 << 20;
-	struct timeval wait = {.tv_usec = 50000};
+	struct sockaddr_in at = shifted(&opt->bind_to, flow);
 
 	if (fd < 0)
 		tool_die("socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) != 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) != 0)
 		tool_die("setsockopt");
-	if (bind(fd, (const struct sockaddr *)&opt->bind_to, sizeof(opt->bind_to)) != 0)
+	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
 		tool_die("bind");
 	return fd;
 }
@@ -103,13 +118,15 @@ send_one(struct sender *tx, uint8_t *packet)
 {
 	struct probe_wire *wire = (struct probe_wire *)packet;
 	uint64_t record[2] = {tx->sent, tool_now_ns()};
+	unsigned int flow = (unsigned int)(tx->sent % tx->opt->flows);
+	struct sockaddr_in peer = shifted(&tx->opt->peer, flow);
 
 	wire->seq = htobe64(record[0]);
 	wire->sent_ns = htobe64(record[1]);
 	fwrite(record, sizeof(record), 1, tx->log);
 	tx->sent++;
-	if (sendto(tx->fd, packet, tx->opt->size, MSG_DONTWAIT,
-		   (const struct sockaddr *)&tx->opt->peer, sizeof(tx->opt->peer)) < 0)
+	if (sendto(tx->fd[flow], packet, tx->opt->size, MSG_DONTWAIT,
+		   (const struct sockaddr *)&peer, sizeof(peer)) < 0)
 		tx->errors++;
 }
 
@@ -209,7 +226,7 @@ stamp_of(struct msghdr *msg, int64_t offset_ns)
 }
 
 static void
-receive_batch(struct receiver *rx)
+receive_batch(struct receiver *rx, int fd)
 {
 	static uint8_t data[BATCH][MAX_SIZE];
 	static uint8_t control[BATCH][64];
@@ -226,7 +243,7 @@ receive_batch(struct receiver *rx)
 		msgs[i].msg_hdr.msg_control = control[i];
 		msgs[i].msg_hdr.msg_controllen = sizeof(control[i]);
 	}
-	n = recvmmsg(rx->fd, msgs, BATCH, MSG_WAITFORONE, NULL);
+	n = recvmmsg(fd, msgs, BATCH, MSG_DONTWAIT, NULL);
 	offset_ns = tool_realtime_offset_ns();
 	for (i = 0; i < n; i++) {
 		memcpy(&wire, data[i], sizeof(wire));
@@ -242,10 +259,18 @@ receive_batch(struct receiver *rx)
 static void
 run_receiver(struct receiver *rx)
 {
+	struct pollfd ready[FLOWS];
+	const nfds_t flows = (nfds_t)rx->opt->flows;
 	uint64_t end_ns = 0, now_ns;
 
+	for (nfds_t i = 0; i < flows; i++)
+		ready[i] = (struct pollfd){.fd = rx->fd[i], .events = POLLIN};
 	for (;;) {
-		receive_batch(rx);
+		int n = poll(ready, flows, 50);
+
+		for (nfds_t i = 0; n > 0 && i < flows; i++)
+			if (ready[i].revents != 0)
+				receive_batch(rx, rx->fd[i]);
 		now_ns = tool_now_ns();
 		if (now_ns - rx->flushed_ns > FLUSH_NS) {
 			fflush(rx->log);
@@ -279,7 +304,8 @@ static _Noreturn void
 usage(void)
 {
 	fputs("usage: probe --bind A:P --peer A:P --out PREFIX [--rate PPS] [--size BYTES]\n"
-	      "             [--duration-ms N] [--drain-ms N] [--flow N] [--start-ns T]\n",
+	      "             [--duration-ms N] [--drain-ms N] [--flow N] [--flows N] [--start-ns "
+	      "T]\n",
 	      stderr);
 	exit(2);
 }
@@ -296,6 +322,7 @@ parse_options(int argc, char **argv, struct options *opt)
 		{"drain-ms", required_argument, NULL, 'w'},
 		{"start-ns", required_argument, NULL, 't'},
 		{"flow", required_argument, NULL, 'f'},
+		{"flows", required_argument, NULL, 'n'},
 		{"out", required_argument, NULL, 'o'},
 		{NULL, 0, NULL, 0},
 	};
@@ -317,6 +344,7 @@ parse_options(int argc, char **argv, struct options *opt)
 		case 'f':
 			opt->flow = (uint32_t)tool_parse_number("--flow", optarg, 0, UINT32_MAX);
 			break;
+		case 'n': opt->flows = tool_parse_number("--flows", optarg, 1, FLOWS); break;
 		case 't':
 			opt->start_ns = tool_parse_number("--start-ns", optarg, 1, UINT64_MAX);
 			break;
@@ -332,14 +360,17 @@ parse_options(int argc, char **argv, struct options *opt)
 int
 main(int argc, char **argv)
 {
-	struct options opt = {.rate_pps = 1000, .size = 128, .drain_ms = 500};
+	struct options opt = {.rate_pps = 1000, .size = 128, .drain_ms = 500, .flows = 1};
 	struct sender tx = {.opt = &opt};
 	struct receiver rx = {.opt = &opt};
 	pthread_t thread;
+	int fd[FLOWS];
 
 	parse_options(argc, argv, &opt);
 	tool_catch_stop();
-	tx.fd = rx.fd = open_socket(&opt);
+	for (unsigned int i = 0; i < opt.flows; i++)
+		fd[i] = open_socket(&opt, i);
+	tx.fd = rx.fd = fd;
 	tx.log = open_log(opt.prefix, "tx");
 	rx.log = open_log(opt.prefix, "rx");
 	puts("ready");
@@ -353,6 +384,7 @@ main(int argc, char **argv)
 	fclose(rx.log);
 	write_summary(&tx, &rx);
 	free(rx.seen);
-	close(rx.fd);
+	for (unsigned int i = 0; i < opt.flows; i++)
+		close(fd[i]);
 	return 0;
 }
