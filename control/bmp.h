@@ -28,6 +28,13 @@ enum ctl_bmp_word { CTL_BMP_UNKNOWN, CTL_BMP_NO, CTL_BMP_YES };
  * UNKNOWN without BMP. */
 enum ctl_bmp_word ctl_bmp_gives(const struct ctl_runtime *rt, const struct spw_addr *neighbour,
 				const struct spw_prefix *prefix);
+/*
+ * Why a next hop that is a neighbour's address went, as far as BMP knows: "withdrawn" while the
+ * session is up, "bgp-down" when its end was reported; NULL when it does not know the neighbour.
+ */
+const char *ctl_bmp_cause(const struct ctl_runtime *rt, const struct spw_addr *next_hop);
+/* True while bgpd is connected. */
+bool ctl_bmp_connected(const struct ctl_runtime *rt);
 /* Prefixes in the neighbour's Adj-RIB-In after policy; false when not known. */
 bool ctl_bmp_count(const struct ctl_runtime *rt, const struct spw_addr *neighbour, uint32_t *n);
 
