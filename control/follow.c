@@ -18,6 +18,7 @@
 #include "control/dataplane.h"
 #include "control/failover.h"
 #include "control/fib.h"
+#include "control/pins.h"
 #include "control/twin.h"
 
 #define NUD_USABLE   (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
@@ -259,6 +260,7 @@ route_put(struct ctl_runtime *rt, const struct ctl_nl_route *route)
 		return;
 	/* A replacement may take the last ExpressRoute next hop away: it counts as a withdrawal. */
 	if (ctl_rib_route_put(e, route)) {
+		ctl_pins_route_changed(rt, e);
 		set_trigger(rt, "withdrawn");
 		ctl_fib_route_changed(rt, e);
 	}
@@ -280,6 +282,7 @@ on_route(void *ctx, const struct ctl_nl_route *route, bool gone)
 		return;
 	ctl_fib_hold(rt, e);
 	if (ctl_rib_route_del(e, route)) {
+		ctl_pins_route_changed(rt, e);
 		set_trigger(rt, "withdrawn");
 		ctl_fib_route_changed(rt, e);
 	}
@@ -325,6 +328,7 @@ sweep_entry(void *ctx, struct ctl_rib_entry *e)
 		return;
 	ctl_fib_hold(rt, e);
 	ctl_rib_route_sweep(e);
+	ctl_pins_route_changed(rt, e);
 	set_trigger(rt, "withdrawn");
 	ctl_fib_route_changed(rt, e);
 }

@@ -4,8 +4,8 @@
  *
  * Applying cannot fail and goes in this order: objects by name; twins with their addresses; the
  * kernel read anew; covering leaves; the data plane told everything (or as soon as it is back);
- * static routes; iked; FRR; last, what nobody names any more is freed. The order is spelled out in
- * ctl_runtime_apply() and ctl_sync_all(), nowhere else.
+ * static routes and pins; iked; FRR; last, what nobody names any more is freed. The order is spelled
+ * out in ctl_runtime_apply() and ctl_sync_all(), nowhere else.
  *
  * One thread. Nothing here waits longer than for the kernel, a file, or the other daemons'
  * replies.
@@ -19,11 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/bmp.h"
 #include "control/dataplane.h"
 #include "control/failover.h"
 #include "control/fib.h"
 #include "control/frr.h"
 #include "control/iked.h"
+#include "control/pins.h"
 #include "control/plan.h"
 #include "control/show.h"
 #include "control/twin.h"
@@ -73,6 +75,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	keep_next_hops(rt);
 	ctl_fib_update(rt);
 	ctl_failover_tick(rt);
+	ctl_bmp_tick(rt);
 	ctl_frr_tick(rt);
 	if (++ticks % PORT_RETRY_TICKS == 0)
 		ctl_sync_retry_ports(rt);
@@ -111,6 +114,9 @@ parts_new(struct ctl_runtime *rt, struct spw_err *err)
 	    ctl_show_new(rt) != 0 || ctl_dataplane_new(rt) != 0 || ctl_iked_new(rt) != 0 ||
 	    !rt->tick || event_add(rt->tick, &second) != 0)
 		return spw_fail(err, -ENOMEM, "out of memory");
+	/* Without it everything is heard from the kernel. */
+	if (ctl_pins_new(rt) != 0 || ctl_bmp_new(rt) == -ENOMEM)
+		return spw_fail(err, -ENOMEM, "out of memory");
 	return 0;
 }
 
@@ -141,6 +147,8 @@ ctl_runtime_free(struct ctl_runtime *rt)
 	if (!rt)
 		return;
 	ctl_frr_free(rt);
+	ctl_bmp_free(rt);
+	ctl_pins_free(rt);
 	ctl_iked_free(rt);
 	ctl_dataplane_free(rt);
 	ctl_netlink_free(rt->netlink);
@@ -206,6 +214,7 @@ ctl_runtime_apply(struct ctl_runtime *rt, struct ctl_plan *plan)
 		ctl_fib_update(rt);
 	}
 	ctl_statics_apply(rt);
+	ctl_pins_apply(rt);
 	ctl_sync_all(rt);
 	ctl_fib_collect(rt);
 	ctl_iked_sync(rt);

@@ -26,6 +26,7 @@ struct ctl_frr;
 struct ctl_iked;
 struct ctl_show;
 struct ctl_bmp;
+struct ctl_pins;
 struct ctl_watch;
 
 /* A DPDK port; belongs to the interface of the same name. */
@@ -189,6 +190,7 @@ struct ctl_runtime {
 	struct ctl_failover *failover;
 	struct ctl_show *show;
 	struct ctl_bmp *bmp;	 /* bmp.c */
+	struct ctl_pins *pins;	 /* pins.c */
 	struct ctl_watch *watch; /* watch.c: BFD sessions and probes */
 	struct ctl_port *ports;
 	struct ctl_iface *ifaces;
