@@ -45,7 +45,7 @@ void ctl_runtime_abandon(struct ctl_runtime *rt, struct ctl_plan *plan);
 /*
  * State for the shell as JSON (units in the key names). `what`: "version", "interfaces", "ike",
  * "ipsec-sa", "route", "neighbors", "fib", "failover", "failover-history", "failover-readiness",
- * "drops", "workers", "bgp"; `arg` narrows (a name, prefix or address) or is NULL. New reference,
+ * "failover-events", "drops", "workers", "bgp", "bfd", "probes"; `arg` narrows (a name, prefix or address) or is NULL. New reference,
  * or NULL with a sentence.
  */
 json_t *ctl_runtime_show(struct ctl_runtime *rt, const char *what, const char *arg,
@@ -55,10 +55,16 @@ json_t *ctl_runtime_show(struct ctl_runtime *rt, const char *what, const char *a
 typedef void (*ctl_done_fn)(void *ctx, int rc, json_t *reply, const struct spw_err *err);
 /*
  * Operational commands, words as in the shell: "failover switch PATH [VNET]", "failover resume
- * [VNET]", "failover lockout [VNET]", "failover test [VNET]", "reset tunnel NAME [ike|child]",
+ * [VNET]", "failover lockout [VNET]", "failover test|exercise [VNET] [force] [for 10s]", "reset tunnel NAME [ike|child]",
  * "rekey tunnel NAME [ike|child]", "clear counters". done may be called before the return.
  */
 void ctl_runtime_command(struct ctl_runtime *rt, const char *const *words, unsigned int n,
 			 ctl_done_fn done, void *ctx);
+
+/*
+ * Whoever waits for the answer of a command (its ctx) has gone: what takes time and disturbs, a
+ * drill, is ended and undone. done is still called, before the return, if it was not.
+ */
+void ctl_runtime_cancel(struct ctl_runtime *rt, void *ctx);
 
 #endif

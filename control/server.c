@@ -18,6 +18,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,13 +118,22 @@ on_written(struct bufferevent *bev, void *arg)
 	}
 }
 
+/* Both directions are shut: nobody will read an answer. */
+static bool
+is_gone(struct bufferevent *bev)
+{
+	struct pollfd p = {.fd = bufferevent_getfd(bev)};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
 /* A client that shut down its sending side still gets the answers under way. */
 static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct server_client *client = arg;
 
-	if ((what & BEV_EVENT_EOF) &&
+	if ((what & BEV_EVENT_EOF) && !is_gone(bev) &&
 	    (client->pending != NULL || evbuffer_get_length(bufferevent_get_output(bev)) > 0)) {
 		client->closing = true;
 		bufferevent_disable(bev, EV_READ);

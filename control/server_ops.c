@@ -386,8 +386,14 @@ on_command_done(void *ctx, int rc, json_t *reply, const struct spw_err *err)
 void
 server_drop_pending(struct server_client *client)
 {
+	struct server_pending *next;
+
 	for (struct server_pending *p = client->pending; p; p = p->next)
 		p->client = NULL;
+	for (struct server_pending *p = client->pending; p; p = next) {
+		next = p->next;
+		ctl_runtime_cancel(client->server->rt, p); /* may free p */
+	}
 	client->pending = NULL;
 }
 

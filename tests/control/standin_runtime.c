@@ -144,6 +144,11 @@ ctl_runtime_show(struct ctl_runtime *rt, const char *what, const char *arg, stru
 	return result;
 }
 
+void
+ctl_runtime_cancel(struct ctl_runtime *rt, void *ctx)
+{
+}
+
 static void
 on_later(evutil_socket_t fd, short what, void *arg)
 {

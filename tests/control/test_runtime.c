@@ -497,11 +497,11 @@ requests_of_an_operator_rule_until_resumed_also_over_a_restart(void **state)
 static void
 the_drill_reports_and_gives_expressroute_back(void **state)
 {
-	const char *words[] = {"failover", "test", "prod"};
+	const char *words[] = {"failover", "test", "prod", "force", "for", "2s"};
 	int rc = 1;
 
 	need_root();
-	ctl_runtime_command(rt, words, 3, on_done, &rc);
+	ctl_runtime_command(rt, words, 6, on_done, &rc);
 	assert_int_equal(rc, 1); /* it takes its time */
 	assert_true(until(is_waiting));
 	for (unsigned int i = 0; i < 3 && rc == 1; i++)
