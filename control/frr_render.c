@@ -22,7 +22,6 @@
 #include "control/frr.h"
 
 #define WARN_PERCENT	     80
-#define RESTART_S	     120 /* bgpd is back long before; the neighbour waits this long */
 #define STALE_S		     300 /* old routes go at the latest */
 #define SESSION_RETRY_S	     1
 #define STATION_RETRY_MS     1000
@@ -165,14 +164,14 @@ render_member(FILE *f, const struct ctl_neighbor *n, bool drained)
 
 	spw_addr_format(&n->address, a);
 	fprintf(f, "  neighbor %s activate\n", a);
+	if (n->prefix_limit)
+		fprintf(f, "  neighbor %s maximum-prefix %u %d%s\n", a, n->prefix_limit,
+			WARN_PERCENT, n->prefix_limit_drops ? "" : " warning-only");
 	fprintf(f, "  neighbor %s route-map SPW-IN-%s in\n", a, a);
 	if (drained)
 		fprintf(f, "  neighbor %s route-map SPW-DRAINED out\n", a);
 	else
 		fprintf(f, "  neighbor %s route-map SPW-OUT-%s out\n", a, a);
-	if (n->prefix_limit)
-		fprintf(f, "  neighbor %s maximum-prefix %u %d%s\n", a, n->prefix_limit,
-			WARN_PERCENT, n->prefix_limit_drops ? "" : " warning-only");
 }
 
 static void
@@ -220,13 +219,13 @@ render_bgp(FILE *f, const struct ctl_bgp *bgp, const struct ctl_frr_secret *secr
 		fprintf(f, " bgp router-id %s\n", spw_addr_format(&bgp->router_id, a));
 	/* A neighbour speaks the family of its address, and no other. */
 	fputs(" no bgp default ipv4-unicast\n", f);
+	/* The neighbours wait 120 s for bgpd, FRR's own default. */
 	if (bgp->graceful_restart)
 		fprintf(f,
 			" bgp graceful-restart stalepath-time %d\n"
-			" bgp graceful-restart restart-time %d\n"
 			" bgp graceful-restart\n"
 			" bgp graceful-restart preserve-fw-state\n",
-			STALE_S, RESTART_S);
+			STALE_S);
 	/* What we announce is what the configuration names, whether the kernel has it or not. */
 	fputs(" no bgp network import-check\n", f);
 	for (unsigned int i = 0; i < bgp->n_neighbors; i++)

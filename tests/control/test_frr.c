@@ -23,10 +23,12 @@ static const char golden[] = "frr defaults traditional\n"
 			     " bgp router-id 172.16.0.1\n"
 			     " no bgp default ipv4-unicast\n"
 			     " bgp graceful-restart stalepath-time 300\n"
-			     " bgp graceful-restart restart-time 120\n"
 			     " bgp graceful-restart\n"
 			     " bgp graceful-restart preserve-fw-state\n"
 			     " no bgp network import-check\n"
+			     " neighbor 169.254.21.2 remote-as 65515\n"
+			     " neighbor 169.254.21.2 timers 60 180\n"
+			     " neighbor 169.254.21.2 timers connect 1\n"
 			     " neighbor 172.16.0.2 remote-as 12076\n"
 			     " neighbor 172.16.0.2 description edge one\n"
 			     " neighbor 172.16.0.2 password s3cret\n"
@@ -34,9 +36,6 @@ static const char golden[] = "frr defaults traditional\n"
 			     " neighbor 172.16.0.2 timers connect 1\n"
 			     " neighbor 172.16.0.6 remote-as 12076\n"
 			     " neighbor 172.16.0.6 timers connect 1\n"
-			     " neighbor 169.254.21.2 remote-as 65515\n"
-			     " neighbor 169.254.21.2 timers 60 180\n"
-			     " neighbor 169.254.21.2 timers connect 1\n"
 			     " neighbor 2001:db8:0:1::2 remote-as 12076\n"
 			     " neighbor 2001:db8:0:1::2 timers connect 1\n"
 			     " !\n"
@@ -44,17 +43,17 @@ static const char golden[] = "frr defaults traditional\n"
 			     "  network 10.1.0.0/16\n"
 			     "  network 10.1.2.0/24\n"
 			     "  network 10.2.0.0/24\n"
-			     "  neighbor 172.16.0.2 activate\n"
-			     "  neighbor 172.16.0.2 route-map SPW-IN-172.16.0.2 in\n"
-			     "  neighbor 172.16.0.2 route-map SPW-%s out\n"
-			     "  neighbor 172.16.0.2 maximum-prefix 1000 80 warning-only\n"
-			     "  neighbor 172.16.0.6 activate\n"
-			     "  neighbor 172.16.0.6 route-map SPW-IN-172.16.0.6 in\n"
-			     "  neighbor 172.16.0.6 route-map SPW-OUT-172.16.0.6 out\n"
-			     "  neighbor 172.16.0.6 maximum-prefix 900 80\n"
 			     "  neighbor 169.254.21.2 activate\n"
 			     "  neighbor 169.254.21.2 route-map SPW-IN-169.254.21.2 in\n"
 			     "  neighbor 169.254.21.2 route-map SPW-OUT-169.254.21.2 out\n"
+			     "  neighbor 172.16.0.2 activate\n"
+			     "  neighbor 172.16.0.2 maximum-prefix 1000 80 warning-only\n"
+			     "  neighbor 172.16.0.2 route-map SPW-IN-172.16.0.2 in\n"
+			     "  neighbor 172.16.0.2 route-map SPW-%s out\n"
+			     "  neighbor 172.16.0.6 activate\n"
+			     "  neighbor 172.16.0.6 maximum-prefix 900 80\n"
+			     "  neighbor 172.16.0.6 route-map SPW-IN-172.16.0.6 in\n"
+			     "  neighbor 172.16.0.6 route-map SPW-OUT-172.16.0.6 out\n"
 			     "  maximum-paths 4\n"
 			     " exit-address-family\n"
 			     " !\n"
@@ -72,11 +71,19 @@ static const char golden[] = "frr defaults traditional\n"
 			     " exit\n"
 			     "exit\n"
 			     "!\n"
+			     "ip prefix-list SPW-OUT-169.254.21.2 seq 5 permit 10.1.0.0/16\n"
+			     "ip prefix-list SPW-OUT-169.254.21.2 seq 10 permit 10.2.0.0/24\n"
 			     "ip prefix-list SPW-OUT-172.16.0.2 seq 5 permit 10.1.0.0/16\n"
 			     "ip prefix-list SPW-OUT-172.16.0.2 seq 10 permit 10.2.0.0/24\n"
 			     "ip prefix-list SPW-OUT-172.16.0.6 seq 5 permit 10.1.2.0/24\n"
-			     "ip prefix-list SPW-OUT-169.254.21.2 seq 5 permit 10.1.0.0/16\n"
-			     "ip prefix-list SPW-OUT-169.254.21.2 seq 10 permit 10.2.0.0/24\n"
+			     "!\n"
+			     "route-map SPW-IN-169.254.21.2 permit 10\n"
+			     " set local-preference 100\n"
+			     "exit\n"
+			     "!\n"
+			     "route-map SPW-OUT-169.254.21.2 permit 10\n"
+			     " match ip address prefix-list SPW-OUT-169.254.21.2\n"
+			     "exit\n"
 			     "!\n"
 			     "route-map SPW-IN-172.16.0.2 permit 10\n"
 			     " set local-preference 150\n"
@@ -92,14 +99,6 @@ static const char golden[] = "frr defaults traditional\n"
 			     "!\n"
 			     "route-map SPW-OUT-172.16.0.6 permit 10\n"
 			     " match ip address prefix-list SPW-OUT-172.16.0.6\n"
-			     "exit\n"
-			     "!\n"
-			     "route-map SPW-IN-169.254.21.2 permit 10\n"
-			     " set local-preference 100\n"
-			     "exit\n"
-			     "!\n"
-			     "route-map SPW-OUT-169.254.21.2 permit 10\n"
-			     " match ip address prefix-list SPW-OUT-169.254.21.2\n"
 			     "exit\n"
 			     "!\n"
 			     "route-map SPW-IN-2001:db8:0:1::2 permit 10\n"
@@ -125,7 +124,7 @@ prefix(const char *text)
 }
 
 static struct ctl_config config;
-static struct ctl_frr_secret secrets[CTL_LIST] = {{"s3cret"}};
+static struct ctl_frr_secret secrets[CTL_LIST] = {[1] = {"s3cret"}};
 
 static int
 make_config(void **state)
@@ -140,7 +139,7 @@ make_config(void **state)
 	b->announce[0] = prefix("10.1.0.0/16");
 	b->announce[1] = prefix("10.2.0.77/24"); /* host bits are cut */
 	b->n_neighbors = 4;
-	b->neighbor[0] = (struct ctl_neighbor){.address = prefix("172.16.0.2").addr,
+	b->neighbor[1] = (struct ctl_neighbor){.address = prefix("172.16.0.2").addr,
 					       .remote_as = 12076,
 					       .description = "edge one",
 					       .keepalive_s = 10,
@@ -151,14 +150,14 @@ make_config(void **state)
 					       .bfd_multiplier = 3,
 					       .prefix_limit = 1000,
 					       .local_preference = 150};
-	b->neighbor[1] = (struct ctl_neighbor){.address = prefix("172.16.0.6").addr,
+	b->neighbor[2] = (struct ctl_neighbor){.address = prefix("172.16.0.6").addr,
 					       .remote_as = 12076,
 					       .prefix_limit = 900,
 					       .prefix_limit_drops = true,
 					       .local_preference = 150,
 					       .n_announce = 1};
-	b->neighbor[1].announce[0] = prefix("10.1.2.0/24");
-	b->neighbor[2] = (struct ctl_neighbor){.address = prefix("169.254.21.2").addr,
+	b->neighbor[2].announce[0] = prefix("10.1.2.0/24");
+	b->neighbor[0] = (struct ctl_neighbor){.address = prefix("169.254.21.2").addr,
 					       .remote_as = 65515,
 					       .keepalive_s = 60,
 					       .hold_s = 180,
@@ -190,7 +189,7 @@ the_text_for_a_configuration_is_exact(void **state)
 static void
 a_drain_silences_the_neighbours_it_names_alone(void **state)
 {
-	bool drained[CTL_LIST] = {true};
+	bool drained[CTL_LIST] = {false, true};
 
 	expect(drained, "DRAINED");
 }
@@ -221,7 +220,7 @@ what_is_not_wanted_is_not_written(void **state)
 	c.bgp.graceful_restart = false;
 	c.bgp.multipath = 1;
 	c.bgp.n_neighbors = 3;
-	c.bgp.neighbor[0].prefix_limit = 0;
+	c.bgp.neighbor[1].prefix_limit = 0;
 	text = ctl_frr_render(&c, secrets, NULL, 0);
 	assert_null(strstr(text, "graceful-restart"));
 	assert_null(strstr(text, "bmp"));
