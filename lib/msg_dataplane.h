@@ -369,8 +369,8 @@ struct spw_dp_bfd_event {
 	uint32_t remote_diag; /* the peer's, in its last packet */
 	uint64_t at_ns;
 	uint64_t last_rx_ns; /* last packet of the peer before it, 0 = none */
-	uint32_t was_up;     /* 1: it was up before */
-	uint32_t pad;
+	uint32_t was_up;       /* 1: it was up before */
+	uint32_t remote_state; /* in its last packet: a peer in AdminDown says nothing of the path */
 };
 struct spw_dp_probe_event {
 	uint32_t id;

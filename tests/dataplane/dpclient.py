@@ -129,7 +129,8 @@ BfdStats = struct('BfdStats', ('id', u32), ('state', u32), ('remote_state', u32)
                   ('ups', u64), ('downs', u64), ('changed_ns', u64), ('last_rx_ns', u64),
                   ('rx_gap_max_us', u64))
 BfdEvent = struct('BfdEvent', ('id', u32), ('state', u32), ('diag', u32), ('remote_diag', u32),
-                  ('at_ns', u64), ('last_rx_ns', u64), ('was_up', u32), ('pad', u32))
+                  ('at_ns', u64), ('last_rx_ns', u64), ('was_up', u32),
+                  ('remote_state', u32))
 Probe = struct('Probe', ('id', u32), ('generation', u32), ('path', u32), ('kind', u32),
                ('interval_ms', u32), ('timeout_ms', u32), ('fall', u16), ('rise', u16),
                ('size', u16), ('port', u16), ('dscp', u8), ('pad', u8 * 7), ('source', Addr),
