@@ -78,6 +78,7 @@ static const struct {
 	{SPW_DP_SPI_FREE, dp_handle_spi_free},	   {SPW_DP_SA_INSTALL, dp_handle_sa_install},
 	{SPW_DP_SA_SWITCH, dp_handle_sa_switch},   {SPW_DP_SA_DELETE, dp_handle_sa_delete},
 	{SPW_DP_SA_MOVE, dp_handle_sa_move},	   {SPW_DP_GET_FIB, dp_handle_get_fib},
+	{SPW_DP_BFD_SET, dp_handle_bfd_set},
 	{SPW_DP_PROBE_SET, dp_handle_probe_set},
 	{SPW_DP_CLASSES_SET, dp_handle_classes_set},
 };

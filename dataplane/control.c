@@ -78,11 +78,11 @@ may_del(struct dp_control *c, uint32_t class, uint32_t id, struct spw_err *err)
 	case SPW_DP_CLASS_TUNNEL: return dp_tunnel_may_del(c, id, err);
 	case SPW_DP_CLASS_PATH: return dp_path_may_del(c, id, err);
 	case SPW_DP_CLASS_GROUP: return dp_group_may_del(c, id, err);
+	case SPW_DP_CLASS_BFD: return dp_bfd_may_del(c, id, err);
 	case SPW_DP_CLASS_PROBE: return dp_probe_may_del(c, id, err);
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD: break;
+	case SPW_DP_CLASS_ROUTE: break;
 	}
 	return spw_fail(err, -EINVAL, "objects of class %u have no id; use the class's own message",
 			class);
@@ -97,11 +97,11 @@ del(struct dp_control *c, uint32_t class, uint32_t id)
 	case SPW_DP_CLASS_TUNNEL: dp_tunnel_del(c, id); break;
 	case SPW_DP_CLASS_PATH: dp_path_del(c, id); break;
 	case SPW_DP_CLASS_GROUP: dp_group_del(c, id); break;
+	case SPW_DP_CLASS_BFD: dp_bfd_del(c, id); break;
 	case SPW_DP_CLASS_PROBE: dp_probe_del(c, id); break;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD: break;
+	case SPW_DP_CLASS_ROUTE: break;
 	}
 }
 
@@ -152,14 +152,14 @@ generation_of(const struct dp_control *c, uint32_t class, uint32_t id, uint32_t 
 		group = dp_group_get(c->tables, id);
 		*generation = group ? group->conf.generation : 0;
 		return group != NULL;
+	case SPW_DP_CLASS_BFD: return dp_bfd_generation(c, id, generation);
 	case SPW_DP_CLASS_PROBE:
 		probe = dp_probes_get(c->probes, id);
 		*generation = probe ? probe->generation : 0;
 		return probe != NULL;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD: break;
+	case SPW_DP_CLASS_ROUTE: break;
 	}
 	return false;
 }
@@ -173,11 +173,11 @@ ids_of(uint32_t class)
 	case SPW_DP_CLASS_TUNNEL: return DP_TUNNELS_MAX;
 	case SPW_DP_CLASS_PATH: return SPW_DP_PATHS_MAX;
 	case SPW_DP_CLASS_GROUP: return DP_GROUPS_MAX;
+	case SPW_DP_CLASS_BFD: return SPW_DP_BFD_MAX;
 	case SPW_DP_CLASS_PROBE: return SPW_DP_PROBES_MAX;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
-	case SPW_DP_CLASS_ROUTE:
-	case SPW_DP_CLASS_BFD: break;
+	case SPW_DP_CLASS_ROUTE: break;
 	}
 	return 0;
 }
@@ -221,13 +221,13 @@ dp_handle_sweep(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
 	case SPW_DP_CLASS_TUNNEL:
 	case SPW_DP_CLASS_PATH:
 	case SPW_DP_CLASS_GROUP:
+	case SPW_DP_CLASS_BFD:
 	case SPW_DP_CLASS_PROBE: return sweep_ids(c, s, err);
 	case SPW_DP_CLASS_ADDR: return dp_addrs_sweep(c, s->generation, err);
 	case SPW_DP_CLASS_NEIGH:
 		dp_neighs_expire(c, s->generation);
 		return 0;
 	case SPW_DP_CLASS_ROUTE: return dp_routes_sweep(c, s->generation, err);
-	case SPW_DP_CLASS_BFD: break;
 	}
 	return spw_fail(err, -EINVAL, "there is no class %u to sweep", s->class);
 }

@@ -13,6 +13,8 @@
 #include "dataplane/sad.h"
 #include "dataplane/stages.h"
 
+struct dp_bfds;
+
 struct dp_control {
 	const struct dp_options *opt;
 	uint64_t incarnation;
@@ -23,6 +25,7 @@ struct dp_control {
 	struct dp_sad *sad;
 	struct dp_punt *punt;
 	struct dp_monitor *monitor;
+	struct dp_bfds *bfds;
 	struct dp_probes *probes;
 	struct dp_worker *worker[DP_WORKERS_MAX];
 	unsigned int n_workers;
@@ -64,7 +67,7 @@ dp_handler dp_handle_port_set, dp_handle_iface_set, dp_handle_addr_set, dp_handl
 	dp_handle_path_state, dp_handle_group_set, dp_handle_route_set, dp_handle_route_del,
 	dp_handle_object_del, dp_handle_sweep, dp_handle_link_state, dp_handle_spi_alloc,
 	dp_handle_spi_free, dp_handle_sa_install, dp_handle_sa_switch, dp_handle_sa_delete,
-	dp_handle_sa_move, dp_handle_probe_set, dp_handle_get_fib, dp_handle_classes_set;
+	dp_handle_sa_move, dp_handle_bfd_set, dp_handle_probe_set, dp_handle_get_fib, dp_handle_classes_set;
 
 /*
  * Removal of one object of a class, in two steps, for OBJECT_DEL and SWEEP. `may`: 0, -ENOENT or
@@ -82,6 +85,10 @@ int dp_group_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_group_del(struct dp_control *c, uint32_t id);
 int dp_probe_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_probe_del(struct dp_control *c, uint32_t id);
+int dp_bfd_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
+void dp_bfd_del(struct dp_control *c, uint32_t id);
+/* Generation of a BFD session; false when there is none. */
+bool dp_bfd_generation(const struct dp_control *c, uint32_t id, uint32_t *generation);
 /* Remove all addresses of an interface. 0 or -ENOMEM. */
 int dp_iface_addrs_del(struct dp_control *c, uint32_t iface);
 /* Remove the addresses (routes) older than a generation. 0 or -errno with a sentence. */
@@ -90,6 +97,10 @@ int dp_routes_sweep(struct dp_control *c, uint32_t generation, struct spw_err *e
 
 /* Make the set of paths of every port anew, after paths or interfaces changed. */
 void dp_ports_remask(struct dp_control *c);
+/* Make the sets of paths that BFD sessions speak for anew, after paths or sessions changed. */
+void dp_bfds_remask(struct dp_control *c);
+/* Remove the BFD sessions of an interface that goes. */
+void dp_bfds_iface_del(struct dp_control *c, uint32_t iface);
 /* Bring the finished header of every path up to date, after neighbours, interfaces or paths
  * changed. */
 void dp_paths_prepare(struct dp_control *c);

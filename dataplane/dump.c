@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "dataplane/bfd_sessions.h"
+
 static const char *const drop_names[] = {
 #define DP_DROP(sym, name, meaning) name,
 #include "dataplane/drop.def"
@@ -175,6 +177,15 @@ path_row(struct dp_control *c, uint32_t *cursor, void *out)
 	return true;
 }
 
+static bool
+bfd_row(struct dp_control *c, uint32_t *cursor, void *row)
+{
+	while (*cursor < SPW_DP_BFD_MAX)
+		if (dp_bfds_row(c->bfds, (*cursor)++, row))
+			return true;
+	return false;
+}
+
 dp_dump *
 dp_dump_of(uint16_t number)
 {
@@ -186,6 +197,7 @@ dp_dump_of(uint16_t number)
 	case SPW_DP_GET_SAS: return sa_row;
 	case SPW_DP_GET_PATHS: return path_row;
 	case SPW_DP_GET_TUNNELS: return tunnel_row;
+	case SPW_DP_GET_BFD: return bfd_row;
 	case SPW_DP_GET_PROBES: return dp_probe_row;
 	default: return NULL;
 	}

@@ -11,6 +11,7 @@
  * API thread.
  */
 #include "dataplane/api.h"
+#include "dataplane/bfd_sessions.h"
 
 static uint64_t
 change_before(struct dp_control *c, const struct dp_group *g, uint8_t tag, uint64_t at_ns)
@@ -119,6 +120,28 @@ links_collect(struct dp_api *api, struct dp_control *c)
 	}
 }
 
+static const char *
+bfd_state_name(uint32_t state)
+{
+	static const char *const name[] = {"admin-down", "down", "init", "up"};
+
+	return state < RTE_DIM(name) ? name[state] : "?";
+}
+
+static void
+bfd_collect(struct dp_api *api, struct dp_control *c)
+{
+	struct spw_dp_bfd_event ev;
+
+	while (dp_bfds_event(c->bfds, &ev)) {
+		spw_log(SPW_LOG_INFO, "bfd", "state",
+			"session=%u old=%s new=%s diag=%u remote=%s remote_diag=%u", ev.id,
+			ev.was_up ? "up" : "not-up", bfd_state_name(ev.state), ev.diag,
+			bfd_state_name(ev.remote_state), ev.remote_diag);
+		dp_api_event(api, SPW_DP_SUB_PATH, SPW_DP_EV_BFD, &ev, sizeof(ev));
+	}
+}
+
 void
 dp_events_collect(struct dp_api *api, struct dp_control *c)
 {
@@ -126,6 +149,7 @@ dp_events_collect(struct dp_api *api, struct dp_control *c)
 
 	links_collect(api, c);
 	paths_collect(api, c);
+	bfd_collect(api, c);
 	dp_probes_collect(api, c);
 	workers_collect(api, c);
 	while (dp_sad_event(c->sad, &ev))

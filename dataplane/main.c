@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 
 #include "dataplane/api.h"
+#include "dataplane/bfd_sessions.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/eal.h"
 #include "dataplane/monitor_probe.h"
@@ -198,6 +199,8 @@ punt_new(struct dp_control *c, struct spw_err *err)
 		dp_punt_monitor(c->punt, c->monitor);
 	if (rc == 0)
 		rc = dp_probes_new(&c->probes, c->monitor, c->tables, &c->bell, err);
+	if (rc == 0)
+		rc = dp_bfds_new(&c->bfds, c->monitor, c->tables->bits, &c->bell, err);
 	return rc;
 }
 
@@ -293,6 +296,7 @@ control_stop(struct app *a, struct dp_control *c)
 	for (unsigned int i = 0; i < c->n_workers; i++)
 		dp_worker_free(c->worker[i]);
 	dp_probes_free(c->probes);
+	dp_bfds_free(c->bfds);
 	dp_monitor_free(c->monitor);
 	if (c->sad)
 		dp_sad_free(c->sad);

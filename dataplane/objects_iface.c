@@ -388,6 +388,7 @@ dp_iface_del(struct dp_control *c, uint32_t id)
 	tunnel_iface_put(c, &i->conf, false);
 	publish(c, id, NULL);
 	maps_publish(c, plan);
+	dp_bfds_iface_del(c, id);
 	dp_neighs_sweep(c->tables->neighs, (uint16_t)id, 0);
 	dp_punt_twin_del(c->punt, (uint16_t)id);
 	plan_free(plan);

@@ -309,6 +309,7 @@ dp_handle_path_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err
 	free(made);
 	if (rc == 0) {
 		dp_ports_remask(c);
+		dp_bfds_remask(c);
 		dp_paths_prepare(c);
 	}
 	return rc;
@@ -340,6 +341,7 @@ dp_path_del(struct dp_control *c, uint32_t id)
 	atomic_store_explicit(&c->tables->path[id], NULL, memory_order_release);
 	path_retire(c, old);
 	dp_ports_remask(c);
+	dp_bfds_remask(c);
 }
 
 int
