@@ -9,9 +9,11 @@
  * was reported, at most a second; then it is logged, once. Open records are shown already, with the
  * cause known so far. The last hundred are kept.
  *
- * A vnet as a whole is on ExpressRoute while one of its leaves is; a prefix that moves alone has
- * its own record. Its covering leaf counts only where the vnet has no other leaf, being a net under
- * what is not announced. One timer serves waits, hold-offs and timed requests. One thread.
+ * A vnet as a whole is on ExpressRoute while one of its leaves is; prefixes that move alone have
+ * a record of their own, one for all that move alike while it is open. Leaves without a route
+ * (covers) count only where the vnet has no other, being a net under what is not announced. All is
+ * counted by groups, whose leaves share a fate; only leaves that change their group are looked at
+ * singly, when they do (fib.c). One timer serves waits, hold-offs and timed requests. One thread.
  */
 #include "control/failover.h"
 
@@ -59,9 +61,9 @@ struct ctl_tun *
 ctl_failover_standby(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet)
 {
 	for (unsigned int i = 0; i < vnet->conf.n_tunnels; i++) {
-		struct ctl_tun *t = ctl_tun_by_name(rt, vnet->conf.tunnel[i].name);
+		struct ctl_tun *t = vnet->tun[i];
 
-		if (t && t->path && t->path->alive)
+		if (t && t->path && t->path->alive && !t->encrypts)
 			return t;
 	}
 	return NULL;
@@ -74,29 +76,108 @@ ctl_failover_end_wait(struct ctl_vnet_state *vnet)
 	vnet->recalled_until_ns = 0;
 }
 
-/* A tunnel went or came under a vnet that had to take what is left. */
+static bool
+any_alive(struct ctl_runtime *rt, const struct ctl_level *level)
+{
+	for (unsigned int h = 0; h < level->n; h++)
+		if (rt->path[level->path[h]] && rt->path[level->path[h]]->alive)
+			return true;
+	return false;
+}
+
+static void
+note_flaps(struct ctl_runtime *rt, struct ctl_vnet_state *v, const struct ctl_level *level,
+	   uint64_t now)
+{
+	for (unsigned int h = 0; h < level->n; h++) {
+		const struct ctl_path *p = ctl_path_by_id(rt, level->path[h]);
+		uint32_t losses = p ? ctl_damping_losses(&p->damping, now) : 0;
+
+		if (losses <= v->flaps)
+			continue;
+		v->flaps = losses;
+		v->hold_s = ctl_damping_wait_s(&p->damping, v->conf.wait_to_restore_s,
+					       v->conf.damping_max_s, now);
+	}
+}
+
+/* Signal fail on either side, and how much flapping there is. */
+static void
+conditions_look(struct ctl_runtime *rt, struct ctl_vnet_state *v)
+{
+	uint64_t now = spw_clock_ns();
+	bool working = false, protection = false;
+
+	v->flaps = 0;
+	v->hold_s = v->conf.wait_to_restore_s;
+	for (const struct ctl_group *g = v->groups; g; g = g->next) {
+		for (unsigned int l = 0; g->refs > 0 && l < g->recipe.n_levels; l++) {
+			working |= any_alive(rt, &g->recipe.level[l]);
+			note_flaps(rt, v, &g->recipe.level[l], now);
+		}
+		protection |= g->refs > 0 && any_alive(rt, &g->recipe.internet);
+	}
+	for (unsigned int i = 0; i < v->conf.n_tunnels; i++) {
+		const struct ctl_tun *t = v->tun[i];
+
+		if (t && t->path && t->path->alive)
+			*(t->encrypts ? &working : &protection) = true;
+	}
+	v->conditions = (struct ctl_conditions){.working_failed = !working,
+						.protection_failed = !protection,
+						.waiting = v->restore_at_ns != 0};
+}
+
+/* Something that should wait or is set aside carries, because nothing else is up. */
+static bool
+carries_for_want(const struct ctl_vnet_state *v)
+{
+	for (const struct ctl_group *g = v->groups; g; g = g->next)
+		if (g->refs > 0 && g->choice.reason == CTL_REASON_PROTECTION_DOWN)
+			return true;
+	return false;
+}
+
+static bool
+settle_one(struct ctl_runtime *rt, struct ctl_vnet_state *v)
+{
+	conditions_look(rt, v);
+	/* Before the first evaluation and without the data plane nobody knows what stands. */
+	if (!rt->in_sync || !rt->kernel_known || !v->evaluated)
+		return false;
+	if (ctl_preference_ends(v->request, &v->conditions)) {
+		ctl_request_end(rt, v);
+		return true;
+	}
+	if (!v->conditions.waiting || !v->conditions.protection_failed || !carries_for_want(v))
+		return false;
+	ctl_failover_end_wait(v);
+	return true;
+}
+
 bool
-ctl_failover_end_waits(struct ctl_runtime *rt)
+ctl_failover_settle(struct ctl_runtime *rt)
 {
 	bool any = false;
 
-	/* Without the data plane nobody knows which tunnels stand. */
-	if (!rt->in_sync)
-		return false;
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
-		bool carries = false;
-
-		if (v->request == CTL_OPERATOR_TUNNEL || v->request == CTL_OPERATOR_TEST)
-			continue;
-		for (const struct ctl_rib_entry *e = v->leaves; e; e = e->vnet_next)
-			carries |= e->leaf && e->leaf->choice.reason == CTL_REASON_PROTECTION_DOWN;
-		if (!carries)
-			continue;
-		ctl_failover_end_wait(v);
-		ctl_fib_dirty_vnet(rt, v);
-		any = true;
-	}
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		any |= v->keep && v->dirty && settle_one(rt, v);
 	return any;
+}
+
+void
+ctl_failover_note_move(struct ctl_vnet_state *v, unsigned int n, const struct spw_prefix *first,
+		       const struct ctl_group *from, const struct ctl_group *to)
+{
+	struct ctl_moves *m = &v->moves;
+
+	if (m->n == 0)
+		*m = (struct ctl_moves){.from_kind = from->was_kind,
+					.from_path = from->was_path,
+					.to_kind = to->choice.kind,
+					.to_path = to->choice.path,
+					.first = *first};
+	m->n += n;
 }
 
 /* The part of an evaluation that one vnet sees. */
@@ -104,83 +185,74 @@ struct outcome {
 	enum ctl_pref_kind kind;
 	uint32_t path;
 	enum ctl_pref_reason reason;
-	unsigned int n[CTL_PREF_TUNNEL + 1]; /* leaves by kind */
-	unsigned int leaves, moved;
-	struct spw_prefix first;
-	enum ctl_pref_kind from_kind, to_kind;
-	uint32_t from_path, to_path;
+	unsigned int leaves; /* of the group that gives the name */
+	unsigned int n[CTL_PREF_KINDS];
 };
 
-static void
-note_move(struct outcome *o, const struct ctl_rib_entry *e, enum ctl_pref_kind kind, uint32_t path)
-{
-	if (o->moved++ > 0)
-		return;
-	o->first = e->prefix;
-	o->from_kind = e->kind;
-	o->from_path = e->path;
-	o->to_kind = kind;
-	o->to_path = path;
-}
-
+/* ExpressRoute outranks its backup as the name of the whole. */
 static unsigned int
 rank(enum ctl_pref_kind kind)
 {
-	return kind == CTL_PREF_EXPRESSROUTE ? 2 : kind == CTL_PREF_TUNNEL ? 1 : 0;
-}
+	static const uint8_t of[CTL_PREF_KINDS] = {[CTL_PREF_LAST_RESORT] = 1,
+						   [CTL_PREF_INTERNET] = 2,
+						   [CTL_PREF_TUNNEL] = 3,
+						   [CTL_PREF_EXPRESSROUTE] = 4};
 
-/* ExpressRoute outranks a tunnel as the name of the whole. */
-static void
-outcome_leaf(struct outcome *o, struct ctl_rib_entry *e, bool only)
-{
-	const struct ctl_pref_choice *c = &e->leaf->choice;
-
-	if (only || e->leaf->recipe.n_levels > 0) {
-		o->n[c->kind]++;
-		if (o->leaves++ == 0 || rank(c->kind) > rank(o->kind)) {
-			o->kind = c->kind;
-			o->path = c->path;
-			o->reason = c->reason;
-		}
-	}
-	if (e->kind != CTL_PREF_NONE && e->kind != c->kind)
-		note_move(o, e, c->kind, c->path);
-	e->kind = c->kind;
-	e->path = c->path;
-}
-
-/* Leaves that went in this evaluation: what covers them now. */
-static void
-outcome_gone(struct ctl_runtime *rt, const struct ctl_vnet_state *v, struct outcome *o)
-{
-	for (struct ctl_rib_entry *e = rt->changed; e; e = e->changed_next) {
-		const struct ctl_rib_entry *c = e;
-
-		if (e->has_leaf || e->kind == CTL_PREF_NONE || ctl_vnet_of(rt, &e->prefix) != v)
-			continue;
-		do {
-			c = ctl_rib_covering(&rt->rib, &e->prefix.addr, c->prefix.len);
-		} while (c && !(c->has_leaf && c->leaf));
-		if (c && c->leaf->choice.kind != e->kind)
-			note_move(o, e, c->leaf->choice.kind, c->leaf->choice.path);
-		e->kind = CTL_PREF_NONE;
-	}
+	return of[kind];
 }
 
 static void
-outcome_of(struct ctl_runtime *rt, struct ctl_vnet_state *v, struct outcome *o)
+outcome_group(struct outcome *o, const struct ctl_group *g)
 {
-	unsigned int with_levels = 0;
+	const struct ctl_pref_choice *c = &g->choice;
+
+	o->n[c->kind] += g->refs;
+	if (o->leaves > 0 &&
+	    (rank(c->kind) < rank(o->kind) || (c->kind == o->kind && g->refs <= o->leaves)))
+		return;
+	o->leaves = g->refs;
+	o->kind = c->kind;
+	o->path = c->path;
+	o->reason = c->reason;
+}
+
+static const struct spw_prefix *
+first_leaf(const struct ctl_vnet_state *v, const struct ctl_group *g)
+{
+	static const struct spw_prefix none;
+
+	for (const struct ctl_rib_entry *e = v->leaves; e; e = e->vnet_next)
+		if (e->leaf == g)
+			return &e->prefix;
+	return &none;
+}
+
+/* Leaves that stay with a group that carries by another path now. */
+static void
+group_moves(struct ctl_vnet_state *v, struct ctl_group *g)
+{
+	if (g->refs > g->joined && g->was_kind != CTL_PREF_NONE && g->was_kind != g->choice.kind)
+		ctl_failover_note_move(v, g->refs - g->joined, first_leaf(v, g), g, g);
+	g->was_kind = g->choice.kind;
+	g->was_path = g->choice.path;
+	g->joined = 0;
+}
+
+static void
+outcome_of(struct ctl_vnet_state *v, struct outcome *o)
+{
+	bool learnt = false;
 
 	memset(o, 0, sizeof(*o));
 	o->path = SPW_DP_ADDR_NONE;
 	o->reason = v->request == CTL_OPERATOR_LOCKOUT ? CTL_REASON_LOCKOUT : CTL_REASON_DOWN;
-	for (const struct ctl_rib_entry *e = v->leaves; e; e = e->vnet_next)
-		with_levels += e->leaf && e->leaf->recipe.n_levels > 0;
-	for (struct ctl_rib_entry *e = v->leaves; e; e = e->vnet_next)
-		if (e->leaf)
-			outcome_leaf(o, e, with_levels == 0);
-	outcome_gone(rt, v, o);
+	for (const struct ctl_group *g = v->groups; g; g = g->next)
+		learnt |= g->refs > 0 && g->recipe.n_levels > 0;
+	for (struct ctl_group *g = v->groups; g; g = g->next) {
+		if (g->refs > 0 && (g->recipe.n_levels > 0 || !learnt))
+			outcome_group(o, g);
+		group_moves(v, g);
+	}
 }
 
 static bool
@@ -189,23 +261,43 @@ needs_frr(const char *cause, enum ctl_pref_kind from)
 	return from == CTL_PREF_EXPRESSROUTE && strcmp(cause, "withdrawn") == 0;
 }
 
-/* The cause as far as the trigger tells. */
+/* Why a path is dead, by its own state: faults, link, neighbour. */
+static const char *
+death_cause(const struct ctl_path *p)
+{
+	static const enum ctl_path_fault faults[] = {CTL_FAULT_BFD, CTL_FAULT_SESSION,
+						     CTL_FAULT_PROBE};
+
+	for (unsigned int i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (p->faults & faults[i])
+			return ctl_path_fault_name(faults[i]);
+	return p->iface ? "neighbor-lost" : "tunnel-down";
+}
+
+static bool
+is_by_hand(const char *cause)
+{
+	return cause && (strcmp(cause, "operator") == 0 || strcmp(cause, "test") == 0);
+}
+
+/* The cause as far as the trigger and the lost path tell. */
 static const char *
 first_cause(struct ctl_runtime *rt, enum ctl_pref_kind from, enum ctl_pref_kind to,
 	    const struct ctl_path *lost)
 {
 	const char *said = rt->trigger.cause;
+	bool dead = lost && !lost->alive;
 
-	if (from == CTL_PREF_EXPRESSROUTE && lost && lost->iface && !ctl_link_is_up(lost->iface))
+	if (dead && lost->iface && !ctl_link_is_up(lost->iface))
 		return "link-down";
-	if (said && (strcmp(said, "operator") == 0 || strcmp(said, "test") == 0))
+	if (is_by_hand(said))
 		return said;
-	if (from == CTL_PREF_TUNNEL && lost && !lost->alive)
-		return "tunnel-down";
+	if (dead)
+		return rt->trigger.detect_ms > 0 ? said : death_cause(lost);
 	if (to == CTL_PREF_EXPRESSROUTE)
 		return "restored";
 	if (from == CTL_PREF_NONE)
-		return "tunnel-up";
+		return to == CTL_PREF_TUNNEL ? "tunnel-up" : "restored";
 	return said ? said : "withdrawn";
 }
 
@@ -219,35 +311,64 @@ ring_next(struct ctl_failover *f)
 	return &f->ring[f->newest];
 }
 
-static void
-open_switch(struct ctl_runtime *rt, struct ctl_vnet_state *v, const struct outcome *o, bool alone)
+/* An open record of prefixes that moved alike, or NULL. */
+static struct ctl_switch *
+open_alike(struct ctl_failover *f, const struct ctl_switch *like)
 {
-	enum ctl_pref_kind from = alone ? o->from_kind : v->kind, to = alone ? o->to_kind : o->kind;
-	uint32_t from_path = alone ? o->from_path : v->path, to_path = alone ? o->to_path : o->path;
-	struct ctl_switch *s = ring_next(rt->failover);
-	const struct ctl_path *lost = ctl_path_by_id(rt, from_path);
-	const char *cause = first_cause(rt, from, to, lost);
+	for (unsigned int i = 0; i < f->n; i++) {
+		struct ctl_switch *s = &f->ring[(f->newest + CTL_HISTORY - i) % CTL_HISTORY];
 
+		if (s->open && s->prefix[0] && strcmp(s->vnet, like->vnet) == 0 &&
+		    strcmp(s->from, like->from) == 0 && strcmp(s->to, like->to) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static void
+switch_fill(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_moves *m,
+	    struct ctl_switch *s)
+{
+	const struct ctl_path *lost = ctl_path_by_id(rt, m->from_path);
+	const char *cause = first_cause(rt, m->from_kind, m->to_kind, lost);
+
+	*s = (struct ctl_switch){.wall_ns = spw_clock_wall_ns(),
+				 .opened_ns = spw_clock_ns(),
+				 .detect_ms = -1,
+				 .prefixes = m->n,
+				 .restore_hold_s = v->hold_s,
+				 .new_path = m->to_path,
+				 .open = true,
+				 .cause_known = !needs_frr(cause, m->from_kind)};
 	snprintf(s->vnet, sizeof(s->vnet), "%s", v->conf.name);
-	if (alone)
-		spw_prefix_format(&o->first, s->prefix);
-	snprintf(s->from, sizeof(s->from), "%s", ctl_failover_name(rt, from, from_path));
-	snprintf(s->to, sizeof(s->to), "%s", ctl_failover_name(rt, to, to_path));
+	snprintf(s->from, sizeof(s->from), "%s", ctl_failover_name(rt, m->from_kind, m->from_path));
+	snprintf(s->to, sizeof(s->to), "%s", ctl_failover_name(rt, m->to_kind, m->to_path));
 	snprintf(s->cause, sizeof(s->cause), "%s", cause);
-	s->wall_ns = spw_clock_wall_ns();
-	s->done_ns = s->opened_ns = spw_clock_ns();
+	s->done_ns = s->opened_ns;
 	s->event_ns = rt->trigger.event_ns ? rt->trigger.event_ns : s->opened_ns;
-	s->detect_ms = -1;
 	s->switch_us = (double)(s->done_ns - s->event_ns) / SPW_NS_PER_US;
-	s->prefixes = o->moved;
-	s->restore_hold_s = v->conf.wait_to_restore_s;
-	s->new_path = to_path;
-	s->open = true;
-	s->cause_known = !needs_frr(cause, from);
+	if (rt->trigger.cause && rt->trigger.detect_ms > 0 && strcmp(cause, rt->trigger.cause) == 0)
+		s->detect_ms = rt->trigger.detect_ms;
 	if (lost)
 		s->next_hop = lost->next_hop;
-	if (!s->cause_known)
-		ctl_frr_ask(rt, &s->next_hop);
+}
+
+static void
+open_switch(struct ctl_runtime *rt, struct ctl_vnet_state *v, const struct ctl_moves *m, bool alone)
+{
+	struct ctl_switch s, *alike;
+
+	switch_fill(rt, v, m, &s);
+	if (alone)
+		spw_prefix_format(&m->first, s.prefix);
+	alike = alone ? open_alike(rt->failover, &s) : NULL;
+	if (alike) {
+		alike->prefixes += m->n;
+		return;
+	}
+	*ring_next(rt->failover) = s;
+	if (!s.cause_known)
+		ctl_frr_ask(rt, &s.next_hop);
 }
 
 static void
@@ -277,19 +398,22 @@ close_ripe(struct ctl_failover *f, uint64_t now)
 	}
 }
 
+static void
+earlier(uint64_t *at, uint64_t then)
+{
+	if (then && then < *at)
+		*at = then;
+}
+
 /* Arm the timer for the nearest moment at which something changes by itself. */
 static void
 arm(struct ctl_runtime *rt, uint64_t now)
 {
-	uint64_t at = UINT64_MAX;
+	uint64_t at = ctl_request_next(rt);
 
 	for (const struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
-		if (v->restore_at_ns && v->restore_at_ns < at)
-			at = v->restore_at_ns;
-		if (v->hold_at_ns && v->hold_at_ns < at)
-			at = v->hold_at_ns;
-		if (v->operator_until_ns && v->operator_until_ns < at)
-			at = v->operator_until_ns;
+		earlier(&at, v->restore_at_ns);
+		earlier(&at, v->hold_at_ns);
 	}
 	if (at == UINT64_MAX) {
 		event_del(rt->timer);
@@ -309,29 +433,43 @@ has_switched(const struct ctl_vnet_state *v, const struct outcome *o)
 }
 
 static void
+note_switch(struct ctl_runtime *rt, struct ctl_vnet_state *v, const struct outcome *o)
+{
+	struct ctl_moves whole = {.n = v->moves.n,
+				  .from_kind = v->kind,
+				  .from_path = v->path,
+				  .to_kind = o->kind,
+				  .to_path = o->path};
+
+	if (!v->evaluated)
+		spw_log(SPW_LOG_INFO, "failover", "start", "vnet=%s active=%s", v->conf.name,
+			ctl_failover_name(rt, o->kind, o->path));
+	else if (has_switched(v, o))
+		open_switch(rt, v, &whole, false);
+	else if (v->moves.n > 0)
+		open_switch(rt, v, &v->moves, true);
+	if (!v->evaluated || has_switched(v, o))
+		v->since_ns = spw_clock_ns();
+}
+
+static void
 evaluate_one(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 {
 	struct outcome o;
 
-	outcome_of(rt, v, &o);
-	if (!v->evaluated) {
-		spw_log(SPW_LOG_INFO, "failover", "start", "vnet=%s active=%s", v->conf.name,
-			ctl_failover_name(rt, o.kind, o.path));
-		v->since_ns = spw_clock_ns();
-	} else if (has_switched(v, &o)) {
-		open_switch(rt, v, &o, false);
-		v->since_ns = spw_clock_ns();
-	} else if (o.moved > 0) {
-		open_switch(rt, v, &o, true);
-	}
-	ctl_failover_write_wait(rt, v);
+	outcome_of(v, &o);
+	note_switch(rt, v, &o);
+	v->moves = (struct ctl_moves){0};
 	v->evaluated = true;
 	v->kind = o.kind;
 	v->path = o.path;
 	v->reason = o.reason;
 	v->on_expressroute = o.n[CTL_PREF_EXPRESSROUTE];
 	v->on_tunnel = o.n[CTL_PREF_TUNNEL];
+	v->on_internet = o.n[CTL_PREF_INTERNET];
+	v->on_last_resort = o.n[CTL_PREF_LAST_RESORT];
 	v->on_nothing = o.n[CTL_PREF_NONE];
+	ctl_failover_write_wait(rt, v);
 }
 
 void
@@ -340,7 +478,7 @@ ctl_failover_evaluate(struct ctl_runtime *rt)
 	if (!rt->kernel_known)
 		return;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		if (v->keep && (v->dirty || !v->evaluated || rt->changed))
+		if (v->keep && (v->dirty || !v->evaluated))
 			evaluate_one(rt, v);
 	close_ripe(rt->failover, spw_clock_ns());
 	arm(rt, spw_clock_ns());
@@ -389,15 +527,20 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct ctl_runtime *rt = arg;
 	uint64_t now = spw_clock_ns();
+	bool held = false;
 
 	rt->trigger.event_ns = now;
+	ctl_request_expire(rt, now);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
-		if (v->operator_until_ns && v->operator_until_ns <= now)
-			ctl_failover_request(rt, v, CTL_OPERATOR_NONE, 0, "operator");
-		if (v->hold_at_ns && v->hold_at_ns <= now)
-			v->hold_at_ns = 0;
 		ctl_fib_dirty_vnet(rt, v);
+		if (v->hold_at_ns == 0 || v->hold_at_ns > now)
+			continue;
+		v->hold_at_ns = 0;
+		held = true;
+		ctl_fib_dirty_leaves(rt, v, 0);
 	}
+	if (held)
+		ctl_fib_dirty_held(rt);
 	ctl_fib_update(rt);
 }
 

@@ -38,10 +38,15 @@ struct ctl_switch {
 int ctl_failover_new(struct ctl_runtime *rt);
 void ctl_failover_free(struct ctl_runtime *rt);
 /*
- * Where ExpressRoute carries already although it should wait (no tunnel is up), the wait is over.
- * true when something became dirty by that.
+ * After groups and leaves were evaluated: look at the conditions of the vnets that are dirty, end
+ * the waits that have lost their sense (ExpressRoute carries already, because nothing else is up)
+ * and the requests that a signal fail outranks. true when that changes groups.
  */
-bool ctl_failover_end_waits(struct ctl_runtime *rt);
+bool ctl_failover_settle(struct ctl_runtime *rt);
+/* Note n leaves whose carrier changes from that of one group to that of another. */
+void ctl_failover_note_move(struct ctl_vnet_state *vnet, unsigned int n,
+			    const struct spw_prefix *first, const struct ctl_group *from,
+			    const struct ctl_group *to);
 /* Compare every vnet and leaf with before, open switches, set the timer of the next wait. */
 void ctl_failover_evaluate(struct ctl_runtime *rt);
 /* The data plane saw the first packet on another tier. */
@@ -58,19 +63,31 @@ void ctl_failover_command(struct ctl_runtime *rt, const char *const *words, unsi
 /* Put an operator's request in force and write it down. */
 void ctl_failover_request(struct ctl_runtime *rt, struct ctl_vnet_state *vnet, enum ctl_operator op,
 			  uint64_t until_ns, const char *cause);
+/* End a request that something outranks, within an evaluation. */
+void ctl_request_end(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 /* End a wait-to-restore that runs. */
 void ctl_failover_end_wait(struct ctl_vnet_state *vnet);
 /* Write down when the wait at hand ends, so that a restart of this process does not shorten it. */
 void ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 /* Requests and the wait that were in force before a restart of this process. */
 void ctl_failover_recall(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
+/* The same for what is set aside over an interface. */
+void ctl_request_recall_aside(struct ctl_runtime *rt, struct ctl_iface *iface);
+/* Timed requests that are over end; the nearest end of the others, UINT64_MAX = none. */
+void ctl_request_expire(struct ctl_runtime *rt, uint64_t now_ns);
+uint64_t ctl_request_next(const struct ctl_runtime *rt);
+/*
+ * A neighbour is drained, so nothing is announced to it: an operator has set its link aside, or has
+ * forced every vnet that may use its circuit away.
+ */
+bool ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl_neighbor *n);
+/* True when every vnet is forced away. */
+bool ctl_failover_is_drained(const struct ctl_runtime *rt);
 /* drill.c: "failover test" and "failover exercise". */
 void ctl_drill_command(struct ctl_runtime *rt, const char *const *words, unsigned int n,
 		       ctl_done_fn done, void *ctx);
 void ctl_drill_tick(struct ctl_runtime *rt);
 void ctl_drill_free(struct ctl_runtime *rt);
-/* True when every vnet is drained by an operator: then nothing is announced over ExpressRoute. */
-bool ctl_failover_is_drained(const struct ctl_runtime *rt);
 
 /* The newest switch of a vnet (NULL = of any) or NULL; index 0 is the newest. */
 const struct ctl_switch *ctl_failover_switch(const struct ctl_runtime *rt, unsigned int index);

@@ -6,18 +6,22 @@
  * our interfaces. Inside a vnet only next hops over ExpressRoute interfaces count (what points
  * elsewhere would carry protected traffic in the clear, so it gets no leaf), and each prefix of
  * the vnet itself has a covering leaf, whether the kernel knows it or not: group = [ExpressRoute
- * next hops that cover it][tunnels], so a withdrawn prefix falls to it and is never unroutable.
+ * next hops that cover it][backup], so a withdrawn prefix falls to it and is never unroutable.
  * A more specific prefix inherits the next hops of shorter ones behind its own, because the
- * tunnel may be used only while none stands.
+ * backup may be used only while none stands.
  *
- * Entries are marked dirty, evaluated once for a batch of events, and sent when their leaf
- * changed. While the data plane is away nothing is sent; a sync sends all. One thread.
+ * Bits first: what takes packets away from a dead path is one message, whatever stands behind it,
+ * and is sent before any route is looked at. A path that dies or returns, a wait that ends and an
+ * operator's word change groups, never leaves. What is left for single routes is a queue: entries
+ * are marked dirty once for a batch of events, oldest first, and evaluated a bounded number at a
+ * time; between two turns the event loop sees everything else. A change of a covering route marks
+ * what inherits from it, for large vnets a few times a second at most. Memory: three links in each
+ * entry. While the data plane is away nothing is sent; a sync sends all. One thread.
  */
 #include "control/fib.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,41 +30,12 @@
 #include "control/watch_private.h"
 
 #define BATCH 1024
-
-struct ctl_vnet_state *
-ctl_vnet_of(struct ctl_runtime *rt, const struct spw_prefix *prefix)
-{
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		for (unsigned int i = 0; v->keep && i < v->conf.n_prefixes; i++)
-			if (spw_prefix_contains(&v->conf.prefix[i], prefix))
-				return v;
-	return NULL;
-}
-
-bool
-ctl_prefix_covers_vnet(const struct ctl_vnet_state *vnet, const struct spw_prefix *prefix)
-{
-	for (unsigned int i = 0; i < vnet->conf.n_prefixes; i++)
-		if (spw_prefix_contains(prefix, &vnet->conf.prefix[i]))
-			return true;
-	return false;
-}
-
-bool
-ctl_vnet_waits(struct ctl_vnet_state *vnet, uint64_t restored_ns, uint64_t now_ns)
-{
-	uint64_t at = restored_ns + vnet->conf.wait_to_restore_s * SPW_NS_PER_S;
-	bool recalled = restored_ns == 0 && now_ns < vnet->recalled_until_ns;
-
-	if (recalled)
-		at = vnet->recalled_until_ns;
-	else if (!ctl_preference_waits(restored_ns, vnet->conf.wait_to_restore_s,
-				       vnet->wait_over_ns, now_ns))
-		return false;
-	if (vnet->restore_at_ns == 0 || at < vnet->restore_at_ns)
-		vnet->restore_at_ns = at;
-	return true;
-}
+/* Entries that are evaluated in a turn of the event loop: some milliseconds. */
+#define TURN 4096
+/* Vnets with more leaves mark those that inherit not oftener than this. */
+#define LARGE_VNET 8192
+#define SPREAD_NS  (200 * SPW_NS_PER_MS)
+#define REHOME_NS  (10 * SPW_NS_PER_S)
 
 void
 ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
@@ -68,16 +43,40 @@ ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 	if (entry->dirty)
 		return;
 	entry->dirty = true;
-	entry->dirty_next = rt->dirty;
-	rt->dirty = entry;
+	entry->dirty_next = NULL;
+	if (rt->dirty)
+		rt->dirty_last->dirty_next = entry;
+	else
+		rt->dirty = entry;
+	rt->dirty_last = entry;
 }
 
 void
 ctl_fib_dirty_vnet(struct ctl_runtime *rt, struct ctl_vnet_state *vnet)
 {
 	vnet->dirty = true;
+}
+
+void
+ctl_fib_dirty_leaves(struct ctl_runtime *rt, struct ctl_vnet_state *vnet, unsigned int from_len)
+{
+	vnet->dirty = true;
 	for (struct ctl_rib_entry *e = vnet->leaves; e; e = e->vnet_next)
-		ctl_fib_dirty_entry(rt, e);
+		if (e->prefix.len >= from_len)
+			ctl_fib_dirty_entry(rt, e);
+}
+
+static void
+held_visit(void *ctx, struct ctl_rib_entry *entry)
+{
+	if (entry->held)
+		ctl_fib_dirty_entry(ctx, entry);
+}
+
+void
+ctl_fib_dirty_held(struct ctl_runtime *rt)
+{
+	ctl_rib_each(&rt->rib, held_visit, rt);
 }
 
 static void
@@ -92,106 +91,7 @@ ctl_fib_dirty_all(struct ctl_runtime *rt)
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		v->dirty = true;
 	ctl_rib_each(&rt->rib, dirty_visit, rt);
-}
-
-static struct ctl_path *
-hop_path(struct ctl_runtime *rt, struct ctl_iface *iface, const struct ctl_nl_hop *hop)
-{
-	if (iface->tunnel)
-		return ctl_path_get(rt, SPW_PATH_TUNNEL, NULL, iface->tunnel, NULL);
-	if (hop->gateway.family)
-		return ctl_path_get(rt, SPW_PATH_ADJACENCY, iface, NULL, &hop->gateway);
-	return ctl_path_get(rt, SPW_PATH_CONNECTED, iface, NULL, NULL);
-}
-
-static bool
-level_has(const struct ctl_level *level, uint32_t path)
-{
-	for (unsigned int i = 0; i < level->n; i++)
-		if (level->path[i] == path)
-			return true;
-	return false;
-}
-
-static void
-level_put(struct ctl_level *level, const struct ctl_path *p, unsigned int weight)
-{
-	if (!p || level->n == CTL_PREF_HOPS || level_has(level, p->id))
-		return;
-	level->path[level->n] = p->id;
-	level->weight[level->n++] = (uint8_t)(weight < 255 ? weight : 255);
-}
-
-/* Next hops of a route over our interfaces (expressroute: over those of that role only). */
-static void
-route_level(struct ctl_runtime *rt, const struct ctl_rib_route *r, bool expressroute,
-	    struct ctl_level *level)
-{
-	for (unsigned int i = 0; i < r->n_hops; i++) {
-		struct ctl_iface *iface = ctl_iface_by_index(rt, r->hop[i].index);
-
-		if (iface && (!expressroute || iface->role == SPW_IF_ROLE_EXPRESSROUTE))
-			level_put(level, hop_path(rt, iface, &r->hop[i]), r->hop[i].weight);
-	}
-}
-
-bool
-ctl_entry_level(struct ctl_runtime *rt, const struct ctl_rib_entry *entry, struct ctl_level *level)
-{
-	memset(level, 0, sizeof(*level));
-	for (const struct ctl_rib_route *r = entry->routes; r && level->n == 0; r = r->next)
-		route_level(rt, r, true, level);
-	if (level->n == 0 && entry->held && entry->held_until_ns > spw_clock_ns())
-		route_level(rt, entry->held, true, level);
-	return level->n > 0;
-}
-
-/* Candidates of a destination in a vnet: its own next hops, then those of covering routes. */
-static void
-protected_recipe(struct ctl_runtime *rt, struct ctl_vnet_state *vnet,
-		 const struct ctl_rib_entry *entry, struct ctl_recipe *recipe)
-{
-	uint64_t now = spw_clock_ns();
-
-	memset(recipe, 0, sizeof(*recipe));
-	recipe->vnet = vnet;
-	for (const struct ctl_rib_entry *e = entry; e && recipe->n_levels < CTL_PREF_LEVELS;
-	     e = ctl_rib_covering(&rt->rib, &entry->prefix.addr, e->prefix.len)) {
-		struct ctl_level *level = &recipe->level[recipe->n_levels];
-
-		if (!ctl_entry_level(rt, e, level))
-			continue;
-		level->waiting = ctl_vnet_waits(vnet, e->restored_ns, now);
-		recipe->n_levels++;
-	}
-	memset(&recipe->level[recipe->n_levels], 0,
-	       sizeof(recipe->level[0]) * (CTL_PREF_LEVELS - recipe->n_levels));
-}
-
-/* Recipe of an entry. false: it has no leaf of its own. */
-static bool
-entry_recipe(struct ctl_runtime *rt, struct ctl_vnet_state *vnet, const struct ctl_rib_entry *entry,
-	     struct ctl_recipe *recipe)
-{
-	struct ctl_level own;
-
-	memset(recipe, 0, sizeof(*recipe));
-	if (vnet) {
-		if (!entry->is_cover && !ctl_entry_level(rt, entry, &own))
-			return false;
-		protected_recipe(rt, vnet, entry, recipe);
-		return true;
-	}
-	for (const struct ctl_rib_route *r = entry->routes; r; r = r->next) {
-		if (r->type != RTN_UNICAST)
-			return true; /* blackhole and its kin: the drop leaf */
-		route_level(rt, r, false, &recipe->level[0]);
-		if (recipe->level[0].n > 0) {
-			recipe->n_levels = 1;
-			return true;
-		}
-	}
-	return false;
+	ctl_groups_evaluate_plain(rt);
 }
 
 static void
@@ -199,11 +99,11 @@ vnet_unlink(struct ctl_rib_entry *entry)
 {
 	if (!entry->vnet)
 		return;
-	struct ctl_rib_entry **at = &entry->vnet->leaves;
-
-	while (*at != entry)
-		at = &(*at)->vnet_next;
-	*at = entry->vnet_next;
+	*entry->vnet_at = entry->vnet_next;
+	if (entry->vnet_next)
+		entry->vnet_next->vnet_at = entry->vnet_at;
+	entry->vnet->n_leaves--;
+	entry->vnet->n_by_len[entry->prefix.len]--;
 	entry->vnet = NULL;
 }
 
@@ -217,7 +117,12 @@ vnet_link(struct ctl_vnet_state *vnet, struct ctl_rib_entry *entry)
 		return;
 	entry->vnet = vnet;
 	entry->vnet_next = vnet->leaves;
+	entry->vnet_at = &vnet->leaves;
+	if (entry->vnet_next)
+		entry->vnet_next->vnet_at = &entry->vnet_next;
 	vnet->leaves = entry;
+	vnet->n_leaves++;
+	vnet->n_by_len[entry->prefix.len]++;
 }
 
 static void
@@ -230,26 +135,62 @@ mark_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 	rt->changed = entry;
 }
 
+/* The leaf of a vnet that a destination falls to when it has none of its own. */
+static const struct ctl_group *
+falls_to(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_rib_entry *entry)
+{
+	const struct ctl_rib_entry *e = entry;
+
+	do {
+		e = ctl_rib_covering(&rt->rib, &entry->prefix.addr, e->prefix.len);
+	} while (e && !(e->has_leaf && e->leaf && e->leaf->recipe.vnet == v));
+	return e ? e->leaf : NULL;
+}
+
+/* What carries an entry of a vnet is about to change: note it for the record of switches. */
+static void
+note_move(struct ctl_runtime *rt, const struct ctl_rib_entry *entry, const struct ctl_group *to)
+{
+	const struct ctl_group *from = entry->leaf;
+
+	if (!entry->vnet || !from || from->recipe.vnet != entry->vnet)
+		return;
+	entry->vnet->dirty = true;
+	if (!to)
+		to = falls_to(rt, entry->vnet, entry);
+	if (to && from->was_kind != CTL_PREF_NONE && from->was_kind != to->choice.kind)
+		ctl_failover_note_move(entry->vnet, 1, &entry->prefix, from, to);
+}
+
+static void
+leaf_set(struct ctl_runtime *rt, struct ctl_rib_entry *entry, struct ctl_group *g, bool wanted)
+{
+	note_move(rt, entry, g);
+	if (g)
+		ctl_group_join(rt, g);
+	if (entry->leaf)
+		ctl_group_leave(entry->leaf);
+	entry->leaf = g;
+	entry->sent = entry->sent && !wanted;
+}
+
 static void
 assign(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 {
-	struct ctl_vnet_state *vnet = ctl_vnet_of(rt, &entry->prefix);
+	struct ctl_vnet_state *vnet =
+		ctl_rib_is_pin(entry) ? NULL : ctl_vnet_of(rt, &entry->prefix);
 	struct ctl_recipe recipe;
-	bool wanted = entry_recipe(rt, vnet, entry, &recipe);
+	bool wanted = ctl_entry_recipe(rt, vnet, entry, &recipe);
 	struct ctl_group *g = wanted ? ctl_group_get(rt, &recipe) : NULL;
 
-	vnet_link(wanted ? vnet : NULL, entry);
 	if (wanted != entry->has_leaf || g != entry->leaf || (wanted && !entry->sent) ||
 	    (!wanted && !entry->routes))
 		mark_changed(rt, entry);
-	if (g != entry->leaf) {
-		if (g)
-			g->refs++;
-		if (entry->leaf)
-			entry->leaf->refs--;
-		entry->leaf = g;
-		entry->sent = entry->sent && !wanted ? entry->sent : false;
-	}
+	if (g != entry->leaf)
+		leaf_set(rt, entry, g, wanted);
+	vnet_link(wanted ? vnet : NULL, entry);
+	if (entry->vnet && entry->changed)
+		entry->vnet->dirty = true;
 	entry->has_leaf = wanted;
 }
 
@@ -273,89 +214,127 @@ hold_routes(struct ctl_vnet_state *vnet, struct ctl_rib_entry *entry)
 void
 ctl_fib_hold(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 {
-	struct ctl_level level;
-
-	if (!ctl_entry_level(rt, entry, &level))
+	if (!entry->had_expressroute)
 		return;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		if (v == ctl_vnet_of(rt, &entry->prefix) ||
-		    ctl_prefix_covers_vnet(v, &entry->prefix))
+		if (v->conf.hold_off_ms && (v == ctl_vnet_of(rt, &entry->prefix) ||
+					    ctl_prefix_covers_vnet(v, &entry->prefix)))
 			hold_routes(v, entry);
 }
 
-/* Note whether ExpressRoute next hops came or went, and who else is touched by that. */
+/* Note whether ExpressRoute next hops came or went. */
 static void
 note_expressroute(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 {
 	struct ctl_level level;
+	uint64_t now = spw_clock_ns();
+	bool has;
 
-	if (entry->held && entry->held_until_ns <= spw_clock_ns()) {
+	if (entry->held && entry->held_until_ns <= now) {
 		free(entry->held);
 		entry->held = NULL;
-		entry->had_expressroute = false;
 	}
-	bool has = ctl_entry_level(rt, entry, &level);
-
-	if (has && !entry->had_expressroute && rt->kernel_known)
-		entry->restored_ns = spw_clock_ns();
+	has = ctl_entry_level(rt, NULL, entry, &level);
+	if (has != entry->had_expressroute && rt->kernel_known) {
+		if (has)
+			entry->restored_ns = now;
+		else
+			ctl_damping_lose(&entry->damping, now);
+	}
 	entry->had_expressroute = has;
+}
+
+static void
+spread_later(struct ctl_vnet_state *v, unsigned int from_len)
+{
+	if (!v->spread || from_len < v->spread_len)
+		v->spread_len = (uint8_t)from_len;
+	v->spread = true;
+}
+
+/* Leaves that inherit from an entry are evaluated anew. */
+static void
+spread_mark(struct ctl_runtime *rt, const struct ctl_rib_entry *entry, bool expressroute)
+{
+	struct ctl_vnet_state *own = ctl_vnet_of(rt, &entry->prefix);
+
+	if (own && own->learns)
+		spread_later(own, 0);
+	else if (own && expressroute)
+		spread_later(own, entry->prefix.len + 1u);
+	if (!ctl_prefix_may_cover(rt, &entry->prefix))
+		return;
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		if ((expressroute || v->conf.peering == CTL_PEERING_MICROSOFT) &&
+		    ctl_prefix_covers_vnet(v, &entry->prefix))
+			spread_later(v, 0);
 }
 
 void
 ctl_fib_route_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 {
 	bool before = entry->had_expressroute;
+	struct ctl_level level;
 
+	/* Withdrawn by BGP, in the kernel's table still: hold-off is for this, too. */
+	if (before && entry->routes && !ctl_entry_level(rt, NULL, entry, &level))
+		ctl_fib_hold(rt, entry);
 	ctl_fib_dirty_entry(rt, entry);
 	note_expressroute(rt, entry);
-	if (!before && !entry->had_expressroute)
-		return;
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		if (v == ctl_vnet_of(rt, &entry->prefix) ||
-		    ctl_prefix_covers_vnet(v, &entry->prefix))
-			ctl_fib_dirty_vnet(rt, v);
+	spread_mark(rt, entry, before || entry->had_expressroute);
 }
 
-static void
-cover_clear(void *ctx, struct ctl_rib_entry *entry)
+static bool
+has_leaf_from(const struct ctl_vnet_state *v, unsigned int len)
 {
-	entry->is_cover = false;
+	while (len <= 128 && v->n_by_len[len] == 0)
+		len++;
+	return len <= 128;
 }
 
-void
-ctl_fib_covers(struct ctl_runtime *rt)
+/* Mark what inherits; true when a large vnet has to wait for its time. */
+static bool
+spread(struct ctl_runtime *rt)
 {
-	ctl_rib_each(&rt->rib, cover_clear, rt);
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		for (unsigned int i = 0; v->keep && i < v->conf.n_prefixes; i++) {
-			struct ctl_rib_entry *e = ctl_rib_get(&rt->rib, &v->conf.prefix[i]);
+	uint64_t now = spw_clock_ns();
+	bool later = false;
 
-			if (e)
-				e->is_cover = true;
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
+		if (!v->spread)
+			continue;
+		if (v->n_leaves > LARGE_VNET && now - v->spread_ns < SPREAD_NS &&
+		    has_leaf_from(v, v->spread_len)) {
+			later = true;
+			continue;
 		}
-}
-
-/* Evaluate what is marked. Marks may come back once, when a wait was found to be over. */
-static void
-evaluate(struct ctl_runtime *rt)
-{
-	for (unsigned int round = 0; round < 3; round++) {
-		struct ctl_rib_entry *e = rt->dirty;
-
-		rt->dirty = NULL;
-		for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-			if (v->dirty)
-				v->restore_at_ns = 0;
-		for (struct ctl_rib_entry *next; e; e = next) {
-			next = e->dirty_next;
-			e->dirty = false;
-			note_expressroute(rt, e);
-			assign(rt, e);
-		}
-		ctl_groups_evaluate(rt);
-		if (!ctl_failover_end_waits(rt))
-			break;
+		v->spread = false;
+		if (!has_leaf_from(v, v->spread_len))
+			continue;
+		v->spread_ns = now;
+		ctl_fib_dirty_leaves(rt, v, v->spread_len);
 	}
+	return later;
+}
+
+static void
+evaluate_entries(struct ctl_runtime *rt, size_t most)
+{
+	for (struct ctl_rib_entry *e; (e = rt->dirty) && most > 0; most--) {
+		rt->dirty = e->dirty_next;
+		e->dirty = false;
+		note_expressroute(rt, e);
+		assign(rt, e);
+	}
+}
+
+/* Groups, then entries, then what the outcome itself ends: waits, requests. */
+static void
+evaluate(struct ctl_runtime *rt, size_t most)
+{
+	ctl_groups_evaluate(rt);
+	evaluate_entries(rt, most);
+	for (unsigned int round = 0; round < 3 && ctl_failover_settle(rt); round++)
+		ctl_groups_evaluate(rt);
 }
 
 struct batch {
@@ -432,14 +411,36 @@ changed_done(struct ctl_runtime *rt)
 	rt->changed = NULL;
 }
 
-void
-ctl_fib_update(struct ctl_runtime *rt)
+/* Go on later with what is left: at once, or when a large vnet may mark again. */
+static void
+go_on(struct ctl_runtime *rt, bool spread_waits)
 {
+	struct timeval tv = {.tv_usec = rt->dirty ? 0 : SPREAD_NS / SPW_NS_PER_US};
+
+	if (!rt->dirty)
+		rt->backlog = (struct ctl_trigger){0};
+	else if (!rt->backlog.cause)
+		rt->backlog = rt->trigger;
+	/* A timer, not an active event: descriptors are looked at in between. */
+	if ((rt->dirty || spread_waits) && rt->more)
+		event_add(rt->more, &tv);
+}
+
+static void
+update(struct ctl_runtime *rt, size_t most)
+{
+	bool spread_waits;
+	bool told = rt->in_sync && ctl_dataplane_connected(rt);
+
 	ctl_paths_check(rt);
-	evaluate(rt);
-	if (rt->in_sync && ctl_dataplane_connected(rt)) {
+	if (told) {
 		ctl_paths_send_new(rt);
 		ctl_paths_send_down(rt);
+	}
+	spread_waits = spread(rt);
+	evaluate(rt, most);
+	if (told) {
+		ctl_paths_send_new(rt);
 		ctl_paths_send_up(rt, false);
 		ctl_groups_send(rt);
 		send_leaves(rt);
@@ -449,7 +450,34 @@ ctl_fib_update(struct ctl_runtime *rt)
 	changed_done(rt);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		v->dirty = false;
+	go_on(rt, spread_waits);
 	rt->trigger = (struct ctl_trigger){0};
+}
+
+static void
+on_more(evutil_socket_t fd, short what, void *arg)
+{
+	struct ctl_runtime *rt = arg;
+
+	if (!rt->trigger.cause)
+		rt->trigger = rt->backlog;
+	update(rt, TURN);
+}
+
+void
+ctl_fib_update(struct ctl_runtime *rt)
+{
+	if (!rt->more)
+		rt->more = evtimer_new(rt->base, on_more, rt);
+	update(rt, rt->more ? TURN : SIZE_MAX);
+}
+
+void
+ctl_fib_update_all(struct ctl_runtime *rt)
+{
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		v->spread_ns = 0;
+	update(rt, SIZE_MAX);
 }
 
 static void
@@ -471,19 +499,55 @@ ctl_fib_forget(struct ctl_runtime *rt)
 }
 
 static void
+level_use(struct ctl_runtime *rt, const struct ctl_level *level)
+{
+	for (unsigned int h = 0; h < level->n; h++)
+		if (rt->path[level->path[h]])
+			rt->path[level->path[h]]->refs++;
+}
+
+static void
 mark_used(void *ctx, struct ctl_group *g)
 {
-	struct ctl_runtime *rt = ctx;
-
 	for (unsigned int l = 0; l < g->recipe.n_levels; l++)
-		for (unsigned int h = 0; h < g->recipe.level[l].n; h++)
-			if (rt->path[g->recipe.level[l].path[h]])
-				rt->path[g->recipe.level[l].path[h]]->refs++;
+		level_use(ctx, &g->recipe.level[l]);
+	level_use(ctx, &g->recipe.internet);
+	level_use(ctx, &g->recipe.last);
+}
+
+static bool
+wait_is_over(const struct ctl_group *g, uint64_t now)
+{
+	for (unsigned int l = 0; g && l < g->recipe.n_levels; l++)
+		if (g->recipe.level[l].until_ds && g->recipe.vnet &&
+		    !ctl_level_wait_end(g->recipe.vnet, &g->recipe.level[l], now))
+			return true;
+	return false;
+}
+
+/* Leaves whose wait is over join the others again, so that groups do not pile up. */
+static void
+rehome(struct ctl_runtime *rt, struct ctl_vnet_state *v, uint64_t now)
+{
+	bool any = false;
+
+	if (now - v->rehome_ns < REHOME_NS)
+		return;
+	for (const struct ctl_group *g = v->groups; g && !any; g = g->next)
+		any = g->refs > 0 && wait_is_over(g, now);
+	if (!any)
+		return;
+	v->rehome_ns = now;
+	for (struct ctl_rib_entry *e = v->leaves; e; e = e->vnet_next)
+		if (wait_is_over(e->leaf, now))
+			ctl_fib_dirty_entry(rt, e);
 }
 
 void
 ctl_fib_collect(struct ctl_runtime *rt)
 {
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		rehome(rt, v, spw_clock_ns());
 	ctl_groups_collect(rt);
 	for (struct ctl_path *p = rt->paths; p; p = p->next)
 		p->refs = p->kind == SPW_PATH_TUNNEL && p->tunnel->keep;
@@ -505,8 +569,13 @@ ctl_fib_collect(struct ctl_runtime *rt)
 void
 ctl_fib_free(struct ctl_runtime *rt)
 {
+	if (rt->more)
+		event_free(rt->more);
+	rt->more = NULL;
 	ctl_groups_free(rt);
 	while (rt->paths)
 		ctl_path_free(rt, rt->paths);
 	ctl_rib_fini(&rt->rib);
+	if (rt->vnet_index.bucket)
+		ctl_rib_fini(&rt->vnet_index);
 }

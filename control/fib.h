@@ -5,22 +5,29 @@
 
 #include "control/runtime_priv.h"
 
-/* Mark for the next ctl_fib_update(). */
+/* Mark for the next ctl_fib_update(): an entry, the groups of a vnet, its leaves from a prefix
+ * length on, what hold-off keeps, everything. */
 void ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 void ctl_fib_dirty_vnet(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
+void ctl_fib_dirty_leaves(struct ctl_runtime *rt, struct ctl_vnet_state *vnet,
+			  unsigned int from_len);
+void ctl_fib_dirty_held(struct ctl_runtime *rt);
 void ctl_fib_dirty_all(struct ctl_runtime *rt);
-/* A kernel route of this entry came, changed or went. */
+/* A kernel route of this entry came, changed or went, or BGP has said so. */
 void ctl_fib_route_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 /* ExpressRoute next hops of this entry are about to go: keep them for the hold-off of its vnet. */
 void ctl_fib_hold(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
-/* Make the covering leaves those of the configured vnets. */
+/* vnets.c: after a commit: the covering leaves, tunnels and neighbours of the configured vnets. */
 void ctl_fib_covers(struct ctl_runtime *rt);
 /*
  * Evaluate what is dirty, tell the data plane, note the switches. Order on the wire: what takes
  * packets away from a dead path first, then groups and leaves, and a path that was lost is set
- * up only when the groups say that it waits.
+ * up only when the groups say that it waits. Paths and groups are done when it returns; of many
+ * dirty entries the oldest are, the event loop goes on with the others.
  */
 void ctl_fib_update(struct ctl_runtime *rt);
+/* The same, to the last entry: before a sweep, before objects are freed. */
+void ctl_fib_update_all(struct ctl_runtime *rt);
 /* The data plane cleared a path's bit by itself. */
 void ctl_fib_path_cleared(struct ctl_runtime *rt, uint32_t path, uint32_t clears, uint64_t at_ns);
 /* For a sync: forget what the data plane knows, take over its bits, tell it all. */
@@ -54,14 +61,24 @@ void ctl_paths_send_new(struct ctl_runtime *rt);
 void ctl_paths_send_down(struct ctl_runtime *rt);
 void ctl_paths_send_up(struct ctl_runtime *rt, bool restored);
 void ctl_path_free(struct ctl_runtime *rt, struct ctl_path *path);
+/* When the wait-to-restore of a path ends under a vnet, damping counted in; 0 = it does not wait.
+ */
+uint64_t ctl_path_wait_end(const struct ctl_vnet_state *vnet, const struct ctl_path *path,
+			   uint64_t now_ns);
 bool ctl_link_is_up(const struct ctl_iface *iface);
 
 /* groups.c */
-/* The group of a recipe, with a reference less: NULL for the drop group (no level, no vnet). */
+/* The group of a recipe (all its bytes set), with a reference less: NULL for the drop group (no
+ * level, no vnet). */
 struct ctl_group *ctl_group_get(struct ctl_runtime *rt, const struct ctl_recipe *recipe);
+/* A leaf begins or ends to use a group. */
+void ctl_group_join(struct ctl_runtime *rt, struct ctl_group *group);
+void ctl_group_leave(struct ctl_group *group);
 struct ctl_group *ctl_group_by_id(struct ctl_runtime *rt, uint32_t id);
-/* Recompute the content of the groups of dirty vnets and what carries the others. */
+/* Recompute the content of the groups of dirty vnets. */
 void ctl_groups_evaluate(struct ctl_runtime *rt);
+/* Recompute what carries the groups outside every vnet. */
+void ctl_groups_evaluate_plain(struct ctl_runtime *rt);
 void ctl_groups_send(struct ctl_runtime *rt);
 void ctl_groups_forget(struct ctl_runtime *rt);
 void ctl_groups_collect(struct ctl_runtime *rt);
@@ -69,17 +86,35 @@ void ctl_groups_each(struct ctl_runtime *rt, void (*visit)(void *ctx, struct ctl
 		     void *ctx);
 void ctl_groups_free(struct ctl_runtime *rt);
 
+/* vnets.c */
 /*
  * Tell the vnet whose address space holds the prefix, or NULL: the first in the configuration's
  * order of which one prefix contains it.
  */
 struct ctl_vnet_state *ctl_vnet_of(struct ctl_runtime *rt, const struct spw_prefix *prefix);
-/* ctl_preference_waits() for this vnet; the nearest end of a wait is kept in restore_at_ns. */
-bool ctl_vnet_waits(struct ctl_vnet_state *vnet, uint64_t restored_ns, uint64_t now_ns);
 /* True when the prefix covers some vnet prefix. */
 bool ctl_prefix_covers_vnet(const struct ctl_vnet_state *vnet, const struct spw_prefix *prefix);
-/* The ExpressRoute next hops of an entry, held ones too, as a level; false when none. */
-bool ctl_entry_level(struct ctl_runtime *rt, const struct ctl_rib_entry *entry,
-		     struct ctl_level *level);
+/* False when no vnet prefix is as long as this one: then it covers none. */
+bool ctl_prefix_may_cover(const struct ctl_runtime *rt, const struct spw_prefix *prefix);
+bool ctl_vnet_has_tunnel(const struct ctl_vnet_state *vnet, const struct ctl_tun *tun);
+/* True when the circuit of the interface leads to the vnet. */
+bool ctl_vnet_uses_circuit(const struct ctl_vnet_state *vnet, const struct ctl_iface *iface);
+/* When something that came back at restored_ns (0 = was never lost) may carry again for a vnet,
+ * damping counted in; 0 = at once. */
+uint64_t ctl_vnet_wait_end(const struct ctl_vnet_state *vnet, uint64_t restored_ns,
+			   const struct ctl_damping *damping, uint64_t now_ns);
+
+/* recipe.c */
+/* The candidates of an entry, all bytes set; false when it has no leaf of its own. vnet: NULL =
+ * outside of every vnet. */
+bool ctl_entry_recipe(struct ctl_runtime *rt, struct ctl_vnet_state *vnet,
+		      const struct ctl_rib_entry *entry, struct ctl_recipe *recipe);
+/* The ExpressRoute next hops of an entry over the circuits of a vnet (NULL = all), held ones too,
+ * as a level that does not wait; false when there are none. */
+bool ctl_entry_level(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
+		     const struct ctl_rib_entry *entry, struct ctl_level *level);
+/* When the wait of a level's route ends; 0 = it does not wait. */
+uint64_t ctl_level_wait_end(const struct ctl_vnet_state *vnet, const struct ctl_level *level,
+			    uint64_t now_ns);
 
 #endif

@@ -173,6 +173,7 @@ iface_take(struct ctl_runtime *rt, const char *name)
 		i->keeper_fd = -1;
 		snprintf(i->name, sizeof(i->name), "%s", name);
 		i->id = ctl_ids_get(rt->ids, CTL_ID_IFACE, name);
+		ctl_request_recall_aside(rt, i);
 		while (*tail)
 			tail = &(*tail)->next;
 		*tail = i;
@@ -212,6 +213,9 @@ port_iface(struct ctl_runtime *rt, const struct ctl_interface *c)
 	i->vlan_outer = c->vlan_outer;
 	i->vlan_inner = c->vlan_inner;
 	i->vlan_tpid = c->vlan_tpid;
+	memcpy(i->circuit, c->circuit, sizeof(i->circuit));
+	i->gateway4 = c->gateway4;
+	i->gateway6 = c->gateway6;
 	memcpy(i->description, c->description, sizeof(i->description));
 	addresses_take(rt, i, c->address, c->n_addresses);
 }

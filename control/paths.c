@@ -9,9 +9,12 @@
  * count is read again and the decision taken anew a moment later, after the events that explain it.
  *
  * Path numbers are remembered by their key ("a er0 172.16.0.2", "t azure-a"), so a restarted
- * process finds its bits. One thread.
+ * process finds its bits; so are the losses of what stands for ExpressRoute, with which its wait
+ * and its damping go on. Paths are found by a hash, because every hop of every route asks. A
+ * tunnel over ExpressRoute lives no longer than the next hops its outer packets take. One thread.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +50,25 @@ ctl_link_is_up(const struct ctl_iface *iface)
 	return !iface->port || !iface->port->link_known || iface->port->link_up;
 }
 
+/* Does a next hop of ExpressRoute live by which the outer packets of a tunnel can go? */
+static bool
+underlay_lives(struct ctl_runtime *rt, const struct ctl_tun *t)
+{
+	const struct spw_addr *to = &t->conf.remote;
+	const struct ctl_rib_entry *e =
+		ctl_rib_covering(&rt->rib, to, (to->family == AF_INET ? 32 : 128) + 1);
+	struct ctl_level level;
+
+	for (; e; e = ctl_rib_covering(&rt->rib, to, e->prefix.len)) {
+		if (!e->had_expressroute || !ctl_entry_level(rt, NULL, e, &level))
+			continue;
+		for (unsigned int h = 0; h < level.n; h++)
+			if (rt->path[level.path[h]] && rt->path[level.path[h]]->alive)
+				return true;
+	}
+	return false;
+}
+
 static bool
 should_live(struct ctl_runtime *rt, const struct ctl_path *p)
 {
@@ -55,7 +77,8 @@ should_live(struct ctl_runtime *rt, const struct ctl_path *p)
 	if (p->faults)
 		return false;
 	if (p->kind == SPW_PATH_TUNNEL)
-		return p->tunnel->conf.enabled && p->tunnel->up;
+		return p->tunnel->conf.enabled && p->tunnel->up &&
+		       (!p->tunnel->encrypts || underlay_lives(rt, p->tunnel));
 	if (!p->iface->enabled || !ctl_link_is_up(p->iface))
 		return false;
 	if (p->kind != SPW_PATH_ADJACENCY || p->iface->role != SPW_IF_ROLE_EXPRESSROUTE)
@@ -64,20 +87,95 @@ should_live(struct ctl_runtime *rt, const struct ctl_path *p)
 	return n && n->reachable;
 }
 
+static unsigned int
+hash(enum spw_dp_path_kind kind, const void *over, const struct spw_addr *next_hop)
+{
+	uint64_t h = (uintptr_t)over ^ (uint64_t)kind << 56, word;
+
+	for (unsigned int i = 0; next_hop && i < 16; i += sizeof(word)) {
+		memcpy(&word, next_hop->bytes + i, sizeof(word));
+		h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 32;
+	}
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned int)(h >> 40) % CTL_PATH_BUCKETS;
+}
+
+static unsigned int
+hash_of(const struct ctl_path *p)
+{
+	return hash(p->kind, p->tunnel ? (const void *)p->tunnel : p->iface,
+		    p->next_hop.family ? &p->next_hop : NULL);
+}
+
+static struct ctl_path *
+find(struct ctl_runtime *rt, enum spw_dp_path_kind kind, const struct ctl_iface *iface,
+     const struct ctl_tun *tun, const struct spw_addr *next_hop)
+{
+	const void *over = tun ? (const void *)tun : iface;
+	struct ctl_path *p = rt->path_bucket[hash(kind, over, next_hop)];
+
+	while (p && !(p->kind == kind && p->iface == iface && p->tunnel == tun &&
+		      (!next_hop || spw_addr_equal(&p->next_hop, next_hop))))
+		p = p->hash_next;
+	return p;
+}
+
+static bool
+stands_for_expressroute(const struct ctl_path *p)
+{
+	return p->tunnel ? p->tunnel->encrypts : p->iface->role == SPW_IF_ROLE_EXPRESSROUTE;
+}
+
+/* Write down what wait and damping go by; the key tells a number that was given anew. */
+static void
+write_losses(struct ctl_runtime *rt, const struct ctl_path *p)
+{
+	char name[32], value[CTL_ID_KEY];
+
+	if (!stands_for_expressroute(p))
+		return;
+	snprintf(name, sizeof(name), "path:%u", p->id);
+	snprintf(value, sizeof(value), "%llu %llu %u %u %.200s", (unsigned long long)p->lost_ns,
+		 (unsigned long long)p->restored_ns, p->damping.losses, p->damping.last_s, p->key);
+	ctl_ids_set_fact(rt->ids, name, value);
+}
+
+static void
+recall_losses(struct ctl_runtime *rt, struct ctl_path *p)
+{
+	unsigned long long lost, restored;
+	struct ctl_damping d;
+	char name[32];
+	const char *fact;
+	int at = 0;
+
+	snprintf(name, sizeof(name), "path:%u", p->id);
+	fact = ctl_ids_get_fact(rt->ids, name);
+	if (sscanf(fact, "%llu %llu %u %u %n", &lost, &restored, &d.losses, &d.last_s, &at) != 4 ||
+	    strcmp(fact + at, p->key) != 0)
+		return;
+	p->lost = true;
+	p->lost_ns = lost;
+	p->restored_ns = restored;
+	p->damping = d;
+}
+
 struct ctl_path *
 ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind, struct ctl_iface *iface,
 	     struct ctl_tun *tun, const struct spw_addr *next_hop)
 {
+	struct ctl_path *p = find(rt, kind, iface, tun, next_hop);
 	char key[CTL_ID_KEY];
-	struct ctl_path *p;
 	uint32_t id;
 
+	if (p)
+		return p;
 	key_make(key, kind, iface, tun, next_hop);
 	id = ctl_ids_get(rt->ids, CTL_ID_PATH, key);
-	if (id == CTL_ID_NONE)
-		return NULL;
-	if (rt->path[id])
-		return rt->path[id];
+	/* One key, two objects: the older one is on its way out. */
+	if (id == CTL_ID_NONE || rt->path[id])
+		return id == CTL_ID_NONE ? NULL : rt->path[id];
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
@@ -90,10 +188,13 @@ ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind, struct ctl_ifac
 	memcpy(p->key, key, sizeof(key));
 	if (kind == SPW_PATH_ADJACENCY && iface->role != SPW_IF_ROLE_LAN)
 		ctl_neighbour_want(rt, iface, next_hop);
+	recall_losses(rt, p);
 	p->alive = should_live(rt, p);
 	p->next = rt->paths;
 	rt->paths = p;
 	rt->path[id] = p;
+	p->hash_next = rt->path_bucket[hash_of(p)];
+	rt->path_bucket[hash_of(p)] = p;
 	return p;
 }
 
@@ -101,12 +202,13 @@ struct ctl_path *
 ctl_path_find(struct ctl_runtime *rt, const struct ctl_iface *iface,
 	      const struct spw_addr *next_hop)
 {
-	struct ctl_path *p = rt->paths;
+	return find(rt, SPW_PATH_ADJACENCY, iface, NULL, next_hop);
+}
 
-	while (p && !(p->kind == SPW_PATH_ADJACENCY && p->iface == iface &&
-		      spw_addr_equal(&p->next_hop, next_hop)))
-		p = p->next;
-	return p;
+uint64_t
+ctl_path_wait_end(const struct ctl_vnet_state *vnet, const struct ctl_path *path, uint64_t now_ns)
+{
+	return ctl_vnet_wait_end(vnet, path->restored_ns, &path->damping, now_ns);
 }
 
 const char *
@@ -147,6 +249,10 @@ ctl_path_free(struct ctl_runtime *rt, struct ctl_path *path)
 	while (*at != path)
 		at = &(*at)->next;
 	*at = path->next;
+	at = &rt->path_bucket[hash_of(path)];
+	while (*at != path)
+		at = &(*at)->hash_next;
+	*at = path->hash_next;
 	rt->path[path->id] = NULL;
 	if (path->tunnel && path->tunnel->path == path)
 		path->tunnel->path = NULL;
@@ -161,39 +267,62 @@ ctl_path_name(const struct ctl_path *path)
 	return path->iface->role == SPW_IF_ROLE_EXPRESSROUTE ? "expressroute" : path->iface->name;
 }
 
-static void
-dirty_users(struct ctl_runtime *rt)
+static bool
+may_use(const struct ctl_vnet_state *v, const struct ctl_path *p)
 {
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		ctl_fib_dirty_vnet(rt, v);
+	if (p->kind == SPW_PATH_TUNNEL)
+		return ctl_vnet_has_tunnel(v, p->tunnel);
+	return p->iface->role == SPW_IF_ROLE_EXPRESSROUTE ||
+	       v->conf.peering == CTL_PEERING_MICROSOFT || spw_addr_is_set(&v->conf.last_resort);
 }
 
-static bool
-concerns_vnets(const struct ctl_path *p)
+static void
+path_turned(struct ctl_runtime *rt, struct ctl_path *p, uint64_t now)
 {
-	return p->kind == SPW_PATH_TUNNEL || p->iface->role == SPW_IF_ROLE_EXPRESSROUTE;
+	if (!p->alive) {
+		p->lost = true;
+		p->lost_ns = now;
+		ctl_damping_lose(&p->damping, now);
+	} else if (p->lost) {
+		p->restored_ns = now;
+	}
+	if (p->lost)
+		write_losses(rt, p);
+	if (stands_for_expressroute(p))
+		spw_log(p->alive ? SPW_LOG_INFO : SPW_LOG_WARNING, "path",
+			p->alive ? "alive" : "dead", "path=\"%s\" losses=%u", p->key,
+			ctl_damping_losses(&p->damping, now));
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		if (may_use(v, p))
+			ctl_fib_dirty_vnet(rt, v);
+}
+
+/* Compare the paths of one sort with what they should be; true when one turned. */
+static bool
+check(struct ctl_runtime *rt, bool tunnels, uint64_t now)
+{
+	bool any = false;
+
+	for (struct ctl_path *p = rt->paths; p; p = p->next) {
+		if ((p->kind == SPW_PATH_TUNNEL) != tunnels || should_live(rt, p) == p->alive)
+			continue;
+		p->alive = !p->alive;
+		path_turned(rt, p, now);
+		any = true;
+	}
+	return any;
 }
 
 void
 ctl_paths_check(struct ctl_runtime *rt)
 {
 	uint64_t now = spw_clock_ns();
+	bool any = check(rt, false, now);
 
-	for (struct ctl_path *p = rt->paths; p; p = p->next) {
-		bool alive = should_live(rt, p);
-
-		if (alive == p->alive)
-			continue;
-		p->alive = alive;
-		if (!alive) {
-			p->lost = true;
-			p->lost_ns = now;
-		} else if (p->lost) {
-			p->restored_ns = now;
-		}
-		if (concerns_vnets(p))
-			dirty_users(rt);
-	}
+	/* Tunnels last: one over ExpressRoute lives by next hops. */
+	any |= check(rt, true, now);
+	if (any)
+		ctl_groups_evaluate_plain(rt);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/damping.h"
 #include "control/netlink.h"
 
 struct ctl_group;
@@ -27,12 +28,11 @@ struct ctl_rib_entry {
 	struct spw_prefix prefix;
 	struct ctl_rib_route *routes;
 	/* Evaluation (fib.c). */
-	struct ctl_rib_entry *dirty_next, *changed_next, *vnet_next;
+	struct ctl_rib_entry *dirty_next, *changed_next, *vnet_next, **vnet_at;
 	struct ctl_vnet_state *vnet; /* whose list it is in */
 	struct ctl_group *leaf;	     /* as it should be; NULL with has_leaf: the drop leaf */
 	bool has_leaf, sent, dirty, changed, is_cover, had_expressroute;
-	uint8_t kind;		    /* enum ctl_pref_kind of what carries it */
-	uint32_t path;		    /* id of the path that does */
+	struct ctl_damping damping; /* how often ExpressRoute next hops went lately */
 	uint64_t restored_ns;	    /* when ExpressRoute next hops came back, 0 = never lost */
 	struct ctl_rib_route *held; /* next hops of a withdrawn route during hold-off */
 	uint64_t held_until_ns;

@@ -21,6 +21,7 @@
 
 #include "control/bmp.h"
 #include "control/dataplane.h"
+#include "control/drill.h"
 #include "control/failover.h"
 #include "control/fib.h"
 #include "control/frr.h"
@@ -216,6 +217,8 @@ ctl_runtime_apply(struct ctl_runtime *rt, struct ctl_plan *plan)
 	ctl_statics_apply(rt);
 	ctl_pins_apply(rt);
 	ctl_sync_all(rt);
+	/* Nothing may refer to what goes. */
+	ctl_fib_update_all(rt);
 	ctl_fib_collect(rt);
 	ctl_iked_sync(rt);
 	if (rt->config.bgp.local_as || had_bgp)
@@ -266,4 +269,10 @@ ctl_runtime_command(struct ctl_runtime *rt, const char *const *words, unsigned i
 		spw_fail(&err, -EINVAL, "no command '%.32s'", n ? words[0] : "");
 		done(ctx, err.code, NULL, &err);
 	}
+}
+
+void
+ctl_runtime_cancel(struct ctl_runtime *rt, void *ctx)
+{
+	ctl_drill_cancel(rt, ctx);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/damping.h"
 #include "control/ids.h"
 #include "control/netlink.h"
 #include "control/preference.h"
@@ -18,6 +19,8 @@
 
 #define CTL_CAUSE	 24
 #define CTL_KERNEL_ADDRS 32
+#define CTL_TUN_SPEAKERS 2
+#define CTL_PATH_BUCKETS 4096
 
 struct event;
 struct ctl_dataplane;
@@ -26,6 +29,7 @@ struct ctl_frr;
 struct ctl_iked;
 struct ctl_show;
 struct ctl_bmp;
+struct ctl_groups;
 struct ctl_pins;
 struct ctl_watch;
 
@@ -51,8 +55,12 @@ struct ctl_iface {
 	char description[CTL_TEXT];
 	enum spw_dp_iface_kind kind;
 	enum spw_dp_iface_role role;
-	struct ctl_port *port;	/* port, sub-interface */
-	struct ctl_tun *tunnel; /* tunnel */
+	char circuit[CTL_NAME];		    /* role expressroute */
+	struct spw_addr gateway4, gateway6; /* role internet: next router, as configured */
+	bool aside;		 /* an operator has set the next hops over it aside (request.c) */
+	uint64_t aside_until_ns; /* 0 = until resumed */
+	struct ctl_port *port;	 /* port, sub-interface */
+	struct ctl_tun *tunnel;	 /* tunnel */
 	uint16_t vlan_outer, vlan_inner, vlan_tpid, mss_clamp;
 	bool enabled;
 	uint32_t mtu;
@@ -75,9 +83,12 @@ struct ctl_tun {
 	struct ctl_tunnel conf;
 	struct ctl_iface *iface; /* NULL: no twin */
 	struct ctl_path *path;
-	bool up;		 /* carries both ways */
-	bool has_sa;		 /* an outbound SA stands in the data plane */
-	bool said_up, said_down; /* last word of the iked that runs now */
+	bool encrypts; /* its underlay is ExpressRoute */
+	unsigned int n_speakers;
+	struct spw_addr speaker[CTL_TUN_SPEAKERS]; /* BGP neighbours that live inside it */
+	bool up;				   /* carries both ways */
+	bool has_sa;				   /* an outbound SA stands in the data plane */
+	bool said_up, said_down;		   /* last word of the iked that runs now */
 	char reason[SPW_IKE_STATE_TEXT];
 	bool keep;
 };
@@ -103,7 +114,7 @@ enum ctl_path_fault {
 
 /* One way to go: one bit in the data plane. */
 struct ctl_path {
-	struct ctl_path *next;
+	struct ctl_path *next, *hash_next;
 	uint32_t id;
 	enum spw_dp_path_kind kind;
 	struct ctl_iface *iface;
@@ -116,43 +127,77 @@ struct ctl_path {
 	uint32_t clears;
 	uint64_t restored_ns; /* when it came back after a loss, 0 = never lost */
 	uint64_t lost_ns;
-	uint8_t faults;	   /* enum ctl_path_fault */
-	unsigned int refs; /* groups that name it */
+	struct ctl_damping damping; /* how often it was lost lately */
+	uint8_t faults;		    /* enum ctl_path_fault */
+	unsigned int refs;	    /* groups that name it */
 	char key[CTL_ID_KEY];
 };
 
-/* Candidates of one destination: what a group is made of; equal ones share the group. */
+/*
+ * Next hops of one route. A route that came back after a withdrawal waits: from when to when, in
+ * tenths of a second, so that what returns together shares a group and the end of the wait changes
+ * groups only, no leaf.
+ */
 struct ctl_level {
 	unsigned int n;
-	bool waiting;
+	uint32_t from_ds, until_ds; /* 0 = does not wait */
 	uint32_t path[CTL_PREF_HOPS];
 	uint8_t weight[CTL_PREF_HOPS];
 };
+
+/* Candidates of one destination: what a group is made of; equal ones share the group. */
 struct ctl_recipe {
 	struct ctl_vnet_state *vnet; /* NULL: outside every vnet, one level of equal paths */
 	unsigned int n_levels;
+	uint32_t tunnels; /* bit n: tunnel n of the vnet gives the destination */
 	struct ctl_level level[CTL_PREF_LEVELS];
+	struct ctl_level internet; /* Microsoft peering: its backup */
+	struct ctl_level last;	   /* last resort */
 };
 
 struct ctl_group {
+	struct ctl_group *hash_next;
+	struct ctl_group *next; /* of the same vnet, or of those outside every vnet */
 	uint32_t id;
 	struct ctl_recipe recipe;
 	struct spw_dp_group content; /* as it should be */
 	struct ctl_pref_choice choice;
-	bool in_dataplane; /* content was accepted */
-	bool told;	   /* some content was: it can be deleted */
-	unsigned int refs; /* leaves */
+	enum ctl_pref_kind was_kind; /* at the last look for switches */
+	uint32_t was_path;
+	bool in_dataplane;   /* content was accepted */
+	bool told;	     /* some content was: it can be deleted */
+	unsigned int refs;   /* leaves */
+	unsigned int joined; /* of them, since the last look for switches */
 	char key[CTL_ID_KEY];
+};
+
+/* Leaves of a vnet that what carries them has changed for, since the last look for switches. */
+struct ctl_moves {
+	unsigned int n;
+	struct spw_prefix first; /* and how that one moved */
+	enum ctl_pref_kind from_kind, to_kind;
+	uint32_t from_path, to_path;
 };
 
 struct ctl_vnet_state {
 	struct ctl_vnet_state *next;
 	struct ctl_vnet conf;
 	enum ctl_operator request;
-	uint64_t operator_until_ns;   /* 0 = until resumed */
-	uint64_t wait_over_ns;	      /* waits that began before have ended */
-	struct ctl_rib_entry *leaves; /* its leaves, linked by vnet_next */
-	bool dirty;
+	uint64_t operator_until_ns;		/* 0 = until resumed */
+	uint64_t wait_over_ns;			/* waits that began before have ended */
+	unsigned int order;			/* in the configuration */
+	struct ctl_tun *tun[SPW_DP_TIER_PATHS]; /* its tunnels, NULL where one is not configured */
+	bool encrypted;				/* one of them has ExpressRoute as underlay */
+	bool learns;				/* in one of them lives a BGP neighbour */
+	struct ctl_rib_entry *leaves;		/* its leaves, linked by vnet_next */
+	uint32_t n_leaves, n_by_len[129];
+	struct ctl_group *groups; /* its groups, linked by next */
+	bool dirty;		  /* its groups are to be evaluated */
+	bool spread;		  /* leaves longer than spread_len are to be evaluated */
+	uint8_t spread_len;
+	uint64_t spread_ns; /* when that was last done */
+	uint64_t rehome_ns; /* when leaves last left groups whose wait is over */
+	struct ctl_moves moves;
 	bool keep;
 	/* Outcome of the last evaluation, for the vnet as a whole. */
 	bool evaluated;
@@ -161,8 +206,13 @@ struct ctl_vnet_state {
 	enum ctl_pref_reason reason;
 	uint64_t since_ns;
 	unsigned int on_expressroute, on_tunnel, on_nothing; /* leaves */
-	uint64_t restore_at_ns;				     /* nearest end of a wait, 0 = none */
-	uint64_t hold_at_ns;	    /* end of the newest hold-off, 0 = none */
+	unsigned int on_internet, on_last_resort;
+	struct ctl_conditions conditions;
+	uint32_t flaps,
+		hold_s;		/* of the next hop of ExpressRoute that was lost most often lately:
+				   losses that count, and its wait-to-restore after the next return */
+	uint64_t restore_at_ns; /* nearest end of a wait, 0 = none */
+	uint64_t hold_at_ns;	/* end of the newest hold-off, 0 = none */
 	uint64_t recalled_until_ns; /* a wait that an earlier process had begun ends then */
 	uint64_t written_ns;	    /* restore_at_ns as it is written down */
 };
@@ -200,8 +250,13 @@ struct ctl_runtime {
 	void *neighbours; /* tree of struct ctl_neighbour */
 	struct ctl_path *path[SPW_DP_PATHS_MAX];
 	struct ctl_path *paths;
-	void *groups;		       /* tree of struct ctl_group by key */
-	struct ctl_rib_entry *dirty;   /* entries to evaluate, linked by dirty_next */
+	struct ctl_path *path_bucket[CTL_PATH_BUCKETS];
+	struct ctl_groups *groups;
+	struct ctl_rib vnet_index;   /* prefixes of the vnets */
+	struct ctl_rib_entry *dirty; /* entries to evaluate, linked by dirty_next, oldest first */
+	struct ctl_rib_entry *dirty_last;
+	struct event *more;	       /* goes on with what is dirty */
+	struct ctl_trigger backlog;    /* why that is */
 	struct ctl_rib_entry *changed; /* entries to send, linked by changed_next */
 	struct event *timer;	       /* waits, hold-offs */
 	struct event *tick;	       /* once a second: garbage, readiness */

@@ -304,7 +304,7 @@ ctl_sync_all(struct ctl_runtime *rt)
 	rt->in_sync = ctl_dataplane_connected(rt);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		ctl_fib_dirty_vnet(rt, v);
-	ctl_fib_update(rt);
+	ctl_fib_update_all(rt);
 	sweep(rt);
 	if (ctl_dataplane_connected(rt))
 		spw_log(SPW_LOG_INFO, "dataplane", "synced", "generation=%u routes=%zu ms=%.1f",
