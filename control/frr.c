@@ -2,12 +2,16 @@
 /*
  * FRR: its configuration is rendered, written to a file of the run directory (0600, it may hold
  * passwords) and applied by frr-reload, which works out the difference; its sessions are read
- * with vtysh. Both are child processes on the event loop, never waited for.
+ * with vtysh. All are child processes on the event loop, never waited for.
  *
  * FRR that does not run, or runs anew with an empty configuration, is brought up to date when it
  * is there: a failed apply is tried again every two seconds (one log line), and each reading of the
- * neighbours checks that all configured ones are there. Routes do not come from here: the
- * kernel's table is the truth, this is for causes and shows. One thread.
+ * neighbours checks that all configured ones are there. Before the first apply, and after a restart
+ * of FRR, bgpd is asked for its modules: without the one for BMP the lines about it would be
+ * refused, so they are left out and that is said, once.
+ *
+ * Routes do not come from here: the kernel's table is the truth, this is for causes and shows. Why
+ * a next hop went is known by BMP at once; vtysh is asked only where BMP knows nothing. One thread.
  */
 #include "control/frr.h"
 
@@ -19,6 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/bmp.h"
 #include "control/failover.h"
 #include "control/process.h"
 #include "control/secret_file.h"
@@ -27,14 +32,28 @@
 #define POLL_TICKS    5
 #define APPLY_RETRY_S 2
 
+#define CLEARS	       16
+#define CLEAR_AGAIN_NS SPW_NS_PER_S
+
+enum modules { MODULES_UNKNOWN, MODULES_WITHOUT_BMP, MODULES_WITH_BMP };
+
+/* A session that is being reset, or was lately. */
+struct clear {
+	struct ctl_process *process;
+	struct spw_addr neighbour;
+	uint64_t at_ns;
+};
+
 struct ctl_frr {
 	struct ctl_process *reload, *query;
+	enum modules modules;
+	struct clear clear[CLEARS];
 	struct event *retry;
 	bool apply_again, told, applied;
 	unsigned int ticks;
 	unsigned int n_questions;
 	struct spw_addr question[QUESTIONS];
-	json_t *neighbours, *bfd;
+	json_t *neighbours;
 	char version[24];
 	char file[CTL_PATH + 32];
 };
@@ -43,12 +62,6 @@ const json_t *
 ctl_frr_neighbours(const struct ctl_runtime *rt)
 {
 	return rt->frr->neighbours;
-}
-
-const json_t *
-ctl_frr_bfd_peers(const struct ctl_runtime *rt)
-{
-	return rt->frr->bfd;
 }
 
 const char *
@@ -107,8 +120,8 @@ find_drained(const struct ctl_runtime *rt, bool drained[CTL_LIST])
 		const struct ctl_interface *c =
 			ctl_config_interface_towards(&rt->config, &bgp->neighbor[i].address);
 
-		drained[i] = ctl_failover_is_drained(rt) && c &&
-			     c->role == SPW_IF_ROLE_EXPRESSROUTE;
+		drained[i] =
+			ctl_failover_is_drained(rt) && c && c->role == SPW_IF_ROLE_EXPRESSROUTE;
 	}
 }
 
@@ -122,7 +135,8 @@ render_to_file(struct ctl_runtime *rt)
 
 	read_secrets(&rt->config.bgp, secrets);
 	find_drained(rt, drained);
-	text = ctl_frr_render(&rt->config, secrets, drained, 0);
+	text = ctl_frr_render(&rt->config, secrets, drained,
+			      rt->frr->modules == MODULES_WITH_BMP ? ctl_bmp_port(rt) : 0);
 	spw_wipe(secrets, sizeof(secrets));
 	if (!text)
 		return -ENOMEM;
@@ -184,8 +198,27 @@ on_reloaded(void *ctx, int status, const char *out, size_t len)
 	retry_apply(rt);
 }
 
-void
-ctl_frr_apply(struct ctl_runtime *rt)
+/* vtysh with its socket directory; commands are put at *n. */
+static void
+vtysh_start(const struct ctl_runtime *rt, const char **argv, unsigned int *n)
+{
+	argv[(*n)++] = "/usr/bin/vtysh";
+	if (rt->frr_dir[0]) {
+		argv[(*n)++] = "--vty_socket";
+		argv[(*n)++] = rt->frr_dir;
+	}
+}
+
+static void
+apply_failed(struct ctl_runtime *rt, int rc)
+{
+	spw_log(SPW_LOG_ERROR, "frr", "apply-failed", "file=%s error=\"%s\"", rt->frr->file,
+		strerror(-rc));
+	retry_apply(rt);
+}
+
+static void
+reload(struct ctl_runtime *rt)
 {
 	struct ctl_frr *frr = rt->frr;
 	const char *argv[16] = {"/usr/bin/python3", "/usr/lib/frr/frr-reload.py",
@@ -196,10 +229,6 @@ ctl_frr_apply(struct ctl_runtime *rt)
 	unsigned int n = 10;
 	int rc;
 
-	if (frr->reload) {
-		frr->apply_again = true;
-		return;
-	}
 	if (rt->frr_dir[0]) {
 		argv[n++] = "--vty_socket";
 		argv[n++] = rt->frr_dir;
@@ -208,11 +237,54 @@ ctl_frr_apply(struct ctl_runtime *rt)
 	rc = render_to_file(rt);
 	if (rc == 0)
 		rc = ctl_process_run(&frr->reload, rt->base, argv, true, 60, on_reloaded, rt);
-	if (rc != 0) {
-		spw_log(SPW_LOG_ERROR, "frr", "apply-failed", "file=%s error=\"%s\"", frr->file,
-			strerror(-rc));
-		retry_apply(rt);
+	if (rc != 0)
+		apply_failed(rt, rc);
+}
+
+static void
+on_modules(void *ctx, int status, const char *out, size_t len)
+{
+	struct ctl_runtime *rt = ctx;
+	struct ctl_frr *frr = rt->frr;
+	const char *bgpd = strstr(out, "information for bgpd");
+
+	/* No bgpd yet: the same as an apply that failed. */
+	if (status != 0 || !bgpd) {
+		on_reloaded(rt, status ? status : 1, out, len);
+		return;
 	}
+	frr->reload = NULL;
+	frr->modules = strstr(bgpd, "bgpd_bmp") ? MODULES_WITH_BMP : MODULES_WITHOUT_BMP;
+	if (frr->modules == MODULES_WITHOUT_BMP)
+		spw_log(SPW_LOG_WARNING, "frr", "bmp-missing",
+			"effect=\"withdrawals are heard from the kernel, some 60 ms later\" "
+			"mend=\"start bgpd with -M bmp (bgpd_options in /etc/frr/daemons)\"");
+	reload(rt);
+}
+
+void
+ctl_frr_apply(struct ctl_runtime *rt)
+{
+	struct ctl_frr *frr = rt->frr;
+	const char *argv[8];
+	unsigned int n = 0;
+	int rc;
+
+	if (frr->reload) {
+		frr->apply_again = true;
+		return;
+	}
+	if (frr->modules != MODULES_UNKNOWN || ctl_bmp_port(rt) == 0) {
+		reload(rt);
+		return;
+	}
+	vtysh_start(rt, argv, &n);
+	argv[n++] = "-c";
+	argv[n++] = "show modules";
+	argv[n] = NULL;
+	rc = ctl_process_run(&frr->reload, rt->base, argv, true, 5, on_modules, rt);
+	if (rc != 0)
+		apply_failed(rt, rc);
 }
 
 static void
@@ -244,22 +316,10 @@ static void
 answer_question(struct ctl_runtime *rt, const struct spw_addr *next_hop)
 {
 	char text[SPW_ADDR_TEXT];
-	const json_t *n, *peer;
-	const char *cause;
-	double detect = -1;
-	size_t i;
+	const json_t *n;
 
-	spw_addr_format(next_hop, text);
-	n = json_object_get(rt->frr->neighbours, text);
-	cause = ctl_frr_cause(n);
-	json_array_foreach(rt->frr->bfd, i, peer)
-	{
-		const char *addr = json_string_value(json_object_get(peer, "peer"));
-
-		if (addr && strcmp(addr, text) == 0 && strcmp(cause, "bfd-timeout") == 0)
-			detect = ctl_frr_bfd_detect_ms(peer);
-	}
-	ctl_failover_explain(rt, next_hop, cause, detect);
+	n = json_object_get(rt->frr->neighbours, spw_addr_format(next_hop, text));
+	ctl_failover_explain(rt, next_hop, ctl_frr_cause(n), -1);
 }
 
 /* FRR started anew with an empty configuration: a neighbour is missing. */
@@ -284,12 +344,10 @@ on_answered(void *ctx, int status, const char *out, size_t len)
 
 	frr->query = NULL;
 	json_decref(frr->neighbours);
-	json_decref(frr->bfd);
 	frr->version[0] = '\0';
 	if (status == 0 && version)
 		sscanf(version, "FRRouting %23s", frr->version);
 	frr->neighbours = status == 0 ? take_json(&at, out + len) : NULL;
-	frr->bfd = frr->neighbours ? take_json(&at, out + len) : NULL;
 	if (frr->neighbours)
 		for (unsigned int i = 0; i < frr->n_questions; i++)
 			answer_question(rt, &frr->question[i]);
@@ -297,6 +355,7 @@ on_answered(void *ctx, int status, const char *out, size_t len)
 	if (frr->neighbours && frr->applied && !frr->reload && lacks_neighbour(rt)) {
 		spw_log(SPW_LOG_WARNING, "frr", "restarted",
 			"action=\"apply the configuration again\"");
+		frr->modules = MODULES_UNKNOWN;
 		ctl_frr_apply(rt);
 	}
 }
@@ -305,22 +364,18 @@ static void
 ask(struct ctl_runtime *rt)
 {
 	struct ctl_frr *frr = rt->frr;
-	const char *argv[16] = {"/usr/bin/vtysh"};
-	unsigned int n = 1;
+	const char *argv[16];
+	unsigned int n = 0;
 
 	frr->ticks = 0;
 	if (frr->query)
 		return;
-	if (rt->frr_dir[0]) {
-		argv[n++] = "--vty_socket";
-		argv[n++] = rt->frr_dir;
-	}
+	vtysh_start(rt, argv, &n);
 	argv[n++] = "-c";
 	argv[n++] = "show version";
 	argv[n++] = "-c";
 	argv[n++] = "show bgp neighbors json";
-	argv[n++] = "-c";
-	argv[n++] = "show bfd peers json";
+	argv[n] = NULL;
 	ctl_process_run(&frr->query, rt->base, argv, false, 5, on_answered, rt);
 }
 
@@ -328,7 +383,12 @@ void
 ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop)
 {
 	struct ctl_frr *frr = rt->frr;
+	const char *known = ctl_bmp_cause(rt, next_hop);
 
+	if (known) {
+		ctl_failover_explain(rt, next_hop, known, -1);
+		return;
+	}
 	for (unsigned int i = 0; i < frr->n_questions; i++)
 		if (spw_addr_equal(&frr->question[i], next_hop))
 			return;
@@ -340,6 +400,58 @@ ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop)
 		frr->query = NULL;
 	}
 	ask(rt);
+}
+
+static void
+on_cleared(void *ctx, int status, const char *out, size_t len)
+{
+	struct clear *c = ctx;
+	char addr[SPW_ADDR_TEXT], why[160];
+
+	c->process = NULL;
+	if (status == 0)
+		return;
+	last_line(out, len, why, sizeof(why));
+	spw_log(SPW_LOG_WARNING, "frr", "clear-failed", "neighbor=%s status=%d error=\"%s\"",
+		spw_addr_format(&c->neighbour, addr), status, why);
+}
+
+/* The slot of a neighbour, else the one used longest ago that is idle; NULL when all are busy. */
+static struct clear *
+clear_slot(struct ctl_frr *frr, const struct spw_addr *neighbour)
+{
+	struct clear *found = NULL;
+
+	for (struct clear *c = frr->clear; c < frr->clear + CLEARS; c++) {
+		if (spw_addr_equal(&c->neighbour, neighbour))
+			return c;
+		if (!c->process && (!found || c->at_ns < found->at_ns))
+			found = c;
+	}
+	return found;
+}
+
+void
+ctl_frr_clear(struct ctl_runtime *rt, const struct spw_addr *neighbour)
+{
+	struct clear *c = clear_slot(rt->frr, neighbour);
+	char line[SPW_ADDR_TEXT + 16], addr[SPW_ADDR_TEXT];
+	uint64_t now = spw_clock_ns();
+	const char *argv[8];
+	unsigned int n = 0;
+
+	if (!c || c->process || !rt->config.bgp.local_as ||
+	    (c->at_ns && spw_addr_equal(&c->neighbour, neighbour) &&
+	     now - c->at_ns < CLEAR_AGAIN_NS))
+		return;
+	c->neighbour = *neighbour;
+	c->at_ns = now;
+	snprintf(line, sizeof(line), "clear bgp %s", spw_addr_format(neighbour, addr));
+	vtysh_start(rt, argv, &n);
+	argv[n++] = "-c";
+	argv[n++] = line;
+	argv[n] = NULL;
+	ctl_process_run(&c->process, rt->base, argv, true, 5, on_cleared, c);
 }
 
 void
@@ -371,10 +483,11 @@ ctl_frr_free(struct ctl_runtime *rt)
 		return;
 	ctl_process_kill(frr->reload);
 	ctl_process_kill(frr->query);
+	for (unsigned int i = 0; i < CLEARS; i++)
+		ctl_process_kill(frr->clear[i].process);
 	if (frr->retry)
 		event_free(frr->retry);
 	json_decref(frr->neighbours);
-	json_decref(frr->bfd);
 	free(frr);
 	rt->frr = NULL;
 }

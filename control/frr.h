@@ -10,15 +10,19 @@ void ctl_frr_free(struct ctl_runtime *rt);
 /* Render the running configuration and apply it in the background, again until FRR takes it. */
 void ctl_frr_apply(struct ctl_runtime *rt);
 /*
- * A route over this next hop vanished: ask FRR why (in the background) and tell
- * ctl_failover_explain(). Several questions are one.
+ * A route over this next hop vanished: tell ctl_failover_explain() why, at once when BMP knows,
+ * else when FRR has been asked (in the background). Several questions are one.
  */
 void ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop);
+/*
+ * Reset the session with a neighbour that another word (BFD) has found dead, so that bgpd does not
+ * wait for its hold time. In the background, at most once a second for each neighbour.
+ */
+void ctl_frr_clear(struct ctl_runtime *rt, const struct spw_addr *neighbour);
 /* Once a second: refresh what FRR says of its sessions, at most every few seconds. */
 void ctl_frr_tick(struct ctl_runtime *rt);
 /* FRR's last words: borrowed, NULL when it did not answer. Neighbours by address. */
 const json_t *ctl_frr_neighbours(const struct ctl_runtime *rt);
-const json_t *ctl_frr_bfd_peers(const struct ctl_runtime *rt);
 /* "8.4.4", empty when not known. */
 const char *ctl_frr_version(const struct ctl_runtime *rt);
 
