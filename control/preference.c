@@ -247,7 +247,7 @@ hops_tier(const struct ctl_pref_level *hops, enum spw_dp_tier_role role,
 	struct spw_dp_tier tier = {.role = role};
 
 	for (unsigned int h = 0; h < hops->n; h++)
-		if (!any_tier_has(out, hops->hop[h].path))
+		if (!any_tier_has(out, hops->hop[h].path) && !tier_has(&tier, hops->hop[h].path))
 			tier_put(&tier, hops->hop[h].path, hops->hop[h].weight);
 	tier_close(out, &tier);
 }
