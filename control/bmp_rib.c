@@ -66,7 +66,6 @@ neighbour_empty(struct ctl_bmp *bmp, struct ctl_bmp_neighbour *n)
 {
 	bmp->n_prefixes -= ctl_prefix_set_count(&n->set);
 	ctl_prefix_set_clear(&n->set);
-	n->n_next_hops = 0;
 	n->up = n->complete = false;
 }
 
@@ -192,6 +191,7 @@ on_peer_up(void *ctx, const struct ctl_bmp_peer *peer, const struct ctl_bmp_rest
 	if (!n)
 		return;
 	neighbour_empty(rt->bmp, n);
+	n->n_next_hops = 0; /* until now marks may have needed them */
 	/* What was reported down before comes up now: nothing of it is in bgpd's table yet. */
 	n->complete = n->told;
 	n->told = n->up = true;

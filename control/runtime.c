@@ -4,8 +4,8 @@
  *
  * Applying cannot fail and goes in this order: objects by name; twins with their addresses; the
  * kernel read anew; covering leaves; the data plane told everything (or as soon as it is back);
- * static routes and pins; iked; FRR; last, what nobody names any more is freed. The order is spelled
- * out in ctl_runtime_apply() and ctl_sync_all(), nowhere else.
+ * static routes and pins; iked; FRR; last, what nobody names any more is freed. The order is
+ * spelled out in ctl_runtime_apply() and ctl_sync_all(), nowhere else.
  *
  * One thread. Nothing here waits longer than for the kernel, a file, or the other daemons'
  * replies.
