@@ -148,13 +148,12 @@ check_trap_neighbor(const struct ctl_config *c, const struct ctl_vnet *v,
 			if (spw_prefix_contains(th->prefix[k], told[i]) && !is_endpoint(c, told[i]))
 				return spw_fail(
 					err, -EINVAL,
-					"routing bgp neighbor %s: is told %s, and tunnel %s of "
-					"vnet %s over ExpressRoute carries %s (%s): Azure would "
-					"answer in the clear: announce other prefixes there: set "
-					"routing bgp neighbor %s announce PREFIX",
+					"routing bgp neighbor %s announce %s: tunnel %s of vnet %s "
+					"carries %s over this circuit (%s): Azure would answer in "
+					"the clear: announce it other prefixes",
 					spw_addr_format(&n->address, name),
 					spw_prefix_format(told[i], x), t->name, v->name,
-					spw_prefix_format(th->prefix[k], y), th->by, name);
+					spw_prefix_format(th->prefix[k], y), th->by);
 	return 0;
 }
 

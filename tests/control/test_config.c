@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Rules over a whole configuration: what each refuses, in which words, what it lets through and
+ * what it warns about, as changes of the example with two links; what the example builds; the small
+ * rules (code points, capacities, underlays) by table.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "control/config_private.h"
+#include "control/model_private.h"
+#include "lib/spillway.h"
+
+static struct ctl_model *model;
+
+/* Lines separated by newlines, onto a tree. */
+static void
+apply(struct ctl_tree *tree, const char *lines)
+{
+	char *copy = strdup(lines), *rest = copy, *line;
+	struct spw_err err = {0};
+
+	while ((line = strsep(&rest, "\n")))
+		if (ctl_model_edit(model, tree, line, &err) < 0)
+			fail_msg("%s: %s", line, err.text);
+	free(copy);
+}
+
+static struct ctl_tree
+example(const char *name)
+{
+	const char *dir = getenv("SPW_EXAMPLES");
+	struct ctl_tree tree = {0};
+	char path[512], *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s/gateway.set", dir ? dir : "conf/examples", name);
+	f = fopen(path, "r");
+	if (f == NULL)
+		fail_msg("%s: not there; SPW_EXAMPLES names the folder", path);
+	if (getdelim(&text, &size, '\0', f) < 0)
+		fail_msg("%s: empty", path);
+	fclose(f);
+	apply(&tree, text);
+	free(text);
+	return tree;
+}
+
+static void
+every_example_builds_without_a_warning_and_round_trips(void **state)
+{
+	static const char *const names[] = {"demo", "two-links"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct ctl_tree tree = example(names[i]), again = {0};
+		struct ctl_lines lines = {0}, second = {0}, warnings = {0};
+		struct ctl_config *c = NULL;
+		struct spw_err err = {0};
+
+		if (ctl_model_build(model, &tree, "/keys", &c, &warnings, &err) < 0)
+			fail_msg("%s: %s", names[i], err.text);
+		if (warnings.n > 0)
+			fail_msg("%s: %s", names[i], warnings.line[0]);
+		ctl_model_lines(model, &tree, &lines);
+		for (size_t k = 0; k < lines.n; k++)
+			apply(&again, lines.line[k]);
+		ctl_model_lines(model, &again, &second);
+		assert_int_equal(second.n, lines.n);
+		for (size_t k = 0; k < lines.n; k++)
+			assert_string_equal(second.line[k], lines.line[k]);
+		ctl_config_free(c);
+		ctl_lines_free(&lines);
+		ctl_lines_free(&second);
+		ctl_tree_free(&tree);
+		ctl_tree_free(&again);
+	}
+}
+
+static struct ctl_config *
+build(const char *change)
+{
+	struct ctl_tree tree = example("two-links");
+	struct ctl_config *c = NULL;
+	struct spw_err err = {0};
+
+	apply(&tree, change);
+	if (ctl_model_build(model, &tree, "/keys", &c, NULL, &err) < 0)
+		fail_msg("%s: %s", change, err.text);
+	ctl_tree_free(&tree);
+	return c;
+}
+
+static void
+the_example_becomes_what_it_says(void **state)
+{
+	struct ctl_config *c = build("");
+	const struct ctl_interface *er = ctl_config_interface(c, "er0.100");
+	const struct ctl_interface *wan = ctl_config_interface(c, "wan0");
+	const struct ctl_vnet *v = &c->vnets[0];
+
+	assert_string_equal(er->circuit, "metro");
+	assert_string_equal(ctl_config_interface(c, "er0")->circuit, "expressroute");
+	assert_string_equal(ctl_config_interface(c, "lan0")->circuit, "");
+	assert_int_equal(er->address[1].addr.family, AF_INET6);
+	assert_int_equal(er->address[1].len, 126);
+	assert_int_equal(wan->gateway4.family, AF_INET);
+	assert_false(spw_addr_is_set(&wan->gateway6));
+	assert_int_equal(c->bgp.multipath, 4);
+	assert_true(c->bgp.graceful_restart);
+	assert_int_equal(c->bgp.n_announce, 2);
+	assert_int_equal(v->n_tunnels, 2);
+	assert_string_equal(v->tunnel[0].name, "azure-a");
+	assert_int_equal(v->tunnel[0].weight, 2);
+	assert_int_equal(v->tunnel[1].weight, 1);
+	assert_int_equal(v->peering, CTL_PEERING_PRIVATE);
+	assert_int_equal(v->n_circuits, 1);
+	assert_string_equal(v->circuit[0], "metro");
+	assert_int_equal(v->damping_max_s, 900);
+	assert_false(spw_addr_is_set(&v->last_resort));
+	ctl_config_free(c);
+}
+
+static void
+probes_have_the_defaults_of_the_model(void **state)
+{
+	struct ctl_config *c = build("set vnet prod probe 2001:db8:100::1 source 2001:db8:10::1");
+	const struct ctl_vnet *v = &c->vnets[0];
+
+	assert_int_equal(v->n_probes, 3);
+	assert_int_equal(v->probe[0].kind, SPW_PROBE_ICMP);
+	assert_int_equal(v->probe[0].over, CTL_PROBE_BOTH);
+	assert_int_equal(v->probe[0].interval_ms, 500);
+	assert_int_equal(v->probe[0].timeout_ms, 1000);
+	assert_int_equal(v->probe[0].fall, 3);
+	assert_int_equal(v->probe[0].rise, 5);
+	assert_int_equal(v->probe[0].port, 862);
+	assert_false(spw_addr_is_set(&v->probe[0].source));
+	assert_int_equal(v->probe[1].kind, SPW_PROBE_TWAMP);
+	assert_int_equal(v->probe[1].over, CTL_PROBE_CIRCUIT);
+	assert_int_equal(v->probe[1].interval_ms, 200);
+	assert_int_equal(v->probe[1].fall, 5);
+	assert_int_equal(v->probe[2].target.family, AF_INET6);
+	assert_int_equal(v->probe[2].source.family, AF_INET6);
+	ctl_config_free(c);
+}
+
+static void
+classes_hold_their_code_points_by_rank(void **state)
+{
+	struct ctl_config *c = build("set class voice dscp 46");
+	const struct ctl_class *voice = NULL;
+
+	assert_int_equal(c->n_classes, 4);
+	for (unsigned int i = 0; i < c->n_classes; i++)
+		if (strcmp(c->class[i].name, "voice") == 0)
+			voice = &c->class[i];
+	assert_non_null(voice);
+	assert_int_equal(voice->rank, 0);
+	assert_int_equal(voice->share_percent, 20);
+	assert_int_equal(voice->n_dscp, 2); /* ef is 46 */
+	assert_non_null(memchr(voice->dscp, 46, 2));
+	assert_non_null(memchr(voice->dscp, 48, 2));
+	ctl_config_free(c);
+}
+
+static const struct ctl_neighbor *
+neighbor(const struct ctl_config *c, const char *address)
+{
+	struct spw_addr a;
+
+	assert_int_equal(spw_addr_parse(&a, address, NULL), 0);
+	for (unsigned int i = 0; i < c->bgp.n_neighbors; i++)
+		if (spw_addr_equal(&c->bgp.neighbor[i].address, &a))
+			return &c->bgp.neighbor[i];
+	fail_msg("no neighbor %s", address);
+	return NULL;
+}
+
+static void
+local_preference_is_150_over_expressroute_else_100_unless_set(void **state)
+{
+	struct ctl_config *c = build("set routing bgp neighbor 172.16.0.6 local-preference 7\n"
+				     "set routing bgp neighbor 10.1.0.9 remote-as 64600");
+
+	assert_int_equal(neighbor(c, "172.16.0.2")->local_preference, 150);
+	assert_int_equal(neighbor(c, "2001:db8:e::6")->local_preference, 150);
+	assert_int_equal(neighbor(c, "172.16.0.6")->local_preference, 7);
+	assert_int_equal(neighbor(c, "169.254.21.2")->local_preference, 100);
+	assert_int_equal(neighbor(c, "10.1.0.9")->local_preference, 100);
+	ctl_config_free(c);
+}
+
+static void
+prefix_limits_are_azures_for_microsoft_unless_set(void **state)
+{
+	struct ctl_config *c =
+		build("set routing bgp neighbor 172.16.0.6 prefix-limit maximum 0\n"
+		      "set routing bgp neighbor 169.254.21.2 prefix-limit maximum 50 action drop");
+
+	assert_int_equal(neighbor(c, "172.16.0.2")->prefix_limit, 1000);
+	assert_false(neighbor(c, "172.16.0.2")->prefix_limit_drops);
+	assert_int_equal(neighbor(c, "2001:db8:e::2")->prefix_limit, 100);
+	assert_int_equal(neighbor(c, "172.16.0.6")->prefix_limit, 0);
+	assert_int_equal(neighbor(c, "169.254.21.2")->prefix_limit, 50);
+	assert_true(neighbor(c, "169.254.21.2")->prefix_limit_drops);
+	ctl_config_free(c);
+}
+
+static void
+a_neighbour_is_told_its_own_list_or_the_speakers_of_its_family(void **state)
+{
+	struct ctl_config *c = build("set routing bgp neighbor 172.16.0.6 announce 10.1.2.0/24\n"
+				     "delete routing bgp announce 2001:db8:10::/48");
+	const struct spw_prefix *told[CTL_LIST];
+	char text[SPW_PREFIX_TEXT];
+
+	assert_int_equal(ctl_config_announced(&c->bgp, neighbor(c, "172.16.0.2"), told), 1);
+	assert_string_equal(spw_prefix_format(told[0], text), "10.1.0.0/16");
+	assert_int_equal(ctl_config_announced(&c->bgp, neighbor(c, "172.16.0.6"), told), 1);
+	assert_string_equal(spw_prefix_format(told[0], text), "10.1.2.0/24");
+	assert_int_equal(ctl_config_announced(&c->bgp, neighbor(c, "2001:db8:e::2"), told), 0);
+	ctl_config_free(c);
+}
+
+static void
+ipv6_is_one_key_however_it_is_typed(void **state)
+{
+	struct ctl_tree tree = {0};
+	struct ctl_lines lines = {0};
+
+	apply(&tree, "set routing bgp neighbor 2001:DB8:0:0::2 remote-as 12076\n"
+		     "set routing bgp neighbor 2001:db8::0002 bfd\n"
+		     "set routing bgp announce 2001:0DB8:10::/48\n"
+		     "set routing bgp announce 2001:db8:10:0::/48\n"
+		     "set interfaces x address FE80:0::1/64\n"
+		     "set vnet v description ::01\n"
+		     "delete routing bgp announce 2001:DB8:10::/48\n"
+		     "set routing static 0::/0 next-hop 2001:DB8::1");
+	ctl_model_lines(model, &tree, &lines);
+	assert_int_equal(lines.n, 5);
+	assert_string_equal(lines.line[0], "set interfaces x address fe80::1/64");
+	assert_string_equal(lines.line[1], "set routing static ::/0 next-hop 2001:db8::1");
+	assert_string_equal(lines.line[2], "set routing bgp neighbor 2001:db8::2 remote-as 12076");
+	assert_string_equal(lines.line[3], "set routing bgp neighbor 2001:db8::2 bfd");
+	assert_string_equal(lines.line[4], "set vnet v description ::01");
+	ctl_lines_free(&lines);
+	ctl_tree_free(&tree);
+}
+
+static const struct {
+	const char *line, *says;
+} bad_lines[] = {
+	{"set routing bgp neighbor 2001:db8::2::3 remote-as 1", "an IP address, for example"},
+	{"set routing bgp neighbor 2001:db8 remote-as 1", "an IP address, for example"},
+	{"set routing bgp neighbor ::ffff:10.0.0.1 remote-as 1", "an IP address, for example"},
+	{"set routing bgp neighbor ::ffff:a00:1 remote-as 1", "an IP address, for example"},
+	{"set routing bgp neighbor fe80::1%er0 remote-as 1", "an IP address, for example"},
+	{"set routing bgp announce 2001:db8::/129", "an IP prefix, for example"},
+	{"set routing bgp announce 2001:db8::", "an IP prefix, for example"},
+	{"set routing bgp multipath 5", "1 to 4 routes"},
+	{"set routing bgp neighbor 10.0.0.1 local-preference 0", "1 to 4294967295"},
+	{"set interfaces x address 2001:db8::1/7", "an IP address with its prefix length"},
+	{"set tunnel t local-address 2001:db8::1", "tunnels run over IPv4"},
+	{"set tunnel t remote-address 2001:db8::1", "tunnels run over IPv4"},
+	{"set tunnel t azure-sku vpngw6", "one of basic, vpngw1az"},
+	{"set tunnel t bandwidth 0", "1 to 1000000 Mbit/s"},
+	{"set vnet v tunnel t weight 0", "1 to 255"},
+	{"set vnet v tunnel t weight 256", "1 to 255"},
+	{"set vnet v peering public", "one of private, microsoft"},
+	{"set vnet v probe 10.0.0.1 interval 99", "100 to 60000 milliseconds"},
+	{"set vnet v probe 10.0.0.1 timeout 9", "10 to 10000 milliseconds"},
+	{"set vnet v probe 10.0.0.1 fall 0", "1 to 100 packets"},
+	{"set vnet v probe 10.0.0.1 kind tcp", "one of icmp, twamp"},
+	{"set vnet v probe 10.0.0.1 over both-ways", "one of both, circuit, tunnel"},
+	{"set vnet v damping-maximum 86401", "86400 seconds"},
+	{"set class c rank 0", "1 (the most important) to 4"},
+	{"set class c rank 5", "1 (the most important) to 4"},
+	{"set class c share 101", "0 to 100 percent"},
+	{"set class c dscp 64", "a code point from 0 to 63"},
+	{"set class c dscp af44", "a code point from 0 to 63"},
+	{"set class c dscp EF", "a code point from 0 to 63"},
+};
+
+static void
+bad_values_are_refused_with_what_would_do(void **state)
+{
+	for (size_t i = 0; i < sizeof(bad_lines) / sizeof(bad_lines[0]); i++) {
+		struct ctl_tree tree = {0};
+		struct spw_err err = {0};
+
+		if (ctl_model_edit(model, &tree, bad_lines[i].line, &err) == 0)
+			fail_msg("taken: %s", bad_lines[i].line);
+		if (strstr(err.text, bad_lines[i].says) == NULL || strchr(err.text, '\n'))
+			fail_msg("%s: says %s", bad_lines[i].line, err.text);
+		assert_null(tree.root);
+	}
+}
+
+/* A tunnel over the circuit to the gateway's private address, and nothing over it in the clear. */
+#define OVER_PRIVATE                                                             \
+	"set tunnel er-a local-address 172.16.0.1 remote-address 10.100.255.4\n" \
+	"set tunnel er-a pre-shared-key-file x\n"                                \
+	"delete vnet prod tunnel azure-b\n"                                      \
+	"set vnet prod tunnel er-a\n"
+
+/* Only the tunnel's end is told over ExpressRoute. */
+#define ENDPOINT_ONLY                                                  \
+	"set routing bgp neighbor 172.16.0.2 announce 172.16.0.1/32\n" \
+	"set routing bgp neighbor 172.16.0.6 announce 172.16.0.1/32\n" \
+	"delete routing bgp neighbor 2001:db8:e::2\n"                  \
+	"delete routing bgp neighbor 2001:db8:e::6\n"
+
+/* A link that belongs to a circuit of its own. */
+#define LINK(n, circuit)                                                              \
+	"set interfaces er" #n " device dev" #n " role expressroute circuit " circuit \
+	" address 172.16." #n ".1/30\n"
+
+/* What a change makes the build say. `says`: the refusal, NULL = none; `warns`: NULL = nothing. */
+static const struct {
+	const char *change, *says, *warns;
+} rules[] = {
+	/* address families */
+	{"set routing static 10.9.0.0/16 next-hop 2001:db8:10::9", "name an IPv4 router", NULL},
+	{"set routing static 2001:db8:9::/48 next-hop 10.1.0.9", "name an IPv6 router", NULL},
+	{"set routing static 2001:db8:9::/48 next-hop 2001:db8:10::9", NULL, NULL},
+	{"set routing static 2001:db8:9::/48 next-hop fe80::1", "is link-local", NULL},
+	{"set routing static 2001:db8:9::/48 next-hop 2001:db8:77::9", NULL,
+	 "on no connected network"},
+	{"set routing bgp neighbor fe80::2 remote-as 12076", "is link-local", NULL},
+	{"set routing bgp neighbor 172.16.0.2 announce 2001:db8:10::/48",
+	 "announce it to an IPv6 neighbor", NULL},
+	{"set routing bgp neighbor 2001:db8:e::2 announce 10.1.0.0/16",
+	 "announce it to an IPv4 neighbor", NULL},
+	{"set routing bgp neighbor 2001:db8:e::2 announce 2001:db8:10:1::/64", NULL, NULL},
+	{"set routing bgp neighbor 172.16.0.2 announce 10.1.0.1/16", "write 10.1.0.0/16", NULL},
+	{"set routing bgp announce 2001:db8:10::1/48", "write 2001:db8:10::/48", NULL},
+	{"set routing bgp neighbor 10.1.0.1 remote-as 64600", "our address of interface lan0",
+	 NULL},
+	{"set interfaces lan0 mtu 1279", "IPv6 needs 1280", NULL},
+	{"set interfaces lan0 mtu 1280", NULL, NULL},
+	{"set tunnel azure-a address 2001:db8:fe::1/126 mtu 1270 mss-clamp 1200",
+	 "tunnel azure-a mtu 1270: IPv6 needs 1280", NULL},
+	{"set interfaces er1.100 address 2001:db8:e::1/126", "has this address, too", NULL},
+	{"set tunnel azure-a selectors local 10.1.0.0/16\n"
+	 "set tunnel azure-a selectors remote 2001:db8:100::/48",
+	 "IPv4 on the local side alone: add one to selectors remote", NULL},
+	{"set tunnel azure-a selectors local ::/0\n"
+	 "set tunnel azure-a selectors local 0.0.0.0/0\n"
+	 "set tunnel azure-a selectors remote ::/0",
+	 "IPv4 on the local side alone", NULL},
+	{"set tunnel azure-a selectors local ::/0\n"
+	 "set tunnel azure-a selectors local 0.0.0.0/0\n"
+	 "set tunnel azure-a selectors remote ::/0\n"
+	 "set tunnel azure-a selectors remote 10.100.0.0/16",
+	 NULL, NULL},
+	{"set vnet two prefix 2001:db8:100:1::/64", "overlaps 2001:db8:100::/48", NULL},
+	/* gateways of uplinks */
+	{"set interfaces lan0 gateway 10.1.0.9", "only an interface of role internet", NULL},
+	{"set interfaces wan0 gateway 198.51.100.9", "two of one address family", NULL},
+	{"set interfaces wan0 gateway 2001:db8:77::1", "on no network of the interface", NULL},
+	{"set interfaces wan0 address 2001:db8:77::2/64 gateway 2001:db8:77::1", NULL, NULL},
+	{"delete interfaces wan0 gateway\nset interfaces wan0 gateway 198.51.100.2",
+	 "an address of the interface itself", NULL},
+	/* circuits and links */
+	{"set interfaces wan0 circuit metro", "only an interface of role expressroute", NULL},
+	{"set vnet prod circuit rural",
+	 "vnet prod circuit rural: no interface is of this circuit: set interfaces NAME circuit "
+	 "rural",
+	 NULL},
+	{LINK(2, "rural") "set vnet prod circuit rural", NULL, NULL},
+	{LINK(2, "rural") LINK(3, "rural") LINK(4, "rural") "set vnet prod circuit rural",
+	 "5 ExpressRoute links lead there, at most 4", NULL},
+	{LINK(2, "rural") LINK(3, "rural") LINK(4, "rural"), NULL, NULL},
+	{LINK(2, "rural") LINK(3, "rural") "set vnet prod circuit rural", NULL, NULL},
+	/* Microsoft peering */
+	{"set vnet prod peering microsoft",
+	 "vnet prod tunnel azure-a: Microsoft peering falls back to the Internet, never to a "
+	 "tunnel",
+	 NULL},
+	{"set vnet m365 prefix 192.0.2.0/25 peering microsoft", NULL, NULL},
+	{"set vnet dev prefix 10.200.0.0/16", NULL, "vnet dev: has no tunnel to fall back to"},
+	/* tunnels of a vnet */
+	{"set tunnel c local-address 198.51.100.2 remote-address 203.0.113.4\n"
+	 "set tunnel d local-address 198.51.100.2 remote-address 203.0.113.5\n"
+	 "set tunnel e local-address 198.51.100.2 remote-address 203.0.113.6\n"
+	 "set tunnel c pre-shared-key-file x\nset tunnel d pre-shared-key-file x\n"
+	 "set tunnel e pre-shared-key-file x\n"
+	 "set vnet prod tunnel c\nset vnet prod tunnel d\nset vnet prod tunnel e",
+	 "too many entries: delete some", NULL},
+	{"set tunnel azure-b selectors remote 10.100.0.0/17", NULL,
+	 "holds prefix 10.100.0.0/16: what goes there is dropped"},
+	{"delete tunnel azure-a bandwidth\ndelete tunnel azure-b bandwidth\n"
+	 "set tunnel azure-b azure-sku vpngw2az-gen2",
+	 NULL, "its tunnels take 2500 Mbit/s together, an Azure gateway of their SKU 1250"},
+	{"delete tunnel azure-b bandwidth",
+	 "tunnel azure-b shape: what the tunnel takes is not known: set bandwidth or azure-sku",
+	 NULL},
+	{"delete tunnel azure-b bandwidth\ndelete tunnel azure-b shape", NULL, NULL},
+	/* last resort and probes */
+	{"set vnet prod last-resort 10.1.0.254", NULL, NULL},
+	{"set vnet prod last-resort 2001:db8:10::fe", NULL, NULL},
+	{"set vnet prod last-resort 198.51.100.1", "on no network of an interface of role lan",
+	 NULL},
+	{"set vnet prod last-resort 10.77.0.1", "on no network of an interface of role lan", NULL},
+	{"set vnet prod last-resort 10.1.0.1", "an address of the gateway itself", NULL},
+	{"set vnet prod probe 10.100.0.10 source 10.1.0.1", NULL, NULL},
+	{"set vnet prod probe 10.100.0.10 source 169.254.21.1", NULL, NULL},
+	{"set vnet prod probe 10.100.0.10 source 10.1.0.2", "no address of the gateway", NULL},
+	{"set vnet prod probe 10.100.0.10 source 2001:db8:10::1", "of another address family",
+	 NULL},
+	{"set vnet prod probe 10.1.0.1", "an address of the gateway itself", NULL},
+	{"set vnet prod probe fe80::7", "lies behind no path", NULL},
+	{"set vnet m365 prefix 192.0.2.0/25 peering microsoft\n"
+	 "set vnet m365 probe 192.0.2.1 over tunnel",
+	 "the vnet has no tunnel", NULL},
+	/* sessions inside tunnels */
+	{"set routing bgp neighbor 169.254.21.2 timers keepalive 10 hold 30",
+	 "inside tunnel azure-a Azure keeps to 60 and 180: delete routing bgp neighbor "
+	 "169.254.21.2 timers",
+	 NULL},
+	{"set routing bgp neighbor 169.254.21.2 timers keepalive 59", "Azure keeps to 60", NULL},
+	{"set routing bgp neighbor 169.254.21.2 timers keepalive 60 hold 240", NULL, NULL},
+	{"set routing bgp neighbor 169.254.21.2 bfd", NULL, "speaks none inside a tunnel"},
+	{"set tunnel azure-b address 169.254.23.1/30\n"
+	 "set routing bgp neighbor 169.254.23.2 remote-as 65515",
+	 NULL, "Azure takes 169.254.21.0 to 169.254.22.255 alone"},
+	/* sessions over ExpressRoute */
+	{"delete routing bgp neighbor 172.16.0.6 bfd", NULL,
+	 "without bfd a silent break is seen after 180 s"},
+	{"set routing bgp neighbor 172.16.0.6 local-preference 140", NULL,
+	 "Microsoft's longer AS path cannot drain a link"},
+	/* underlays */
+	{"set tunnel azure-b remote-address 10.100.255.4", "lies inside prefix 10.100.0.0/16",
+	 NULL},
+	{"set tunnel azure-b local-address 10.1.0.1", NULL, "of an interface of role lan"},
+	{OVER_PRIVATE ENDPOINT_ONLY, NULL, NULL},
+	/* the trap: what is not known to go elsewhere goes through the tunnel */
+	{OVER_PRIVATE,
+	 "routing bgp neighbor 172.16.0.2 announce 10.1.0.0/16: tunnel er-a of vnet prod carries "
+	 "10.1.0.0/16 over this circuit (routing bgp announce): Azure would answer in the clear: "
+	 "announce it other prefixes",
+	 NULL},
+	{OVER_PRIVATE ENDPOINT_ONLY "set routing bgp neighbor 172.16.0.6 announce 10.1.7.0/24",
+	 "neighbor 172.16.0.6 announce 10.1.7.0/24: tunnel er-a", NULL},
+	{OVER_PRIVATE ENDPOINT_ONLY "set routing bgp neighbor 172.16.0.6 announce 10.2.0.0/16",
+	 NULL, NULL},
+	/* its selectors say it */
+	{OVER_PRIVATE ENDPOINT_ONLY "set tunnel er-a selectors local 10.7.0.0/16\n"
+				    "set routing bgp neighbor 172.16.0.6 announce 10.7.0.0/16",
+	 "carries 10.7.0.0/16 over this circuit (selectors local)", NULL},
+	{OVER_PRIVATE ENDPOINT_ONLY "set tunnel er-a selectors local 10.7.0.0/16\n"
+				    "set routing bgp neighbor 172.16.0.6 announce 10.7.9.0/24",
+	 "announce 10.7.9.0/24: tunnel er-a", NULL},
+	{OVER_PRIVATE ENDPOINT_ONLY "set tunnel er-a selectors local 10.7.0.0/16\n"
+				    "set routing bgp neighbor 172.16.0.6 announce 10.0.0.0/8",
+	 NULL,
+	 "is told 10.0.0.0/8, which holds 10.7.0.0/16 of tunnel er-a: while the tunnel is down"},
+	/* BGP inside it says it */
+	{OVER_PRIVATE ENDPOINT_ONLY
+	 "set tunnel er-a address 169.254.22.1/30\n"
+	 "set routing bgp neighbor 169.254.22.2 remote-as 65515 announce 10.8.0.0/16\n"
+	 "set routing bgp neighbor 172.16.0.6 announce 10.8.0.0/16",
+	 "carries 10.8.0.0/16 over this circuit (announced inside it)", NULL},
+	{OVER_PRIVATE ENDPOINT_ONLY
+	 "set tunnel er-a address 169.254.22.1/30\n"
+	 "set routing bgp neighbor 169.254.22.2 remote-as 65515 announce 10.8.0.0/16\n"
+	 "set routing bgp neighbor 172.16.0.6 announce 10.1.0.0/16",
+	 NULL, NULL},
+	/* another circuit than the vnet's is no matter */
+	{OVER_PRIVATE ENDPOINT_ONLY LINK(
+		 2, "rural") "set routing bgp neighbor 172.16.2.2 remote-as 12076 bfd",
+	 NULL, NULL},
+	/* classes */
+	{"set class bulk rank 1", "has this rank, too", NULL},
+	{"set class bulk dscp 46", "is of class", NULL},
+	{"set class bulk dscp 8", NULL, NULL},
+	{"set class bulk share 11", "the shares of all classes are 101 percent", NULL},
+	{"delete class bulk rank", "class bulk: rank is missing", NULL},
+	{"set class fifth rank 4", "too many entries: delete some", NULL},
+};
+
+static void
+expect_warning(const char *change, const struct ctl_lines *warnings, const char *warns)
+{
+	bool found = warns == NULL;
+
+	for (size_t i = 0; i < warnings->n; i++) {
+		if (warns == NULL)
+			fail_msg("%s: warns %s", change, warnings->line[i]);
+		found = found || strstr(warnings->line[i], warns);
+	}
+	if (!found)
+		fail_msg("%s: does not warn of: %s (but %s)", change, warns,
+			 warnings->n ? warnings->line[0] : "nothing");
+}
+
+static void
+each_rule_refuses_lets_through_and_warns_as_it_says(void **state)
+{
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct ctl_tree tree = example("two-links");
+		struct ctl_lines warnings = {0};
+		struct ctl_config *c = NULL;
+		struct spw_err err = {0};
+		int rc;
+
+		apply(&tree, rules[i].change);
+		rc = ctl_model_build(model, &tree, "/keys", &c, &warnings, &err);
+		if ((rc < 0) != (rules[i].says != NULL))
+			fail_msg("%s: %s", rules[i].change, rc < 0 ? err.text : "taken");
+		if (rules[i].says && (!strstr(err.text, rules[i].says) || strchr(err.text, '\n')))
+			fail_msg("%s: says %s", rules[i].change, err.text);
+		if (rc == 0)
+			expect_warning(rules[i].change, &warnings, rules[i].warns);
+		ctl_config_free(c);
+		ctl_lines_free(&warnings);
+		ctl_tree_free(&tree);
+	}
+}
+
+static void
+the_underlay_is_the_role_of_the_local_address(void **state)
+{
+	struct ctl_config *c = build(OVER_PRIVATE ENDPOINT_ONLY
+				     "set tunnel l local-address 10.1.0.1 remote-address 10.9.9.9 "
+				     "pre-shared-key-file x");
+
+	assert_int_equal(ctl_config_underlay(c, ctl_config_tunnel(c, "azure-a")),
+			 SPW_IF_ROLE_INTERNET);
+	assert_int_equal(ctl_config_underlay(c, ctl_config_tunnel(c, "er-a")),
+			 SPW_IF_ROLE_EXPRESSROUTE);
+	assert_int_equal(ctl_config_underlay(c, ctl_config_tunnel(c, "l")), SPW_IF_ROLE_LAN);
+	assert_null(ctl_config_tunnel(c, "none"));
+	ctl_config_free(c);
+}
+
+static void
+a_vnet_without_circuits_uses_them_all(void **state)
+{
+	struct ctl_vnet v = {.n_circuits = 0};
+
+	assert_true(ctl_config_vnet_uses(&v, "a"));
+	v.n_circuits = 2;
+	strcpy(v.circuit[0], "a");
+	strcpy(v.circuit[1], "b");
+	assert_true(ctl_config_vnet_uses(&v, "b"));
+	assert_false(ctl_config_vnet_uses(&v, "c"));
+	assert_false(ctl_config_vnet_uses(&v, ""));
+}
+
+static void
+capacity_is_the_operators_figure_else_the_skus_for_the_cipher(void **state)
+{
+	static const struct {
+		const char *change;
+		uint32_t kbps, gateway;
+	} table[] = {
+		{"", 600000, 0},
+		{"delete tunnel azure-a bandwidth", 1250000, 1250000},
+		{"delete tunnel azure-a bandwidth\nset tunnel azure-a azure-sku vpngw2az-gen1",
+		 1000000, 1000000}, /* the gateway takes less than the tunnel could */
+		{"delete tunnel azure-a bandwidth\nset tunnel azure-a azure-sku vpngw5az", 2300000,
+		 10000000},
+		{"delete tunnel azure-a bandwidth\nset tunnel azure-a azure-sku high-bandwidth",
+		 5000000, 20000000},
+		{"delete tunnel azure-a bandwidth\nset tunnel azure-a azure-sku vpngw5az\n"
+		 "delete tunnel azure-a profile\n"
+		 "set tunnel azure-a ike-proposal aes256-sha256-modp2048\n"
+		 "set tunnel azure-a esp-proposal aes256-sha256",
+		 700000, 10000000},
+		{"delete tunnel azure-a bandwidth\ndelete tunnel azure-a azure-sku\n"
+		 "delete tunnel azure-a shape",
+		 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct ctl_config *c = build(table[i].change);
+		const struct ctl_tunnel *t = ctl_config_tunnel(c, "azure-a");
+
+		assert_int_equal(t->capacity_kbps, table[i].kbps);
+		assert_int_equal(t->gateway_kbps, table[i].gateway);
+		assert_int_equal(t->shape, i + 1 < sizeof(table) / sizeof(table[0]));
+		ctl_config_free(c);
+	}
+}
+
+/* Every SKU of the model is known, and no tunnel gets more than its gateway. */
+static void
+every_sku_of_the_model_is_known(void **state)
+{
+	const struct lysc_node *leaf =
+		lys_find_path(model->ctx, NULL, "/spillway:tunnel/azure-sku", 0);
+	const struct lysc_type_enum *type = (const void *)model_leaf_type(leaf, false);
+	LY_ARRAY_COUNT_TYPE i;
+
+	LY_ARRAY_FOR(type->enums, i)
+	{
+		const struct config_sku *sku = config_sku_find(type->enums[i].name);
+
+		assert_non_null(sku);
+		assert_true(config_sku_capacity_kbps(sku, true) > 0);
+		assert_true(config_sku_capacity_kbps(sku, true) <= 1000 * sku->aggregate_mbps);
+		assert_true(config_sku_capacity_kbps(sku, false) <=
+			    config_sku_capacity_kbps(sku, true));
+	}
+	assert_null(config_sku_find("vpngw6az"));
+}
+
+static void
+code_points_have_numbers_and_names(void **state)
+{
+	static const struct {
+		const char *text;
+		int dscp;
+	} table[] = {{"0", 0},	   {"63", 63},	 {"default", 0},     {"le", 1},	   {"ef", 46},
+		     {"cs0", 0},   {"cs1", 8},	 {"cs7", 56},	     {"af11", 10}, {"af13", 14},
+		     {"af41", 34}, {"af43", 38}, {"voice-admit", 44}};
+	static const char *const bad[] = {"",	  "64",	  "-1",	 "cs8",	  "af10",
+					  "af14", "af51", "af1", "af111", "cs",
+					  "cs11", "1x",	  "EF",	 "efx",	  "be"};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		assert_int_equal(ctl_dscp_parse(table[i].text), table[i].dscp);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (ctl_dscp_parse(bad[i]) >= 0)
+			fail_msg("taken: %s", bad[i]);
+}
+
+static void
+link_local_is_fe80_to_febf(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} table[] = {{"fe80::1", true},	 {"febf::1", true},	 {"fec0::1", false},
+		     {"fe7f::1", false}, {"169.254.1.1", false}, {"2001:db8::1", false}};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct spw_addr a;
+
+		assert_int_equal(spw_addr_parse(&a, table[i].text, NULL), 0);
+		assert_int_equal(config_is_link_local(&a), table[i].is);
+	}
+}
+
+static int
+setup(void **state)
+{
+	struct spw_err err = {0};
+
+	if (ctl_model_new(&model, NULL, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	ctl_model_free(model);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_example_builds_without_a_warning_and_round_trips),
+		cmocka_unit_test(the_example_becomes_what_it_says),
+		cmocka_unit_test(probes_have_the_defaults_of_the_model),
+		cmocka_unit_test(classes_hold_their_code_points_by_rank),
+		cmocka_unit_test(local_preference_is_150_over_expressroute_else_100_unless_set),
+		cmocka_unit_test(prefix_limits_are_azures_for_microsoft_unless_set),
+		cmocka_unit_test(a_neighbour_is_told_its_own_list_or_the_speakers_of_its_family),
+		cmocka_unit_test(ipv6_is_one_key_however_it_is_typed),
+		cmocka_unit_test(bad_values_are_refused_with_what_would_do),
+		cmocka_unit_test(each_rule_refuses_lets_through_and_warns_as_it_says),
+		cmocka_unit_test(the_underlay_is_the_role_of_the_local_address),
+		cmocka_unit_test(a_vnet_without_circuits_uses_them_all),
+		cmocka_unit_test(capacity_is_the_operators_figure_else_the_skus_for_the_cipher),
+		cmocka_unit_test(every_sku_of_the_model_is_known),
+		cmocka_unit_test(code_points_have_numbers_and_names),
+		cmocka_unit_test(link_local_is_fe80_to_febf),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
