@@ -88,7 +88,7 @@ detect_at(const struct dp_bfd *b)
 static uint64_t
 send_at(const struct dp_bfd *b)
 {
-	return b->sent_ns + dp_bfd_interval_us(b) * SPW_NS_PER_US / JITTER_ONE * b->jitter;
+	return b->sent_ns + dp_bfd_interval_us(b) * SPW_NS_PER_US * b->jitter / JITTER_ONE;
 }
 
 /* A Poll Sequence for changed parameters; the answer to one under way may be about the old ones. */
