@@ -134,10 +134,12 @@ probe_json(const struct ctl_runtime *rt, const struct ctl_vnet_state *v, const s
 static json_t *
 link_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *p)
 {
-	return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o}", "interface", p->iface ? p->iface->name : "-",
-			 "next_hop", ctl_json_addr(&p->next_hop), "state",
-			 circuit_state(v, p->alive, waits(v)), "bfd", bfd_json(rt, p), "probe",
-			 probe_json(rt, v, p), "faults", faults_json(p));
+	return json_pack(
+		"{s:s,s:o,s:s,s:o,s:o,s:o}", "interface", p->iface ? p->iface->name : "-",
+		"next_hop", ctl_json_addr(&p->next_hop), "state",
+		p->alive && p->iface && p->iface->aside ? "set-aside"
+							: circuit_state(v, p->alive, waits(v)),
+		"bfd", bfd_json(rt, p), "probe", probe_json(rt, v, p), "faults", faults_json(p));
 }
 
 /* "via 172.16.0.2, bfd up", "probe-lost". */
@@ -187,7 +189,7 @@ tunnel_state(const struct ctl_vnet_state *v, const struct ctl_tun *t)
 		return "down";
 	if (v->request == CTL_OPERATOR_LOCKOUT)
 		return "set-aside";
-	return v->kind == CTL_PREF_TUNNEL && v->path == t->path->id ? "up" : "ready";
+	return v->kind != CTL_PREF_NONE && v->path == t->path->id ? "up" : "ready";
 }
 
 static json_t *
@@ -217,12 +219,30 @@ tunnel_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
 			 "faults", faults_json(p));
 }
 
+/* Microsoft peering: what backs ExpressRoute up. */
+static json_t *
+internet_json(const struct ctl_runtime *rt, const struct ctl_vnet_state *v)
+{
+	bool up = false;
+
+	for (const struct ctl_iface *i = rt->ifaces; i; i = i->next)
+		up |= i->keep && i->enabled && i->role == SPW_IF_ROLE_INTERNET && ctl_link_is_up(i);
+	return json_pack("{s:s,s:s,s:s,s:n}", "path", "internet", "kind", "internet", "state",
+			 !up				      ? "down"
+			 : v->request == CTL_OPERATOR_LOCKOUT ? "set-aside"
+			 : v->kind == CTL_PREF_INTERNET	      ? "up"
+							      : "ready",
+			 "detail");
+}
+
 json_t *
 ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 {
 	json_t *list = json_array();
 
 	json_array_append_new(list, circuit_json(rt, v));
+	if (v->conf.peering == CTL_PEERING_MICROSOFT)
+		json_array_append_new(list, internet_json(rt, v));
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
 		json_array_append_new(list, tunnel_json(rt, v, &v->conf.tunnel[i]));
 	return list;

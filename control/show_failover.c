@@ -82,6 +82,8 @@ vnet_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 
 	if (v->restore_at_ns > now && ctl_vnet_on_backup(v))
 		json_object_set_new(o, "restore_in_s", ctl_json_seconds(v->restore_at_ns - now));
+	json_object_set_new(o, "flaps", json_integer(v->flaps));
+	json_object_set_new(o, "hold_s", json_integer(v->hold_s));
 	if (v->operator_until_ns > now)
 		json_object_set_new(o, "request_ends_in_s",
 				    ctl_json_seconds(v->operator_until_ns - now));

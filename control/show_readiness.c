@@ -285,12 +285,13 @@ capacity_json(struct ctl_runtime *rt, struct walk *w)
 		if (!w->capacity_known || fit.fits[c])
 			continue;
 		w->facts.short_of_capacity = true;
-		json_array_append_new(w->findings,
-				      json_sprintf("class %s: %.0f of %.0f kb/s would not fit",
-						   json_string_value(json_object_get(
-							   json_array_get(list, c), "class")),
-						   w->capacity.load_kbps[c] - fit.granted_kbps[c],
-						   w->capacity.load_kbps[c]));
+		json_array_append_new(
+			w->findings,
+			json_sprintf("class %s: %.1f of %.1f Mb/s would not fit",
+				     json_string_value(
+					     json_object_get(json_array_get(list, c), "class")),
+				     (w->capacity.load_kbps[c] - fit.granted_kbps[c]) / 1000,
+				     w->capacity.load_kbps[c] / 1000));
 	}
 	return json_pack("{s:o,s:f,s:o,s:b,s:o}", "capacity_kbps",
 			 w->capacity_known ? json_real(w->capacity.capacity_kbps) : json_null(),

@@ -262,7 +262,8 @@ ctl_watch_bfd_event(struct ctl_runtime *rt, const struct spw_dp_bfd_event *ev)
 	b->known = true;
 	b->state = ev->state;
 	b->last_rx_ns = ev->last_rx_ns;
-	ctl_bfd_remember(&b->memory, ev->state, ctl_bfd_is_admin(ev->diag, ev->remote_diag));
+	ctl_bfd_remember(&b->memory, ev->state,
+			 ev->remote_state == SPW_BFD_ADMIN_DOWN && ev->last_rx_ns != 0);
 	settle(rt, b, ev->at_ns ? ev->at_ns : spw_clock_ns());
 }
 

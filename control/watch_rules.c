@@ -22,12 +22,6 @@ ctl_bfd_remember(struct ctl_bfd_memory *m, enum spw_bfd_state state, bool peer_a
 }
 
 bool
-ctl_bfd_is_admin(uint32_t diag, uint32_t remote_diag)
-{
-	return diag != CTL_BFD_DIAG_TIMEOUT && remote_diag == CTL_BFD_DIAG_ADMIN;
-}
-
-bool
 ctl_probed_is_better(const struct ctl_probed *other, const struct ctl_probed *lost)
 {
 	/* The first lost packet left one interval after the last answered one; half of one more

@@ -8,9 +8,6 @@
 
 #include "lib/spillway.h"
 
-#define CTL_BFD_DIAG_TIMEOUT 1 /* RFC 5880 4.1: control detection time expired */
-#define CTL_BFD_DIAG_ADMIN   7 /* administratively down */
-
 /* What is known of a session beyond its state. */
 struct ctl_bfd_memory {
 	bool was_up; /* it was up, and what ended that was no administrator */
@@ -22,8 +19,6 @@ struct ctl_bfd_memory {
  * forgotten by the next up only.
  */
 void ctl_bfd_remember(struct ctl_bfd_memory *m, enum spw_bfd_state state, bool peer_admin);
-/* From an event, which has no remote state: the peer went down by an administrator's word. */
-bool ctl_bfd_is_admin(uint32_t diag, uint32_t remote_diag);
 
 /* The forwarding probes of one path, added up; the probe of the MTU is not among them. */
 struct ctl_probed {

@@ -135,6 +135,13 @@ struct cli_style {
 };
 /* Write `what` for people. false when the object is not as docs/show-json.md says. */
 bool cli_render(FILE *out, const char *what, const json_t *data, const struct cli_style *style);
+/* What is more than one table; false when `what` is none of that or not of its form. */
+bool cli_render_failover(FILE *out, const char *what, const json_t *data,
+			 const struct cli_style *style);
+/* The phases of a drill's report; false when there are none. */
+bool cli_render_phases(FILE *out, const json_t *report);
+/* One event of `monitor failover`, a line. */
+void cli_render_event(FILE *out, const json_t *event);
 /* One switch, as in `show failover` and `monitor failover`. */
 void cli_render_switch(FILE *out, const json_t *last);
 
@@ -151,6 +158,8 @@ struct cli_column {
  */
 void cli_table(FILE *out, const struct cli_column *column, unsigned int n, const json_t *rows,
 	       void (*trailer)(const json_t *row, char out[CLI_CELL]), bool colour);
+/* Replace control characters, so that foreign text cannot write on the terminal. */
+void cli_make_printable(char *text);
 /* Every key of every row, one a line. */
 void cli_table_detail(FILE *out, const json_t *rows, const char *name_key);
 
@@ -185,6 +194,9 @@ int cli_send_lines(struct cli *cli, const char *const *line, size_t n, bool clea
 /* Remember the candidate, and return to it. */
 int cli_begin(struct cli *cli, struct spw_err *err);
 void cli_abort(struct cli *cli);
+
+/* --- monitor.c */
+enum cli_exit cli_monitor(struct cli *cli);
 
 /* --- script.c */
 enum cli_exit cli_script(struct cli *cli, FILE *in, const char *name);

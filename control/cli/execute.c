@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/cli/cli.h"
 
@@ -196,11 +195,13 @@ print_report(const json_t *data)
 
 	if (message)
 		printf("%s\n", message);
+	cli_render_phases(stdout, data);
 	json_object_foreach((json_t *)(uintptr_t)data, key, value)
 	{
 		char *text;
 
-		if (strcmp(key, "message") == 0 || json_is_null(value))
+		if (strcmp(key, "message") == 0 || json_is_null(value) ||
+		    json_is_array(value) || json_is_object(value))
 			continue;
 		text = json_is_string(value)
 			       ? strdup(json_string_value(value))
@@ -231,56 +232,6 @@ run_runtime(struct cli *cli, const struct cli_match *m, const struct cli_filters
 	return code;
 }
 
-/* Print the switches newer than `seen`; returns the newest. */
-static char *
-print_new_switches(const json_t *switches, char *seen, bool first)
-{
-	size_t n = json_array_size(switches);
-	const char *newest =
-		n ? json_string_value(json_object_get(json_array_get(switches, 0), "at")) : NULL;
-
-	for (size_t i = n; i-- > 0 && !first;) {
-		const json_t *s = json_array_get(switches, i);
-		const char *at = json_string_value(json_object_get(s, "at"));
-
-		if (at && (seen == NULL || strcmp(at, seen) > 0)) {
-			printf("%s  ", json_string_value(json_object_get(s, "vnet")));
-			cli_render_switch(stdout, s);
-		}
-	}
-	fflush(stdout);
-	if (newest == NULL)
-		return seen;
-	free(seen);
-	return strdup(newest);
-}
-
-static enum cli_exit
-run_monitor(struct cli *cli)
-{
-	static const struct timespec pause = {.tv_nsec = 500000000};
-	char *seen = NULL;
-	enum cli_exit code = CLI_OK;
-
-	for (bool first = true; !cli_interrupted; first = false) {
-		struct spw_err err = {0};
-		json_t *data = cli_request(
-			cli, json_pack("{s:s, s:s}", "op", "show", "what", "failover-history"),
-			NULL, &err);
-
-		if (data == NULL) {
-			if (!cli_interrupted)
-				code = fail(CLI_FAILED, &err);
-			break;
-		}
-		seen = print_new_switches(json_object_get(data, "switches"), seen, first);
-		json_decref(data);
-		nanosleep(&pause, NULL);
-	}
-	free(seen);
-	return code;
-}
-
 static void
 print_help(enum cli_mode mode)
 {
@@ -306,7 +257,7 @@ dispatch(struct cli *cli, const struct cli_match *m, const struct cli_filters *f
 	case CLI_SHOW_CONFIGURATION: return run_configuration(cli, m, filters);
 	case CLI_SHOW_REVISIONS: return run_revisions(cli, filters);
 	case CLI_RUNTIME: return run_runtime(cli, m, filters);
-	case CLI_MONITOR_FAILOVER: return run_monitor(cli);
+	case CLI_MONITOR_FAILOVER: return cli_monitor(cli);
 	case CLI_CONFIGURE: cli->configuring = true; return CLI_OK;
 	case CLI_HELP: print_help(mode_of(cli)); return CLI_OK;
 	case CLI_SET:

@@ -4,59 +4,9 @@
  * row, a function. Keys that are missing or null print as "-". Nothing here knows where the JSON
  * came from, so the tests feed it the examples of the document.
  */
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "control/cli/cli.h"
-
-static const char *
-text_of(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-
-	return text ? text : "";
-}
-
-static bool
-has(const json_t *row, const char *key)
-{
-	const json_t *v = json_object_get(row, key);
-
-	return v && !json_is_null(v);
-}
-
-static double
-number_of(const json_t *row, const char *key)
-{
-	return json_number_value(json_object_get(row, key));
-}
-
-/* Cells that only print one key. */
-#define TEXT_CELL(name, key)                                      \
-	static void name(const json_t *row, char out[CLI_CELL])   \
-	{                                                         \
-		snprintf(out, CLI_CELL, "%s", text_of(row, key)); \
-	}
-#define NUMBER_CELL(name, key, format)                          \
-	static void name(const json_t *row, char out[CLI_CELL]) \
-	{                                                       \
-		if (has(row, key))                              \
-			format(number_of(row, key), out);       \
-	}
-#define COUNT_CELL(name, key)                                                                 \
-	static void name(const json_t *row, char out[CLI_CELL])                               \
-	{                                                                                     \
-		if (has(row, key))                                                            \
-			cli_format_count(json_integer_value(json_object_get(row, key)), out); \
-	}
-#define PLAIN_CELL(name, key)                                                    \
-	static void name(const json_t *row, char out[CLI_CELL])                  \
-	{                                                                        \
-		if (has(row, key))                                               \
-			snprintf(out, CLI_CELL, "%" JSON_INTEGER_FORMAT,         \
-				 json_integer_value(json_object_get(row, key))); \
-	}
+#include "control/cli/cells.h"
 
 TEXT_CELL(cell_address, "address")
 TEXT_CELL(cell_bfd, "bfd")
@@ -76,7 +26,6 @@ TEXT_CELL(cell_remote, "remote")
 TEXT_CELL(cell_role, "role")
 TEXT_CELL(cell_source, "source")
 TEXT_CELL(cell_spi, "spi")
-TEXT_CELL(cell_standby, "standby")
 TEXT_CELL(cell_state, "state")
 TEXT_CELL(cell_to, "to")
 TEXT_CELL(cell_tunnel, "tunnel")
@@ -123,15 +72,7 @@ cell_link(const json_t *row, char out[CLI_CELL])
 static void
 cell_addresses(const json_t *row, char out[CLI_CELL])
 {
-	const json_t *address;
-	size_t i, n = 0;
-
-	json_array_foreach(json_object_get(row, "addresses"), i, address)
-	{
-		if (n < CLI_CELL)
-			n += (size_t)snprintf(out + n, CLI_CELL - n, "%s%s", i ? "," : "",
-					      json_string_value(address));
-	}
+	join_cell(json_object_get(row, "addresses"), ",", out);
 }
 
 static void
@@ -270,24 +211,13 @@ cell_failover_reason(const json_t *row, char out[CLI_CELL])
 		cell_reason(row, out);
 }
 
+/* "1000 (80%)" */
 static void
-cell_ready(const json_t *row, char out[CLI_CELL])
+cell_limit(const json_t *row, char out[CLI_CELL])
 {
-	snprintf(out, CLI_CELL, "%s", json_is_true(json_object_get(row, "ready")) ? "yes" : "no");
-}
-
-static void
-cell_findings(const json_t *row, char out[CLI_CELL])
-{
-	const json_t *f;
-	size_t i, n = 0;
-
-	json_array_foreach(json_object_get(row, "findings"), i, f)
-	{
-		if (n < CLI_CELL)
-			n += (size_t)snprintf(out + n, CLI_CELL - n, "%s%s", i ? "; " : "",
-					      json_string_value(f));
-	}
+	if (has(row, "prefix_limit"))
+		snprintf(out, CLI_CELL, "%.0f (%.0f%%)", number_of(row, "prefix_limit"),
+			 number_of(row, "prefix_limit_percent"));
 }
 
 /* clang-format off */
@@ -342,10 +272,6 @@ static const struct cli_column history_columns[] = {
 	{"Cause", 15, cell_cause, false}, {"Detect", 8, cell_detect, false},
 	{"Switch", 8, cell_switch, false}, {"Lost", 0, cell_lost, false},
 };
-static const struct cli_column readiness_columns[] = {
-	{"Vnet", 8, cell_name, false}, {"Ready", 7, cell_ready, true},
-	{"Standby", 14, cell_standby, false}, {"Findings", 0, cell_findings, false},
-};
 static const struct cli_column drop_columns[] = {
 	{"Reason", 24, cell_reason, false}, {"Packets", 14, cell_packets, false},
 	{"Rate", 10, cell_pps, false}, {"Last", 0, cell_last, false},
@@ -360,7 +286,8 @@ static const struct cli_column worker_columns[] = {
 static const struct cli_column bgp_columns[] = {
 	{"Neighbor", 17, cell_address, false}, {"AS", 8, cell_remote_as, false},
 	{"State", 13, cell_state, true}, {"Up", 10, cell_up, false},
-	{"Received", 10, cell_pfx_in, false}, {"Sent", 7, cell_pfx_out, false},
+	{"Received", 10, cell_pfx_in, false}, {"Limit", 12, cell_limit, false},
+	{"Sent", 7, cell_pfx_out, false},
 	{"BFD", 6, cell_bfd, true}, {"Description", 0, cell_description, false},
 };
 
@@ -379,7 +306,6 @@ static const struct {
 	{"neighbors", "neighbors", "address", COLUMNS(neighbor_columns), NULL},
 	{"failover", "vnets", "name", COLUMNS(failover_columns), NULL},
 	{"failover-history", "switches", "at", COLUMNS(history_columns), NULL},
-	{"failover-readiness", "vnets", "name", COLUMNS(readiness_columns), NULL},
 	{"drops", "drops", "reason", COLUMNS(drop_columns), NULL},
 	{"workers", "workers", "worker", COLUMNS(worker_columns), NULL},
 	{"bgp", "neighbors", "address", COLUMNS(bgp_columns), NULL},
@@ -533,7 +459,8 @@ cli_render(FILE *out, const char *what, const json_t *data, const struct cli_sty
 	else if (strcmp(what, "fib") == 0)
 		render_fib(out, data);
 	else
-		ok = render_table(out, what, data, style);
+		ok = cli_render_failover(out, what, data, style) ||
+		     render_table(out, what, data, style);
 	if (ok && strcmp(what, "failover") == 0 && !style->detail)
 		render_lasts(out, json_object_get(data, "vnets"));
 	if (ok && strcmp(what, "bgp") == 0)

@@ -14,8 +14,8 @@
 
 #define COLUMNS_MAX 16
 
-static void
-make_printable(char *text)
+void
+cli_make_printable(char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -45,7 +45,7 @@ cell_make(const struct cli_column *column, const json_t *row, char out[CLI_CELL]
 	column->cell(row, out);
 	if (out[0] == '\0')
 		memcpy(out, "-", 2);
-	make_printable(out);
+	cli_make_printable(out);
 }
 
 static void
@@ -101,7 +101,7 @@ cli_table(FILE *out, const struct cli_column *column, unsigned int n, const json
 
 		if (trailer)
 			trailer(row, more);
-		make_printable(more);
+		cli_make_printable(more);
 		for (unsigned int c = 0; c < n; c++) {
 			cell_make(&column[c], row, text);
 			cell_print(out, &column[c], text, width[c], c + 1 == n && more[0] == '\0',
@@ -123,7 +123,7 @@ detail_value(FILE *out, const json_t *value)
 	text = json_is_string(value) ? strdup(json_string_value(value))
 				     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
 	if (text) {
-		make_printable(text);
+		cli_make_printable(text);
 		fprintf(out, "%s\n", text);
 	}
 	free(text);

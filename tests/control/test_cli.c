@@ -42,6 +42,16 @@ static const struct {
 	{"res t azure-a ch", CLI_MODE_OPER, "reset tunnel azure-a child", "azure-a"},
 	{"failover switch azure-a prod", CLI_MODE_OPER, "failover switch azure-a prod", "azure-a"},
 	{"failover r", CLI_MODE_OPER, "failover resume", NULL},
+	{"failover test prod force", CLI_MODE_OPER, "failover test prod force", "prod"},
+	{"failover test force", CLI_MODE_OPER, "failover test force", NULL},
+	{"failover test for 20s prod", CLI_MODE_OPER, "failover test for 20s prod", "20s"},
+	{"failover ex prod", CLI_MODE_OPER, "failover exercise prod", "prod"},
+	{"failover switch er0 for 10m prod", CLI_MODE_OPER, "failover switch er0 for 10m prod",
+	 "er0"},
+	{"failover switch tunnel manual", CLI_MODE_OPER, "failover switch tunnel manual", "tunnel"},
+	{"show failover prod detail", CLI_MODE_OPER, "show failover prod detail", "prod"},
+	{"show bfd", CLI_MODE_OPER, "show bfd", NULL},
+	{"show probes azure-a det", CLI_MODE_OPER, "show probes azure-a detail", "azure-a"},
 	{"commit", CLI_MODE_CONF, "commit", NULL},
 	{"comm che", CLI_MODE_CONF, "commit check", NULL},
 	{"commit confirmed 5", CLI_MODE_CONF, "commit confirmed 5", "5"},
@@ -99,8 +109,8 @@ mistakes_are_told_with_what_fits(void **state)
 	match("show i", CLI_MODE_OPER, &m, &err);
 	assert_string_equal(err.text, "\"i\" is ambiguous: one of interfaces, ike, ipsec");
 	match("failover x", CLI_MODE_OPER, &m, &err);
-	assert_string_equal(err.text,
-			    "\"x\" is unknown here: one of switch, resume, lockout, test");
+	assert_string_equal(
+		err.text, "\"x\" is unknown here: one of switch, resume, lockout, test, exercise");
 	match("reset tunnel", CLI_MODE_OPER, &m, &err);
 	assert_string_equal(err.text, "incomplete: reset tunnel <tunnel> [ike|child]");
 	match("show version x", CLI_MODE_OPER, &m, &err);
@@ -110,8 +120,10 @@ mistakes_are_told_with_what_fits(void **state)
 static const struct {
 	const char *line, *want;
 } offered[] = {
-	{"failover", "switch resume lockout test"},
-	{"show failover", " <vnet> history readiness"},
+	{"failover", "switch resume lockout test exercise"},
+	{"failover test", " <vnet> force for"},
+	{"show failover", " <vnet> detail history readiness"},
+	{"show probes azure-a", " detail"},
 	{"show ike", " <tunnel> detail"},
 	{"show ike a", " detail"},
 	{"reset tunnel a", " ike child"},
@@ -331,11 +343,10 @@ static const struct {
 		      "172.16.0.2       er0         02:00:00:00:00:09  reachable\n"},
 	{"failover",
 	 "Vnet   Active        State    Since     Reason                Candidates\n"
-	 "prod   expressroute  primary  11d04:02  -                     expressroute up bfd 0.9s | "
-	 "azure-a ready | azure-b down no reply to IKE_SA_INIT\n"
+	 "prod   expressroute  primary  11d04:02  -                     expressroute up via "
+	 "172.16.0.2 and 1 more, bfd up | azure-a ready | azure-b down no reply to IKE_SA_INIT\n"
 	 "Last:  2026-08-19 02:14:07.311  expressroute -> azure-a  cause=bfd-timeout  detect=0.87s "
-	 " "
-	 "switch=41us  lost=1,902 pkts (est)  restore-hold 30s\n"},
+	 " switch=41us  lost=1,902 pkts (est)  restore-hold 30s\n"},
 	{"failover-history", "When                     Vnet    From          To            Cause   "
 			     "       Detect  Switch  "
 			     "Lost\n"
@@ -343,9 +354,22 @@ static const struct {
 			     "bfd-timeout    0.87s   41us    "
 			     "1,902\n"},
 	{"failover-readiness",
-	 "Vnet    Ready  Standby       Findings\n"
-	 "prod    yes    azure-a       -\n"
-	 "lab     no     -             tunnel azure-c: no reply to IKE_SA_INIT\n"},
+	 "Vnet    Verdict    Standby       Findings\n"
+	 "prod    degraded   azure-a       class normal: 312.0 of 700.0 Mb/s would not fit\n"
+	 "lab     not-ready  -             tunnel azure-c: no reply to IKE_SA_INIT\n"
+	 "\n"
+	 "Vnet    Tunnel      Verdict    IKE-up    SA-age   Rekeyed  PFS       Probe   Loss   p50  "
+	 "   p99     MTU           Capacity\n"
+	 "prod    azure-a     ready      3d01:53   05:56:47 -        unproven  up      0.0%   "
+	 "11.8ms  15.9ms  1400 passes   650.0 Mb/s\n"
+	 "lab     azure-c     not-ready  -         -        -        unknown   none    -      -    "
+	 "   -       1400 untested -\n"
+	 "\n"
+	 "Vnet    Class       Load        Would-pass  Fits\n"
+	 "prod    critical    12.0 Mb/s   12.0 Mb/s   yes\n"
+	 "prod    important   250.0 Mb/s  250.0 Mb/s  yes\n"
+	 "prod    normal      700.0 Mb/s  388.0 Mb/s  no\n"
+	 "prod    bulk        0 b/s       0 b/s       yes\n"},
 	{"drops", "Reason                  Packets       Rate      Last\n"
 		  "no-route                12            0.0/s     05:02\n"},
 	{"workers",
@@ -354,10 +378,23 @@ static const struct {
 	 "0       1     3.1%    412            100           97            1         2         0   "
 	 "    "
 	 "   0\n"},
-	{"bgp",
-	 "Neighbor         AS      State        Up        Received  Sent   BFD   Description\n"
-	 "172.16.0.2       12076   established  11d04:00  4         1      up    msee primary\n"
-	 "Local AS 65010, router id 172.16.0.1\n"},
+	{"bgp", "Neighbor         AS      State        Up        Received  Limit       Sent   BFD  "
+		" Description\n"
+		"172.16.0.2       12076   established  11d04:00  4         1000 (0%)   1      up   "
+		" msee primary\n"
+		"Local AS 65010, router id 172.16.0.1\n"},
+	{"bfd",
+	 "Peer             Interface   State    Since     Transmit  Detect  Heard   Downs  "
+	 "Diagnostic\n"
+	 "172.16.0.2       er0         up       11d04:00  0.30s     0.90s   0.20s   0      -\n"
+	 "172.16.1.2       er1         down     00:12     1s        -       13s     1      "
+	 "detection time expired\n"},
+	{"probes", "Vnet    Path          Next-hop        Target          Kind  Size  State    "
+		   "Loss   Last    Min     Avg     Max     Lost-why\n"
+		   "prod    expressroute  172.16.0.2      10.100.0.4      icmp  100   up       "
+		   "0.0%   1.8ms   1.7ms   1.8ms   9.2ms   -\n"
+		   "prod    azure-a       -               10.100.0.4      icmp  1400  down     "
+		   "100.0% -       -       -       -       too big\n"},
 };
 
 static void
@@ -383,6 +420,107 @@ detail_tells_every_key(void **state)
 	assert_non_null(strstr(text, "  child_rekeys           120\n"));
 	assert_non_null(strstr(text, "  cipher                 -\n"));
 	free(text);
+}
+
+static void
+detail_of_failover_lists_every_link_with_what_is_wrong(void **state)
+{
+	const struct cli_style detail = {.detail = true};
+	char *text = render("failover", &detail);
+
+	assert_string_equal(
+		text, "prod\n"
+		      "  active                 expressroute\n"
+		      "  state                  primary\n"
+		      "  since_s                964920\n"
+		      "  reason                 -\n"
+		      "  flaps                  0\n"
+		      "  hold_s                 5\n"
+		      "Candidate     Link        Next-hop        State           Weight  BFD   "
+		      "Probe    Faults                 Detail\n"
+		      "expressroute  -           -               up              -       -     -   "
+		      "     -                      via 172.16.0.2 and 1 more, bfd up\n"
+		      "-             er0         172.16.0.2      up              -       up    up  "
+		      "     -                      -\n"
+		      "-             er1         172.16.1.2      down            -       down  "
+		      "down     bfd-timeout,probe-lost -\n"
+		      "azure-a       -           -               ready           1       -     up  "
+		      "     -                      -\n"
+		      "azure-b       -           -               down            1       -     "
+		      "down     probe-lost             no reply to IKE_SA_INIT\n"
+		      "Last:  2026-08-19 02:14:07.311  expressroute -> azure-a  cause=bfd-timeout  "
+		      "detect=0.87s  switch=41us  lost=1,902 pkts (est)  restore-hold 30s\n"
+		      "Asymmetric packets: 0\n");
+	free(text);
+}
+
+static void
+remarks_are_told_in_detail_only(void **state)
+{
+	const struct cli_style plain = {0}, detail = {.detail = true};
+	char *text = render("failover-readiness", &plain);
+
+	assert_null(strstr(text, "Remark"));
+	free(text);
+	text = render("failover-readiness", &detail);
+	assert_non_null(strstr(text, "Remark prod: tunnel azure-a: pfs is not proven"));
+	free(text);
+}
+
+static void
+events_are_one_line_each_and_cannot_steer_the_terminal(void **state)
+{
+	static const char *const want[] = {
+		"2026-08-19 02:14:07.310  fault  path=expressroute  interface=er0  "
+		"next_hop=172.16.0.2  cause=bfd-timeout\n",
+		"prod  2026-08-19 02:14:07.311  expressroute -> azure-a  cause=bfd-timeout  "
+		"detect=0.87s  switch=41us  restore-hold 30s\n",
+		"2026-08-19 02:14:12.102  readiness  vnet=prod  old=ready  new=not-ready  "
+		"why=?[2Jthe next hop is dead\n"};
+	json_t *data = example("failover-events"), *event;
+	size_t i;
+
+	json_object_set_new(json_array_get(json_object_get(data, "events"), 2), "why",
+			    json_string("\033[2Jthe next hop is dead"));
+	json_array_foreach(json_object_get(data, "events"), i, event)
+	{
+		char *text = NULL;
+		size_t len;
+		FILE *out = open_memstream(&text, &len);
+
+		cli_render_event(out, event);
+		fclose(out);
+		assert_string_equal(text, want[i]);
+		free(text);
+	}
+	assert_int_equal(i, 3);
+	json_decref(data);
+}
+
+static void
+a_report_with_phases_is_a_table(void **state)
+{
+	json_t *report = json_loads("{\"phases\":[{\"phase\":\"away\",\"path\":\"azure-a\","
+				    "\"took_s\":4.0,\"probes_sent\":40,\"probes_lost\":1,"
+				    "\"loss_percent\":2.5,\"rtt_p50_us\":11800.0,"
+				    "\"rtt_p99_us\":null,\"carried_packets\":40110,"
+				    "\"dropped_packets\":0}]}",
+				    0, NULL);
+	json_t *none = json_pack("{s:s}", "message", "done");
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_false(cli_render_phases(out, none));
+	assert_true(cli_render_phases(out, report));
+	fclose(out);
+	assert_string_equal(text, "Phase     Path          Time    Probes  Lost  Loss   p50     "
+				  "p99     Carried     Dropped\n"
+				  "away      azure-a       4s      40      1     2.5%   11.8ms  "
+				  "-       40,110      0\n");
+	free(text);
+	json_decref(report);
+	json_decref(none);
 }
 
 static void
@@ -453,6 +591,10 @@ main(void)
 		cmocka_unit_test(numbers_read_as_people_expect),
 		cmocka_unit_test(every_show_prints_as_agreed),
 		cmocka_unit_test(detail_tells_every_key),
+		cmocka_unit_test(detail_of_failover_lists_every_link_with_what_is_wrong),
+		cmocka_unit_test(remarks_are_told_in_detail_only),
+		cmocka_unit_test(events_are_one_line_each_and_cannot_steer_the_terminal),
+		cmocka_unit_test(a_report_with_phases_is_a_table),
 		cmocka_unit_test(colour_does_not_move_columns),
 		cmocka_unit_test(foreign_text_cannot_steer_the_terminal),
 		cmocka_unit_test(objects_of_another_form_are_refused_or_print_dashes),
