@@ -134,11 +134,54 @@ config_check_tunnels(const struct ctl_config *c, struct spw_err *err)
 	return rc;
 }
 
+static bool
+route_leaves_by(const struct ctl_config *c, const struct ctl_interface *i, const struct spw_addr *a)
+{
+	for (unsigned int k = 0; k < c->n_statics; k++)
+		if (spw_prefix_contains_addr(&c->statics[k].prefix, a) &&
+		    ctl_config_interface_towards(c, &c->statics[k].next_hop) == i)
+			return true;
+	return false;
+}
+
+/* Is it known how a tunnel's packets leave its uplink, whatever is learnt elsewhere? */
+static bool
+way_is_known(const struct ctl_config *c, const struct ctl_interface *i, const struct ctl_tunnel *t)
+{
+	for (unsigned int k = 0; k < i->n_addresses; k++)
+		if (spw_prefix_contains_addr(&i->address[k], &t->remote))
+			return true;
+	return spw_addr_is_set(&i->gateway4) || route_leaves_by(c, i, &t->remote);
+}
+
+/* One line for an uplink, however many tunnels leave by it. */
+static void
+warn_uplink(const struct ctl_config *c, const struct ctl_interface *i, struct ctl_lines *warnings)
+{
+	char text[SPW_ADDR_TEXT];
+
+	for (unsigned int k = 0; k < c->n_tunnels; k++) {
+		const struct ctl_tunnel *t = &c->tunnels[k];
+
+		if (ctl_config_interface_with(c, &t->local) != i || way_is_known(c, i, t))
+			continue;
+		ctl_lines_add(warnings,
+			      "tunnel %s remote-address %s: no static route to it leaves by %s: "
+			      "set interfaces %s gateway ADDRESS, or another route may lead its "
+			      "packets elsewhere",
+			      t->name, spw_addr_format(&t->remote, text), i->name, i->name);
+		return;
+	}
+}
+
 void
 config_warn_tunnels(const struct ctl_config *c, struct ctl_lines *warnings)
 {
 	char text[SPW_ADDR_TEXT];
 
+	for (unsigned int i = 0; i < c->n_interfaces; i++)
+		if (c->interfaces[i].role == SPW_IF_ROLE_INTERNET)
+			warn_uplink(c, &c->interfaces[i], warnings);
 	for (unsigned int i = 0; i < c->n_tunnels; i++) {
 		const struct ctl_tunnel *t = &c->tunnels[i];
 

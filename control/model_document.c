@@ -189,5 +189,6 @@ ctl_model_document(struct ctl_model *model, struct ctl_lines *out)
 		      "address inside a tunnel, a shorter prefix over ExpressRoute that holds "
 		      "what a tunnel over it carries, a vnet without tunnel, a tunnel whose "
 		      "selectors do not hold the vnet, tunnels that take more than their "
-		      "gateway, a tunnel from an interface of role lan, a replay window of 0.");
+		      "gateway, a tunnel from an interface of role lan, an uplink by which no "
+		      "way to a tunnel's end is known, a replay window of 0.");
 }

@@ -438,6 +438,15 @@ static const struct {
 	 "without bfd a silent break is seen after 180 s"},
 	{"set routing bgp neighbor 172.16.0.6 local-preference 140", NULL,
 	 "Microsoft's longer AS path cannot drain a link"},
+	/* uplinks */
+	{"delete interfaces wan0 gateway", NULL,
+	 "no static route to it leaves by wan0: set interfaces wan0 gateway ADDRESS"},
+	{"delete interfaces wan0 gateway\nset routing static 203.0.113.0/24 next-hop 198.51.100.1",
+	 NULL, NULL},
+	{"delete interfaces wan0 gateway\n"
+	 "set tunnel azure-a remote-address 198.51.100.7\n"
+	 "set tunnel azure-b remote-address 198.51.100.8",
+	 NULL, NULL},
 	/* underlays */
 	{"set tunnel azure-b remote-address 10.100.255.4", "lies inside prefix 10.100.0.0/16",
 	 NULL},

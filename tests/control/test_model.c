@@ -663,6 +663,17 @@ static const struct {
 	{"set interfaces lan0 enabled ", "true false"},
 	{"set interfaces x parent w", "wan0"},
 	{"set vnet prod tunnel ", "azure-a"},
+	{"delete vnet prod tunnel ", "azure-a"},
+	{"delete vnet dev tunnel ", ""},
+	{"set vnet prod tunnel azure-a ", "weight"},
+	{"set vnet prod pe", "peering"},
+	{"set vnet prod peering ", "private microsoft"},
+	{"set vnet prod probe ", "<target>"},
+	{"set vnet prod probe 10.0.0.1 k", "kind"},
+	{"set vnet prod probe 2001:DB8::1 over ", "both circuit tunnel"},
+	{"set routing bgp neighbor ", "172.16.0.2 <address>"},
+	{"set class c d", "dscp"},
+	{"set tunnel azure-a azure-sku vpngw3", "vpngw3az-gen1 vpngw3az-gen2"},
 	{"delete vnet prod prefix ", "10.100.0.0/16"},
 	{"delete interfaces lan0 mtu ", ""},
 	{"set tunnel azure-a lifetime ", "ike child kilobytes packets jitter"},
@@ -701,9 +712,17 @@ completion_offers_what_fits(void **state)
 static void
 every_word_has_help(void **state)
 {
-	static const char *const places[] = {"set ",	      "set interfaces x ",
-					     "set tunnel x ", "set tunnel x dpd ",
-					     "set vnet x ",   "set routing bgp "};
+	static const char *const places[] = {"set ",
+					     "set interfaces x ",
+					     "set tunnel x ",
+					     "set tunnel x dpd ",
+					     "set vnet x ",
+					     "set routing bgp ",
+					     "set class x ",
+					     "set vnet x probe ::1 ",
+					     "set vnet x tunnel y ",
+					     "set routing bgp neighbor ::1 ",
+					     "set routing bgp neighbor ::1 prefix-limit "};
 	struct ctl_tree tree = {0};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
