@@ -21,9 +21,6 @@
 #include "control/frr.h"
 #include "control/watch_private.h"
 
-/* Drop the BGP session with a neighbour that is known to be dead. */
-void ctl_frr_clear(struct ctl_runtime *rt, const struct spw_addr *neighbour) __attribute__((weak));
-
 static struct ctl_iface *
 iface_of(struct ctl_runtime *rt, const struct spw_addr *peer, struct spw_addr *local)
 {
@@ -186,7 +183,7 @@ settle(struct ctl_runtime *rt, struct watch_bfd *b, uint64_t at_ns)
 
 	b->cleared = b->memory.fault;
 	fault_path(rt, b, at_ns);
-	if (news && ctl_frr_clear)
+	if (news)
 		ctl_frr_clear(rt, &b->content.peer);
 }
 

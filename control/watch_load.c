@@ -19,9 +19,6 @@
 #define WARN_NS	      (60 * SPW_NS_PER_S)
 #define LIMIT_PERCENT 80
 
-bool ctl_bmp_count(const struct ctl_runtime *rt, const struct spw_addr *neighbour, uint32_t *n)
-	__attribute__((weak));
-
 static struct watch_load *
 load_find(struct ctl_watch *w, uint32_t path)
 {
@@ -121,7 +118,7 @@ watch_asymmetry(struct ctl_runtime *rt)
 bool
 ctl_watch_prefixes(const struct ctl_runtime *rt, const struct spw_addr *neighbour, uint32_t *n)
 {
-	return rt->bmp && ctl_bmp_count && ctl_bmp_count(rt, neighbour, n);
+	return rt->bmp && ctl_bmp_count(rt, neighbour, n);
 }
 
 /* Azure ends a session that gives it too many prefixes, and so may we: say so before. */
