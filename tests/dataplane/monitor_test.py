@@ -3,9 +3,12 @@
 """BFD in the real spillway-dataplane on af_packet ports, against a peer of the test's own. Test
 names state the rule. Run as root."""
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -103,6 +106,16 @@ class Bfd(RoutingBed):
             lambda n, e: n == 132 and e.id == sid and e.state == state, timeout)
         self.assertIsNotNone(ev, f'session {sid} did not become {state}: {self.stats(sid)}')
         return ev
+
+    def all_become(self, state, sids):
+        """The same of several sessions, in any order; their events by id."""
+        got = {}
+        while len(got) < len(sids):
+            ev = self.control.wait_event(
+                lambda n, e: n == 132 and e.id in sids and e.state == state, 8)
+            self.assertIsNotNone(ev, f'of {sids} only {list(got)} became {state}')
+            got[ev.id] = ev
+        return got
 
     def come_up(self, sid=0, **kw):
         p = self.peer(**kw)
@@ -432,6 +445,71 @@ class Stalls(Bfd):
             time.sleep(0.3)
         p.fixed = UP  # it would say Down after our own silence
         self.no_false_down(p, stall)
+
+
+BIRD = """
+router id 1.1.1.1;
+protocol device {}
+protocol bfd {
+    interface "h-er" { min rx interval 60 ms; min tx interval 40 ms; multiplier 5; };
+    neighbor %s dev "h-er" local %s;
+    neighbor %s dev "h-er" local %s;
+}
+"""
+
+
+class Interop(Bfd):
+    """BIRD's BFD on the far end of the port."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dir = tempfile.mkdtemp(prefix='spw-bird-')
+        cls.addClassCleanup(shutil.rmtree, cls.dir)
+        with open('/proc/sys/net/ipv6/conf/h-er/disable_ipv6', 'w') as f:
+            f.write('0')
+        bed.run('ethtool', '-K', 'h-er', 'tx', 'off')
+        for ours, us, n in ((HOP, US, 29), (HOP6, US6, 126)):
+            bed.run('ip', 'addr', 'add', f'{ours}/{n}', 'dev', 'h-er', *['nodad'] * (n > 32))
+            bed.run('ip', 'neigh', 'replace', us, 'lladdr', cls.macs['er'], 'dev', 'h-er')
+        with open(f'{cls.dir}/conf', 'w') as f:
+            f.write(BIRD % (US, HOP, US6, HOP6))
+
+    def bird(self):
+        child = subprocess.Popen(['bird', '-f', '-c', f'{self.dir}/conf', '-s', f'{self.dir}/ctl',
+                                  '-P', f'{self.dir}/pid'], preexec_fn=bed.die_with_parent)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        return child
+
+    def shown(self):
+        """BIRD's own view: state, interval and timeout by peer."""
+        out = subprocess.run(['birdc', '-s', f'{self.dir}/ctl', 'show', 'bfd', 'sessions'],
+                             check=True, capture_output=True, text=True).stdout
+        rows = [line.split() for line in out.splitlines() if 'h-er' in line]
+        return {r[0]: (r[2], r[-2], r[-1]) for r in rows}
+
+    def test_bird_agrees_on_state_and_timers_and_its_end_is_seen(self):
+        child = self.bird()
+        self.session(0)
+        self.session(1, peer=HOP6, local=US6)
+        self.all_become(UP, (0, 1))
+        time.sleep(1)
+        for sid in (0, 1):
+            s = self.stats(sid)
+            self.assertEqual((s.tx_us, s.detect_us, s.remote_mult, s.downs, s.bad),
+                             (60000, 250000, 5, 0, 0))
+        # BIRD sends every 50 ms, and misses us after three times 60 ms.
+        for us in (US, US6):
+            self.assertEqual(self.shown()[us], ('Up', '0.050', '0.180'))
+        child.kill()
+        for ev in self.all_become(DOWN, (0, 1)).values():
+            self.assertEqual((ev.diag, ev.was_up), (1, 1))
+            self.assertGreaterEqual(ev.at_ns - ev.last_rx_ns, 250 * MS)
+        self.assertEqual((self.path(P_ER).up, self.path(P_ER6).up), (0, 0))
+        child.wait()
+        self.bird()
+        self.all_become(UP, (0, 1))
 
 
 class TwoWorkers(Bfd):
