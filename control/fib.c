@@ -27,7 +27,6 @@
 
 #include "control/dataplane.h"
 #include "control/failover.h"
-#include "control/watch_private.h"
 
 #define BATCH 1024
 /* Entries that are evaluated in a turn of the event loop: some milliseconds. */
@@ -35,7 +34,8 @@
 /* Vnets with more leaves mark those that inherit not oftener than this. */
 #define LARGE_VNET 8192
 #define SPREAD_NS  (200 * SPW_NS_PER_MS)
-#define REHOME_NS  (10 * SPW_NS_PER_S)
+/* Withdrawn prefixes whose flaps are remembered. */
+#define REMEMBERED 65536
 
 void
 ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
@@ -397,16 +397,39 @@ is_needed(const struct ctl_rib_entry *e)
 	return e->routes || e->is_cover || e->held || e->has_leaf || e->sent || e->dirty;
 }
 
+/* Gone, and worth remembering that it flaps? */
+static bool
+is_remembered(struct ctl_runtime *rt, const struct ctl_rib_entry *e)
+{
+	const struct ctl_vnet_state *v;
+
+	if (rt->n_remembered >= REMEMBERED || !ctl_damping_losses(&e->damping, spw_clock_ns()))
+		return false;
+	v = ctl_vnet_of(rt, &e->prefix);
+	return v && v->conf.damping_max_s > v->conf.wait_to_restore_s;
+}
+
+void
+ctl_fib_forget_entry(struct ctl_runtime *rt, struct ctl_rib_entry *e)
+{
+	bool remember = !is_needed(e) && is_remembered(rt, e);
+
+	if (remember != e->remembered)
+		rt->n_remembered += remember ? 1 : UINT32_MAX;
+	e->remembered = remember;
+	if (remember || is_needed(e))
+		return;
+	vnet_unlink(e);
+	ctl_rib_remove(&rt->rib, e);
+}
+
 static void
 changed_done(struct ctl_runtime *rt)
 {
 	for (struct ctl_rib_entry *e = rt->changed, *next; e; e = next) {
 		next = e->changed_next;
 		e->changed = false;
-		if (!is_needed(e)) {
-			vnet_unlink(e);
-			ctl_rib_remove(&rt->rib, e);
-		}
+		ctl_fib_forget_entry(rt, e);
 	}
 	rt->changed = NULL;
 }
@@ -496,74 +519,6 @@ ctl_fib_forget(struct ctl_runtime *rt)
 	}
 	ctl_groups_forget(rt);
 	ctl_rib_each(&rt->rib, forget_entry, rt);
-}
-
-static void
-level_use(struct ctl_runtime *rt, const struct ctl_level *level)
-{
-	for (unsigned int h = 0; h < level->n; h++)
-		if (rt->path[level->path[h]])
-			rt->path[level->path[h]]->refs++;
-}
-
-static void
-mark_used(void *ctx, struct ctl_group *g)
-{
-	for (unsigned int l = 0; l < g->recipe.n_levels; l++)
-		level_use(ctx, &g->recipe.level[l]);
-	level_use(ctx, &g->recipe.internet);
-	level_use(ctx, &g->recipe.last);
-}
-
-static bool
-wait_is_over(const struct ctl_group *g, uint64_t now)
-{
-	for (unsigned int l = 0; g && l < g->recipe.n_levels; l++)
-		if (g->recipe.level[l].until_ds && g->recipe.vnet &&
-		    !ctl_level_wait_end(g->recipe.vnet, &g->recipe.level[l], now))
-			return true;
-	return false;
-}
-
-/* Leaves whose wait is over join the others again, so that groups do not pile up. */
-static void
-rehome(struct ctl_runtime *rt, struct ctl_vnet_state *v, uint64_t now)
-{
-	bool any = false;
-
-	if (now - v->rehome_ns < REHOME_NS)
-		return;
-	for (const struct ctl_group *g = v->groups; g && !any; g = g->next)
-		any = g->refs > 0 && wait_is_over(g, now);
-	if (!any)
-		return;
-	v->rehome_ns = now;
-	for (struct ctl_rib_entry *e = v->leaves; e; e = e->vnet_next)
-		if (wait_is_over(e->leaf, now))
-			ctl_fib_dirty_entry(rt, e);
-}
-
-void
-ctl_fib_collect(struct ctl_runtime *rt)
-{
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		rehome(rt, v, spw_clock_ns());
-	ctl_groups_collect(rt);
-	for (struct ctl_path *p = rt->paths; p; p = p->next)
-		p->refs = p->kind == SPW_PATH_TUNNEL && p->tunnel->keep;
-	ctl_groups_each(rt, mark_used, rt);
-	for (struct ctl_path *p = rt->paths, *next; p; p = next) {
-		struct spw_dp_object o = {.class = SPW_DP_CLASS_PATH, .id = p->id};
-
-		next = p->next;
-		if (p->refs > 0)
-			continue;
-		ctl_watch_path_gone(rt, p);
-		if (p->in_dataplane)
-			ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
-		ctl_ids_put(rt->ids, CTL_ID_PATH, p->key);
-		ctl_path_free(rt, p);
-	}
 }
 
 void

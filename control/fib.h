@@ -33,7 +33,9 @@ void ctl_fib_path_cleared(struct ctl_runtime *rt, uint32_t path, uint32_t clears
 /* For a sync: forget what the data plane knows, take over its bits, tell it all. */
 void ctl_fib_forget(struct ctl_runtime *rt);
 void ctl_fib_adopt_paths(struct ctl_runtime *rt);
-/* Delete groups and paths that nothing uses any more. */
+/* Remove an entry that is not needed, unless its flaps are to be remembered. */
+void ctl_fib_forget_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* collect.c: delete groups and paths that nothing uses any more. */
 void ctl_fib_collect(struct ctl_runtime *rt);
 void ctl_fib_free(struct ctl_runtime *rt);
 

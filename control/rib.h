@@ -32,6 +32,7 @@ struct ctl_rib_entry {
 	struct ctl_vnet_state *vnet; /* whose list it is in */
 	struct ctl_group *leaf;	     /* as it should be; NULL with has_leaf: the drop leaf */
 	bool has_leaf, sent, dirty, changed, is_cover, had_expressroute;
+	bool remembered; /* kept for its flaps only */
 	struct ctl_damping damping; /* how often ExpressRoute next hops went lately */
 	uint64_t restored_ns;	    /* when ExpressRoute next hops came back, 0 = never lost */
 	struct ctl_rib_route *held; /* next hops of a withdrawn route during hold-off */

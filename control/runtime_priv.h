@@ -255,8 +255,10 @@ struct ctl_runtime {
 	struct ctl_rib vnet_index;   /* prefixes of the vnets */
 	struct ctl_rib_entry *dirty; /* entries to evaluate, linked by dirty_next, oldest first */
 	struct ctl_rib_entry *dirty_last;
-	struct event *more;	       /* goes on with what is dirty */
-	struct ctl_trigger backlog;    /* why that is */
+	struct event *more;	    /* goes on with what is dirty */
+	struct ctl_trigger backlog; /* why that is */
+	uint32_t n_remembered;	    /* entries that are kept for their flaps only */
+	uint64_t purged_ns;
 	struct ctl_rib_entry *changed; /* entries to send, linked by changed_next */
 	struct event *timer;	       /* waits, hold-offs */
 	struct event *tick;	       /* once a second: garbage, readiness */
