@@ -20,6 +20,8 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	struct dp_probe_seen s = dp_probe_parse(data, (uint32_t)size), again;
 
+	again = dp_probe_parse_own(data, (uint32_t)size);
+	must(again.heard != DP_PROBE_HEARD_ANSWER && again.why == SPW_PROBE_WHY_NONE);
 	if (s.heard == DP_PROBE_HEARD_NOTHING) {
 		static const struct dp_probe_seen nothing;
 

@@ -225,15 +225,15 @@ class Adjacency(Watching, routing_bed.RoutingBed):
         self.control.call('PROBE_SET', p)
         return p
 
-    def every_sort(self):
+    def every_sort(self, **more):
         """A probe of each kind and family; their ids."""
         sorts = [(k, six) for k in (ICMP_KIND, TWAMP_KIND) for six in (False, True)]
         for pid, (kind, six) in enumerate(sorts):
-            self.set(pid, kind, six)
+            self.set(pid, kind, six, **more)
         return range(len(sorts))
 
     def test_answered_probes_are_up_though_the_paths_are_down(self):
-        ids = self.every_sort()
+        ids = self.every_sort(timeout_ms=1000)
         for pid in ids:
             ev = self.must_become(pid, UP)
             self.assertLess(0, ev.last_ok_ns)
@@ -244,7 +244,7 @@ class Adjacency(Watching, routing_bed.RoutingBed):
             self.assertEqual(s.recent_lost, 0)
             self.assertLessEqual(s.rtt_min_us, s.rtt_last_us)
             self.assertLessEqual(s.rtt_last_us, s.rtt_max_us)
-            self.assertLess(s.rtt_max_us, 90000)
+            self.assertLessEqual(s.rtt_max_us, 1000000)
             self.assertEqual(sum(s.rtt), s.received)
             self.assertLessEqual(s.received * s.rtt_min_us, s.rtt_sum_us)
         self.assertTrue(all(not p.up for p in self.control.call('GET_PATHS')))
@@ -295,9 +295,9 @@ class Adjacency(Watching, routing_bed.RoutingBed):
 
     def test_the_rhythm_is_the_interval(self):
         self.set(0, interval_ms=100)
-        self.wait_stats(0, lambda s: s.sent >= 21)
-        times = [t for t, _ in list(self.far.seen)[:21]]
-        self.assertAlmostEqual((times[-1] - times[0]) / MS, 2000, delta=250)
+        self.wait_stats(0, lambda s: s.sent >= 11)
+        times = [t for t, _ in list(self.far.seen)[:11]]
+        self.assertAlmostEqual((times[-1] - times[0]) / MS, 1000, delta=150)
 
     def test_silence_is_down_after_fall_intervals_and_answers_are_up_again(self):
         ids = self.every_sort()
@@ -328,7 +328,7 @@ class Adjacency(Watching, routing_bed.RoutingBed):
 
     def test_second_answers_are_counted_as_duplicates_only(self):
         self.far.mood = self.far.twice
-        self.set(0, TWAMP_KIND)
+        self.set(0, TWAMP_KIND, timeout_ms=1000)
         self.must_become(0, UP)
         s = self.wait_stats(0, lambda s: s.duplicate >= 3)
         self.assertEqual((s.lost, s.late), (0, 0))
@@ -384,7 +384,7 @@ class Adjacency(Watching, routing_bed.RoutingBed):
         self.far.mood = self.far.silence
         other.dst = self.macs['lan']
         self.addCleanup(other.stop)
-        self.set(0)
+        self.set(0, timeout_ms=1000)
         self.must_become(0, UP)
         s = self.stats(0)
         self.assertEqual(s.other_way, s.received)
@@ -394,11 +394,12 @@ class Adjacency(Watching, routing_bed.RoutingBed):
         self.assertEqual(s.lost, 0)
 
     def test_a_stall_of_the_process_is_no_loss(self):
-        self.set(0, fall=1, timeout_ms=50)
-        self.set(1, TWAMP_KIND, fall=1, timeout_ms=50)
+        self.far.mood = lambda f: self.far.late(f, 0.1)  # always one under way
+        self.set(0, fall=1, timeout_ms=300)
+        self.set(1, TWAMP_KIND, fall=1, timeout_ms=300)
         for pid in (0, 1):
             self.must_become(pid, UP)
-        for _ in range(3):
+        for _ in range(2):
             os.kill(self.dataplane.process.pid, signal.SIGSTOP)
             time.sleep(0.7)
             os.kill(self.dataplane.process.pid, signal.SIGCONT)
@@ -406,7 +407,10 @@ class Adjacency(Watching, routing_bed.RoutingBed):
         for pid in (0, 1):
             s = self.stats(pid)
             self.assertEqual((s.lost, s.state), (0, UP), s)
+            self.assertGreaterEqual(s.late, 2)
         self.assertIsNone(self.state_event(0, DOWN, 0.05))
+        self.far.mood = self.far.silence
+        time.sleep(0.15)
 
     def test_a_stranger_who_pings_us_gets_nothing_counted(self):
         self.set(0, timeout_ms=2000)
@@ -450,11 +454,10 @@ class Adjacency(Watching, routing_bed.RoutingBed):
         self.control.call('PROBE_SET', p)
         s = self.stats(0)
         self.assertEqual(s.state, UP)
-        self.assertGreaterEqual(s.sent, 2)
+        self.wait_stats(0, lambda s: s.received >= 6)
         p.size = 100
         self.control.call('PROBE_SET', p)
-        s = self.stats(0)
-        self.assertEqual((s.state, s.received), (UNKNOWN, 0))
+        self.assertLess(self.stats(0).received, 6)
         self.must_become(0, UP)
         self.assertEqual(len(self.control.call('GET_PROBES')), 1)
 
@@ -538,10 +541,11 @@ class Tunnel(Watching, unittest.TestCase):
         for g in (self.a, self.b):
             self.assertTrue(bed.settle(g.control))
 
-    def test_probes_of_every_sort_pass_as_the_gateways_own(self):
+    def test_probes_of_every_sort_pass_as_the_gateways_own_though_the_path_is_down(self):
         self.sa(0)
+        self.control.call('PATH_STATE', dp.PathState(tt.P_TUN, 0, 0))
         for pid in range(4):
-            self.set(pid, 1 + pid % 2, pid >= 2)
+            self.set(pid, 1 + pid % 2, pid >= 2, timeout_ms=1000)
         for pid in range(4):
             self.must_become(pid, UP)
             s = self.wait_stats(pid, lambda s: s.received >= 3)
@@ -550,13 +554,6 @@ class Tunnel(Watching, unittest.TestCase):
         self.assertGreaterEqual(t.own_out, 12)
         self.assertGreaterEqual(t.own_in, 12)
         self.assertEqual((t.transit_out, t.transit_in, t.violations), (0, 0, 0))
-        self.law()
-
-    def test_the_path_may_be_down_and_is_still_probed(self):
-        self.sa(0)
-        self.control.call('PATH_STATE', dp.PathState(tt.P_TUN, 0, 0))
-        self.set(0)
-        self.must_become(0, UP)
         self.law()
 
     def test_without_an_sa_nothing_is_sent_and_all_is_lost(self):
