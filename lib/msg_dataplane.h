@@ -450,6 +450,7 @@ struct spw_dp_tunnel_stats {
 	uint64_t violations; /* transit packets sent while an ExpressRoute path of their group was
 				up */
 	uint64_t asymmetric; /* transit packets in whose answers go by ExpressRoute, about */
+	/* While it has a capacity: let in (the gateway's own, too), and refused by it. */
 	uint64_t class_packets[SPW_DP_CLASSES], class_dropped[SPW_DP_CLASSES];
 };
 struct spw_dp_bfd_stats {
