@@ -22,6 +22,7 @@
 #include "control/frr.h"
 
 #define WARN_PERCENT	     80
+#define SETTLE_S	     30	 /* a restarted bgpd waits at most so long for all to be told */
 #define STALE_S		     300 /* old routes go at the latest */
 #define SESSION_RETRY_S	     1
 #define STATION_RETRY_MS     1000
@@ -223,9 +224,10 @@ render_bgp(FILE *f, const struct ctl_bgp *bgp, const struct ctl_frr_secret *secr
 	if (bgp->graceful_restart)
 		fprintf(f,
 			" bgp graceful-restart stalepath-time %d\n"
+			" bgp graceful-restart select-defer-time %d\n"
 			" bgp graceful-restart\n"
 			" bgp graceful-restart preserve-fw-state\n",
-			STALE_S);
+			STALE_S, SETTLE_S);
 	/* What we announce is what the configuration names, whether the kernel has it or not. */
 	fputs(" no bgp network import-check\n", f);
 	for (unsigned int i = 0; i < bgp->n_neighbors; i++)
@@ -247,6 +249,8 @@ ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *sec
 	if (!f)
 		return NULL;
 	fputs("frr defaults traditional\n", f);
+	/* Said, because an apply that leaves them out turns the kernel's forwarding on. */
+	fputs("no ip forwarding\nno ipv6 forwarding\n", f);
 	fputs("no zebra nexthop kernel enable\n!\n", f);
 	if (config->bgp.local_as) {
 		render_bgp(f, &config->bgp, secrets, drained, bmp_port);

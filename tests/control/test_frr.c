@@ -17,12 +17,15 @@
 #include <cmocka.h>
 
 static const char golden[] = "frr defaults traditional\n"
+			     "no ip forwarding\n"
+			     "no ipv6 forwarding\n"
 			     "no zebra nexthop kernel enable\n"
 			     "!\n"
 			     "router bgp 65010\n"
 			     " bgp router-id 172.16.0.1\n"
 			     " no bgp default ipv4-unicast\n"
 			     " bgp graceful-restart stalepath-time 300\n"
+			     " bgp graceful-restart select-defer-time 30\n"
 			     " bgp graceful-restart\n"
 			     " bgp graceful-restart preserve-fw-state\n"
 			     " no bgp network import-check\n"
@@ -225,7 +228,8 @@ what_is_not_wanted_is_not_written(void **state)
 	assert_null(strstr(text, "graceful-restart"));
 	assert_null(strstr(text, "bmp"));
 	assert_null(strstr(text, "bfd"));
-	assert_null(strstr(text, "ipv6"));
+	assert_null(strstr(text, "address-family ipv6"));
+	assert_null(strstr(text, "ipv6 next-hop"));
 	assert_null(strstr(text, "172.16.0.2 maximum-prefix"));
 	assert_non_null(strstr(text, "  maximum-paths 1\n"));
 	free(text);
@@ -237,8 +241,8 @@ without_bgp_only_the_next_hop_objects_are_turned_off(void **state)
 	struct ctl_config none = {0};
 	char *text = ctl_frr_render(&none, secrets, NULL, 11019);
 
-	assert_string_equal(text,
-			    "frr defaults traditional\nno zebra nexthop kernel enable\n!\nend\n");
+	assert_string_equal(text, "frr defaults traditional\nno ip forwarding\nno ipv6 forwarding\n"
+				  "no zebra nexthop kernel enable\n!\nend\n");
 	free(text);
 }
 
