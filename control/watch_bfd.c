@@ -92,6 +92,7 @@ want_one(struct ctl_runtime *rt, const struct ctl_neighbor *n)
 	if (!b && id != CTL_ID_NONE && (b = calloc(1, sizeof(*b))) != NULL) {
 		memcpy(b->key, key, sizeof(key));
 		memcpy(b->iface, iface->name, sizeof(b->iface));
+		b->state = SPW_BFD_DOWN;
 		b->next = rt->watch->bfd;
 		rt->watch->bfd = b;
 	}

@@ -23,6 +23,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t thread;
 static int listener, wake[2], client[CLIENTS];
 static unsigned int n_clients;
+static bool subscribed[CLIENTS];
 static struct spw_msg msg;
 
 void
@@ -104,15 +105,40 @@ sweep(const struct spw_dp_sweep *s)
 	if (s->class == SPW_DP_CLASS_IFACE)
 		sweep_list(st->iface, &st->n_iface, sizeof(st->iface[0]),
 			   offsetof(struct spw_dp_iface, generation), s->generation);
+	if (s->class == SPW_DP_CLASS_BFD)
+		sweep_list(st->bfd, &st->n_bfd, sizeof(st->bfd[0]),
+			   offsetof(struct spw_dp_bfd, generation), s->generation);
+	if (s->class == SPW_DP_CLASS_PROBE)
+		sweep_list(st->probe, &st->n_probe, sizeof(st->probe[0]),
+			   offsetof(struct spw_dp_probe, generation), s->generation);
 	if (s->class == SPW_DP_CLASS_PORT)
 		sweep_list(st->port, &st->n_port, sizeof(st->port[0]),
 			   offsetof(struct spw_dp_port, generation), s->generation);
 }
 
-/* Delete an object by id from its list. */
-static void
+static bool
+is_probed(uint32_t path)
+{
+	for (unsigned int i = 0; i < st->n_probe; i++)
+		if (st->probe[i].path == path)
+			return true;
+	return false;
+}
+
+/* Delete an object by id from its list. 0 or an errno value. */
+static uint16_t
 object_del(const struct spw_dp_object *o)
 {
+	if (o->class == SPW_DP_CLASS_PATH && is_probed(o->id)) {
+		st->busy++;
+		return EBUSY;
+	}
+	for (unsigned int i = 0; o->class == SPW_DP_CLASS_BFD && i < st->n_bfd; i++)
+		if (st->bfd[i].id == o->id)
+			st->bfd[i] = st->bfd[--st->n_bfd];
+	for (unsigned int i = 0; o->class == SPW_DP_CLASS_PROBE && i < st->n_probe; i++)
+		if (st->probe[i].id == o->id)
+			st->probe[i] = st->probe[--st->n_probe];
 	for (unsigned int i = 0; o->class == SPW_DP_CLASS_GROUP && i < st->n_group; i++)
 		if (st->group[i].id == o->id)
 			st->group[i] = st->group[--st->n_group];
@@ -122,6 +148,7 @@ object_del(const struct spw_dp_object *o)
 	for (unsigned int i = 0; o->class == SPW_DP_CLASS_PORT && i < st->n_port; i++)
 		if (st->port[i].id == o->id)
 			st->port[i] = st->port[--st->n_port];
+	return 0;
 }
 
 static uint16_t
@@ -155,7 +182,12 @@ apply(uint16_t number, const void *e)
 	case SPW_DP_ROUTE_SET: put_route(e); return 0;
 	case SPW_DP_ROUTE_DEL: del_route(e); return 0;
 	case SPW_DP_SWEEP: sweep(e); return 0;
-	case SPW_DP_OBJECT_DEL: object_del(e); return 0;
+	case SPW_DP_OBJECT_DEL: return object_del(e);
+	case SPW_DP_BFD_SET: put_by_id(st->bfd, &st->n_bfd, sizeof(st->bfd[0]), e); return 0;
+	case SPW_DP_PROBE_SET:
+		put_by_id(st->probe, &st->n_probe, sizeof(st->probe[0]), e);
+		return 0;
+	case SPW_DP_CLASSES_SET: st->classes++; return 0;
 	case SPW_DP_LINK_STATE:
 		st->link = *(const struct spw_dp_link *)e;
 		st->links++;
@@ -191,6 +223,23 @@ fill_dump(uint16_t number, uint8_t *out)
 			memcpy(out + n * sizeof(s), &s, sizeof(s));
 		}
 		return n;
+	case SPW_DP_GET_BFD:
+		for (; n < st->n_bfd; n++) {
+			struct spw_dp_bfd_stats s = st->bfd_stats[st->bfd[n].id % DOUBLE_MAX];
+
+			s.id = st->bfd[n].id;
+			memcpy(out + n * sizeof(s), &s, sizeof(s));
+		}
+		return n;
+	case SPW_DP_GET_PROBES:
+		for (; n < st->n_probe; n++) {
+			struct spw_dp_probe_stats s = st->probe_stats[st->probe[n].id % DOUBLE_MAX];
+
+			s.id = st->probe[n].id;
+			s.path = st->probe[n].path;
+			memcpy(out + n * sizeof(s), &s, sizeof(s));
+		}
+		return n;
 	default: return 0;
 	}
 }
@@ -220,15 +269,33 @@ answer(int fd)
 		fprintf(stderr, "double: reply was not sent\n");
 }
 
+void
+double_event(uint16_t number, const void *elem, uint16_t size)
+{
+	struct spw_msg_hdr h = {
+		.number = number, .flags = SPW_MSG_EVENT, .count = 1, .elem_size = size};
+
+	double_lock();
+	for (unsigned int i = 0; i < n_clients; i++)
+		if (subscribed[i] && spw_msg_send(client[i], &h, elem, NULL, 0) != 0)
+			fprintf(stderr, "double: event was not sent\n");
+	double_unlock();
+}
+
 static void
 serve(unsigned int i)
 {
 	if (spw_msg_recv(client[i], &msg) != 0) {
+		double_lock();
 		close(client[i]);
 		client[i] = client[--n_clients];
+		subscribed[i] = subscribed[n_clients];
+		double_unlock();
 		return;
 	}
 	double_lock();
+	if (msg.hdr.number == SPW_DP_HELLO && msg.hdr.count == 1)
+		subscribed[i] = ((const struct spw_dp_hello *)(const void *)msg.body)->subscribe;
 	answer(client[i]);
 	double_unlock();
 	spw_msg_close_fds(&msg);
@@ -249,8 +316,12 @@ run(void *arg)
 		for (unsigned int i = n_clients; i-- > 0;)
 			if (p[i + 2].revents)
 				serve(i);
-		if (p[1].revents && n_clients < CLIENTS)
+		if (p[1].revents && n_clients < CLIENTS) {
+			double_lock();
+			subscribed[n_clients] = false;
 			client[n_clients++] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+			double_unlock();
+		}
 	}
 }
 

@@ -20,7 +20,13 @@ struct double_state {
 	struct spw_dp_path_stats bit[SPW_DP_PATHS_MAX];
 	struct spw_dp_iface iface[DOUBLE_MAX];
 	struct spw_dp_port port[DOUBLE_MAX];
-	struct spw_dp_link link;	   /* last LINK_STATE */
+	unsigned int n_bfd, n_probe, classes; /* classes: CLASSES_SET that arrived */
+	struct spw_dp_bfd bfd[DOUBLE_MAX];
+	struct spw_dp_probe probe[DOUBLE_MAX];
+	struct spw_dp_bfd_stats bfd_stats[DOUBLE_MAX];	   /* by id; what the test sets */
+	struct spw_dp_probe_stats probe_stats[DOUBLE_MAX]; /* the same */
+	unsigned int busy;	 /* paths whose deletion was refused, because a probe names them */
+	struct spw_dp_link link; /* last LINK_STATE */
 	unsigned int links, twins, states; /* LINK_STATE, descriptors, PATH_STATE that arrived */
 	bool tunnel_up;
 };
@@ -30,6 +36,8 @@ struct double_state {
 void double_start(const char *run_dir, struct double_state *state);
 /* Close everything, as a dead process does; the state stays. */
 void double_stop(void);
+/* Send an event to whoever subscribed to something. */
+void double_event(uint16_t number, const void *elem, uint16_t size);
 void double_lock(void);
 void double_unlock(void);
 
