@@ -434,12 +434,19 @@ clear_slot(struct ctl_frr *frr, const struct spw_addr *neighbour)
 void
 ctl_frr_clear(struct ctl_runtime *rt, const struct spw_addr *neighbour)
 {
+	const char *known = ctl_bmp_cause(rt, neighbour);
 	struct clear *c = clear_slot(rt->frr, neighbour);
 	char line[SPW_ADDR_TEXT + 16], addr[SPW_ADDR_TEXT];
 	uint64_t now = spw_clock_ns();
 	const char *argv[8];
 	unsigned int n = 0;
 
+	/*
+	 * A session that is down already is left alone: a reset would end the attempt that is under
+	 * way, with it the peer's BFD session, and that would be the next reason for a reset.
+	 */
+	if (known && strcmp(known, "bgp-down") == 0)
+		return;
 	if (!c || c->process || !rt->config.bgp.local_as ||
 	    (c->at_ns && spw_addr_equal(&c->neighbour, neighbour) &&
 	     now - c->at_ns < CLEAR_AGAIN_NS))
