@@ -244,7 +244,7 @@ static void
 internet_traffic_from_the_vnet_goes_to_the_proxy_and_never_back(void **state)
 {
 	settled();
-	bed_route("0.0.0.0/0", 1, LAN0, "10.1.0.8", 0, NULL);
+	bed_route("0.0.0.0/0", 2, LAN0, "10.1.0.8", 0, NULL);
 	bed_route("0.0.0.0/0", 20, ER0, VIA0, ER1, VIA1); /* Azure announces one, too */
 	bed_route("203.0.113.2/32", CTL_PIN_METRIC, NET0, "198.51.100.1", 0, NULL);
 	bed_update();

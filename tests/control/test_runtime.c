@@ -65,6 +65,15 @@ prefix(const char *text)
 	return p;
 }
 
+static void
+run_loop(unsigned int ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+
+	event_base_loopexit(base, &tv);
+	event_base_dispatch(base);
+}
+
 /* Run the loop until the condition holds; false after two seconds. */
 static bool
 until(bool (*condition)(void))
@@ -72,10 +81,7 @@ until(bool (*condition)(void))
 	uint64_t end = spw_clock_ns() + 2 * SPW_NS_PER_S;
 
 	while (spw_clock_ns() < end) {
-		struct timeval tv = {.tv_usec = 5000};
-
-		event_base_loopexit(base, &tv);
-		event_base_dispatch(base);
+		run_loop(5);
 		double_lock();
 		bool is = condition();
 
@@ -486,12 +492,48 @@ requests_of_an_operator_rule_until_resumed_also_over_a_restart(void **state)
 	ctl_runtime_free(rt);
 	start_runtime();
 	assert_true(until(is_locked_out));
+	assert_int_equal(command("failover", "switch", "tunnel"), -EBUSY);
+	assert_true(is_locked_out());
+	assert_int_equal(command("failover", "resume", NULL), 0);
+	assert_true(until(is_expressroute_first));
 	assert_int_equal(command("failover", "switch", "tunnel"), 0);
 	assert_true(until(is_waiting)); /* tunnel first, ExpressRoute behind it */
 	assert_int_equal(command("failover", "resume", NULL), 0);
 	assert_true(until(is_expressroute_first));
 	assert_int_equal(command("failover", "switch", "nowhere"), -EINVAL);
 	assert_int_equal(command("failover", "lockout", "nowhere"), -ENOENT);
+}
+
+static bool
+default_goes_to_the_proxy(void)
+{
+	return strcmp(tiers("0.0.0.0/0"), "P") == 0 && path_of(SPW_PATH_ADJACENCY, "10.1.0.8");
+}
+
+static bool
+no_default(void)
+{
+	return strcmp(tiers("0.0.0.0/0"), "-") == 0;
+}
+
+static struct ctl_static_route proxy;
+
+/* What comes out of the tunnel or the circuit for the Internet leaves by the LAN. */
+static void
+a_static_default_route_leads_to_the_proxy_on_the_lan(void **state)
+{
+	need_root();
+	proxy = (struct ctl_static_route){.prefix = prefix("0.0.0.0/0"),
+					  .next_hop = prefix("10.1.0.8").addr,
+					  .distance = 1};
+	config.statics = &proxy;
+	config.n_statics = 1;
+	commit();
+	assert_true(until(default_goes_to_the_proxy));
+	assert_true(is_expressroute_first());
+	config.n_statics = 0;
+	commit();
+	assert_true(until(no_default));
 }
 
 static void
@@ -615,8 +657,10 @@ what_an_overrun_of_the_socket_lost_is_read_anew(void **state)
 	ip(words);
 	unlink(path);
 	assert_true(netlink_drops() > 0);
+	run_loop(500);
 	assert_true(until(all_of_twenty_are_there));
 	ip("route flush proto 99");
+	run_loop(500);
 	assert_true(until(none_of_twenty_is_there));
 	assert_true(is_expressroute_first());
 }
@@ -688,6 +732,7 @@ main(void)
 		cmocka_unit_test(a_vnet_that_is_deleted_leaves_only_the_kernels_route),
 		cmocka_unit_test(a_restart_does_not_shorten_wait_to_restore),
 		cmocka_unit_test(requests_of_an_operator_rule_until_resumed_also_over_a_restart),
+		cmocka_unit_test(a_static_default_route_leads_to_the_proxy_on_the_lan),
 		cmocka_unit_test(the_drill_reports_and_gives_expressroute_back),
 		cmocka_unit_test(a_restarted_controld_touches_no_bit_and_keeps_every_number),
 		cmocka_unit_test(a_new_data_plane_is_told_everything_again),
