@@ -3,6 +3,7 @@
 """A tunnel that is offered more than its capacity: what each traffic class gets, seen on the wire;
 and traffic that comes another way than its answers go. Two real data planes. Run as root."""
 import collections
+import itertools
 import os
 import socket
 import sys
@@ -177,6 +178,19 @@ class TwoWorkers(Load):
         bits = sum(seen.values()) * SIZE * 8
         self.assertLessEqual(bits, CAPACITY * 1000 * self.took + BURST * 8)
         self.assertGreaterEqual(bits, CAPACITY * 1000 * self.took * 0.85)
+        # Whatever is set meanwhile, what has room loses nothing.
+        builtin, other = dp.Classes(), dp.Classes()
+        builtin.share_percent[:], other.share_percent[:] = [20, 40, 30, 10], [70, 10, 10, 10]
+        turn = itertools.cycle([(5 * CAPACITY, builtin), (0, other), (6 * CAPACITY, other)])
+
+        def churn():
+            kbps, classes = next(turn)
+            self.capacity(kbps)
+            self.a.control.call('CLASSES_SET', classes)
+        before = self.a.control.drops()['capacity']
+        sent, seen = self.offer({EF: 100, DEFAULT: 1000}, 1, churn)
+        self.assertEqual(seen, sent)
+        self.assertEqual(self.a.control.drops()['capacity'], before)
         self.law()
 
 
