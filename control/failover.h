@@ -81,8 +81,6 @@ uint64_t ctl_request_next(const struct ctl_runtime *rt);
  * forced every vnet that may use its circuit away.
  */
 bool ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl_neighbor *n);
-/* True when every vnet is forced away. */
-bool ctl_failover_is_drained(const struct ctl_runtime *rt);
 /* drill.c: "failover test" and "failover exercise". */
 void ctl_drill_command(struct ctl_runtime *rt, const char *const *words, unsigned int n,
 		       ctl_done_fn done, void *ctx);

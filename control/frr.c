@@ -116,13 +116,8 @@ find_drained(const struct ctl_runtime *rt, bool drained[CTL_LIST])
 {
 	const struct ctl_bgp *bgp = &rt->config.bgp;
 
-	for (unsigned int i = 0; i < bgp->n_neighbors; i++) {
-		const struct ctl_interface *c =
-			ctl_config_interface_towards(&rt->config, &bgp->neighbor[i].address);
-
-		drained[i] =
-			ctl_failover_is_drained(rt) && c && c->role == SPW_IF_ROLE_EXPRESSROUTE;
-	}
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++)
+		drained[i] = ctl_failover_neighbour_is_drained(rt, &bgp->neighbor[i]);
 }
 
 static int

@@ -115,15 +115,6 @@ ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl
 	return any;
 }
 
-bool
-ctl_failover_is_drained(const struct ctl_runtime *rt)
-{
-	for (const struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
-		if (v->request != CTL_OPERATOR_TUNNEL)
-			return false;
-	return rt->vnets != NULL;
-}
-
 struct drains {
 	bool of[CTL_LIST];
 };

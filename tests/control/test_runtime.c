@@ -523,9 +523,8 @@ static void
 a_static_default_route_leads_to_the_proxy_on_the_lan(void **state)
 {
 	need_root();
-	proxy = (struct ctl_static_route){.prefix = prefix("0.0.0.0/0"),
-					  .next_hop = prefix("10.1.0.8").addr,
-					  .distance = 1};
+	proxy = (struct ctl_static_route){
+		.prefix = prefix("0.0.0.0/0"), .next_hop = prefix("10.1.0.8").addr, .distance = 1};
 	config.statics = &proxy;
 	config.n_statics = 1;
 	commit();
