@@ -134,6 +134,7 @@ bfd_collect(struct dp_api *api, struct dp_control *c)
 	struct spw_dp_bfd_event ev;
 
 	while (dp_bfds_event(c->bfds, &ev)) {
+		paths_collect(api, c); /* what the session cleared is told before it */
 		spw_log(SPW_LOG_INFO, "bfd", "state",
 			"session=%u old=%s new=%s diag=%u remote=%s remote_diag=%u", ev.id,
 			ev.was_up ? "up" : "not-up", bfd_state_name(ev.state), ev.diag,

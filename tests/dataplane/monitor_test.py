@@ -124,6 +124,7 @@ class Bfd(RoutingBed):
         return p
 
     def cleared(self, pid):
+        """The event of a clear; those before it are gone."""
         ev = self.control.wait_event(lambda n, e: n == 131 and e.kind == 1 and e.path == pid)
         self.assertIsNotNone(ev, f'no word of path {pid}')
         return ev
@@ -208,6 +209,7 @@ class Sessions(Bfd):
         p = self.come_up()
         p.silent = True
         path = self.cleared(P_ER)
+        self.assertFalse([n for n, _ in self.control.events if n == 132], 'the path comes first')
         self.assertEqual(self.becomes(DOWN).at_ns, path.change_ns)
 
     def test_the_peers_down_is_a_verdict_at_once(self):
@@ -295,6 +297,15 @@ class Sessions(Bfd):
         self.assertNotEqual(s.local_disc, disc)
         self.assertEqual((s.state, s.was_up, s.rx), (DOWN, 0, 0))
         self.assertEqual(self.path(P_ER).up, 1)
+
+    def test_a_session_goes_with_its_interface(self):
+        self.control.call('IFACE_SET', dp.Iface(
+            id=9, generation=1, name=b'er.9', kind=dp.KIND_VLAN, role=dp.EXPRESSROUTE, port=1,
+            mtu=1500, up=1, vlan_outer=9))
+        self.session(3, iface=9)
+        self.session(4)
+        self.control.call('OBJECT_DEL', dp.Object(dp.CLASS['iface'], 9))
+        self.assertEqual([s.id for s in self.control.call('GET_BFD')], [4])
 
     def test_what_makes_no_sense_is_refused_and_changes_nothing(self):
         self.session(7)
