@@ -31,7 +31,7 @@
 
 #define READS  64 /* frames taken from one twin before the next has its turn */
 #define EVENTS 32
-#define NICE   (-10)
+#define NICE   (-15) /* the service has -10 */
 #define UP_PER_S \
 	10000 /* packets that the monitor took from no queue of the kernel's and gives back */
 #define IFACE_ALL (DP_IFACES_MAX * sizeof(struct dp_iface_counters))

@@ -8,10 +8,13 @@ import struct
 import threading
 import time
 
+import bed
+
 ADMIN_DOWN, DOWN, INIT, UP = range(4)
 POLL, FINAL, AUTH, DEMAND, MULTIPOINT = 0x20, 0x10, 0x04, 0x02, 0x01
 BFD = struct.Struct('!BBBBIIIII')
 ETH_P_ALL, PACKET_OUTGOING, SO_RCVBUFFORCE = 3, 4, 33
+SOL_PACKET, PACKET_AUXDATA = 263, 8
 
 
 def checksum(data):
@@ -59,15 +62,17 @@ class Heard:
 class Peer(threading.Thread):
     """Sends every `period` seconds, and follows the states of RFC 5880."""
 
-    def __init__(self, wire, mac, ours, theirs, period=0.02, my=0x5EED, **timers):
+    def __init__(self, wire, mac, ours, theirs, period=0.02, my=0x5EED, vlan=0, **timers):
         super().__init__(daemon=True)
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        self.sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.sock.bind((wire.name, ETH_P_ALL))
+        self.tag = struct.pack('!HH', 0x8100, vlan) if vlan else b''
         packed = ipaddress.ip_address(ours).packed
         self.kind = b'\x86\xdd' if len(packed) == 16 else b'\x08\x00'
         self.ether = bytes.fromhex(mac.replace(':', '')) + \
-            bytes.fromhex(wire.mac.replace(':', '')) + self.kind
+            bytes.fromhex(wire.mac.replace(':', '')) + self.tag + self.kind
         self.theirs_packed = ipaddress.ip_address(theirs).packed
         self.ours, self.theirs, self.period, self.my, self.timers = ours, theirs, period, my, timers
         self.your, self.state, self.flags, self.diag = 0, DOWN, 0, 0
@@ -83,6 +88,13 @@ class Peer(threading.Thread):
         self.send(control(state, self.my, self.your, flags=flags | self.flags, diag=self.diag,
                           **self.timers))
         self.sent_at.append(time.monotonic())
+
+    def untagged(self, frame, extra):
+        """The frame without its tag, when it is the one that it must have; else nothing of it."""
+        frame = bed.Wire.tagged(frame, extra)
+        if frame[12:14] != b'\x81\x00' and not self.tag:
+            return frame
+        return frame[:12] + frame[16:] if self.tag and frame[12:16] == self.tag else b''
 
     def of_dataplane(self, frame):
         if frame[12:14] != self.kind:
@@ -118,7 +130,8 @@ class Peer(threading.Thread):
                 due = now + self.period
             if not select.select([self.sock], [], [], max(0, due - time.monotonic()))[0]:
                 continue
-            frame, (_, _, kind, *_) = self.sock.recvfrom(2048)
+            frame, extra, _, (_, _, kind, *_) = self.sock.recvmsg(2048, 64)
+            frame = self.untagged(frame, extra)
             if kind != PACKET_OUTGOING and self.of_dataplane(frame):
                 self.hear(Heard(time.monotonic(), frame))
 

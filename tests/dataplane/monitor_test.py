@@ -298,11 +298,17 @@ class Sessions(Bfd):
         self.assertEqual((s.state, s.was_up, s.rx), (DOWN, 0, 0))
         self.assertEqual(self.path(P_ER).up, 1)
 
-    def test_a_session_goes_with_its_interface(self):
+    def test_it_is_tagged_on_a_sub_interface_and_goes_with_it(self):
         self.control.call('IFACE_SET', dp.Iface(
             id=9, generation=1, name=b'er.9', kind=dp.KIND_VLAN, role=dp.EXPRESSROUTE, port=1,
             mtu=1500, up=1, vlan_outer=9))
-        self.session(3, iface=9)
+        self.control.call('ADDR_SET', dp.Address(9, 1, dp.prefix('172.16.9.1/30')))
+        self.control.call('NEIGH_SET', dp.Neigh(9, 1, dp.addr('172.16.9.2'),
+                                                dp.mac(self.er.mac), 1))
+        p = self.peer(ours='172.16.9.2', theirs='172.16.9.1', vlan=9)
+        self.session(3, peer=p.ours, local=p.theirs, iface=9)
+        self.becomes(UP, 3)
+        self.assertEqual({h.ttl for h in p.heard}, {255})
         self.session(4)
         self.control.call('OBJECT_DEL', dp.Object(dp.CLASS['iface'], 9))
         self.assertEqual([s.id for s in self.control.call('GET_BFD')], [4])
