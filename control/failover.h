@@ -38,7 +38,7 @@ struct ctl_switch {
 int ctl_failover_new(struct ctl_runtime *rt);
 void ctl_failover_free(struct ctl_runtime *rt);
 /*
- * After groups and leaves were evaluated: look at the conditions of the vnets that are dirty, end
+ * settle.c: after groups and leaves were evaluated: look at the conditions of the vnets that are dirty, end
  * the waits that have lost their sense (ExpressRoute carries already, because nothing else is up)
  * and the requests that a signal fail outranks. true when that changes groups.
  */
