@@ -90,6 +90,8 @@ struct ctl_tunnel {
 	uint32_t dpd_delay_s, dpd_timeout_s;
 	uint32_t nat_keepalive_s;
 	bool force_encap;
+	uint32_t ike_fragment; /* longest IP packet of IKE, 0 = never in pieces */
+	enum spw_ike_esn esn;  /* of every ESP proposal */
 	uint32_t replay_window;
 	uint32_t mtu;
 	uint32_t mss_clamp;

@@ -13,7 +13,6 @@
 #include "control/iked.h"
 
 #define SOFT_PERCENT 90
-#define IKE_FRAGMENT 1280 /* bytes of IP packet: what every path of either family carries */
 
 static struct spw_sa_limit
 limit(uint64_t hard)
@@ -104,13 +103,15 @@ ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t gene
 	out->n_esp = c->n_esp;
 	memcpy(out->ike, c->ike, sizeof(out->ike));
 	memcpy(out->esp, c->esp, sizeof(out->esp));
+	for (unsigned int i = 0; i < out->n_esp; i++)
+		out->esp[i].esn = (uint8_t)c->esn;
 	out->ike_rekey_s = c->ike_lifetime_s;
 	out->dpd_delay_s = c->dpd_delay_s;
 	out->dpd_timeout_s = c->dpd_timeout_s;
 	out->nat_keepalive_s = c->nat_keepalive_s;
 	out->replay_window = c->replay_window;
 	out->force_encap = c->force_encap;
-	out->fragment = IKE_FRAGMENT;
+	out->fragment = c->ike_fragment;
 	out->child_seconds = limit(c->child_lifetime_s);
 	out->child_bytes = limit(c->child_lifetime_bytes);
 	out->child_packets = limit(c->child_lifetime_packets);

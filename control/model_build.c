@@ -81,6 +81,14 @@ mode_of(const char *word)
 	return strcmp(word, "respond") == 0 ? SPW_IKE_MODE_RESPOND : SPW_IKE_MODE_BOTH;
 }
 
+static enum spw_ike_esn
+esn_of(const char *word)
+{
+	if (strcmp(word, "require") == 0)
+		return SPW_ESN_YES;
+	return strcmp(word, "negotiate") == 0 ? SPW_ESN_BOTH : SPW_ESN_NO;
+}
+
 static uint8_t
 outer_df_of(const char *word)
 {
@@ -202,6 +210,8 @@ build_tunnel(const struct lyd_node *node, const char *keys_dir, struct ctl_tunne
 	model_get_file(node, "pre-shared-key-file", keys_dir, t->psk_file);
 	t->mode = mode_of(model_get(node, "mode"));
 	t->force_encap = model_get_bool(node, "force-encapsulation");
+	t->ike_fragment = model_get_u32(node, "ike-fragment");
+	t->esn = esn_of(model_get(node, "esn"));
 	t->dscp_copy = model_get_bool(node, "dscp-copy");
 	t->outer_df = outer_df_of(model_get(node, "outer-df"));
 	build_limits(node, t);

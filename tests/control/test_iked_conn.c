@@ -124,6 +124,21 @@ a_tunnel_of_a_vnet_with_ipv6_takes_any_of_both_families(void **state)
 }
 
 static void
+every_esp_proposal_says_which_sequence_numbers_it_takes(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	t.n_esp = 2;
+	t.esn = SPW_ESN_BOTH;
+	t.ike_fragment = 576;
+	ctl_iked_conn_message(&t, 0, 1, false, &m);
+	assert_int_equal(m.esp[0].esn, SPW_ESN_BOTH);
+	assert_int_equal(m.esp[1].esn, SPW_ESN_BOTH);
+	assert_int_equal(m.fragment, 576);
+}
+
+static void
 a_vdev_over_a_kernel_device_names_it(void **state)
 {
 	char name[IFNAMSIZ] = "";
@@ -147,6 +162,7 @@ main(void)
 		cmocka_unit_test(no_selectors_mean_any_to_any),
 		cmocka_unit_test(a_prefix_becomes_its_range),
 		cmocka_unit_test(a_tunnel_of_a_vnet_with_ipv6_takes_any_of_both_families),
+		cmocka_unit_test(every_esp_proposal_says_which_sequence_numbers_it_takes),
 		cmocka_unit_test(a_vdev_over_a_kernel_device_names_it),
 	};
 

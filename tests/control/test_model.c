@@ -276,6 +276,8 @@ defaults_are_azures(void **state)
 	assert_int_equal(t->outer_df, SPW_OUTER_DF_SET);
 	assert_true(t->dscp_copy);
 	assert_int_equal(t->replay_window, 4096);
+	assert_int_equal(t->ike_fragment, 1280);
+	assert_int_equal(t->esn, SPW_ESN_NO);
 	assert_int_equal(t->n_ike, 1);
 	assert_int_equal(t->ike[0].encr, SPW_ENCR_AES256_GCM);
 	assert_int_equal(t->ike[0].prf, SPW_PRF_HMAC_SHA384);
