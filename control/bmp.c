@@ -40,6 +40,14 @@ connection_close(struct ctl_runtime *rt)
 	ctl_bmp_forget(rt);
 }
 
+void
+ctl_bmp_disconnected(struct ctl_runtime *rt)
+{
+	spw_log(SPW_LOG_WARNING, "bmp", "disconnected", "port=%u", rt->bmp->port);
+	ctl_bmp_restart_begin(rt);
+	connection_close(rt);
+}
+
 /* Take the whole messages out of the buffer; false when the connection must be closed. */
 static bool
 messages_take(struct ctl_runtime *rt)
@@ -79,9 +87,9 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		bmp->len += n > 0 ? (size_t)n : 0;
 		if (n <= 0 || !messages_take(rt)) {
 			if (n <= 0)
-				spw_log(SPW_LOG_WARNING, "bmp", "disconnected",
-					"routes=left-to-the-kernel");
-			connection_close(rt);
+				ctl_bmp_disconnected(rt);
+			else
+				connection_close(rt);
 			return;
 		}
 	}

@@ -33,6 +33,12 @@ enum ctl_bmp_word ctl_bmp_gives(const struct ctl_runtime *rt, const struct spw_a
  * session is up, "bgp-down" when its end was reported; NULL when it does not know the neighbour.
  */
 const char *ctl_bmp_cause(const struct ctl_runtime *rt, const struct spw_addr *next_hop);
+/*
+ * The kernel deletes this route: is it to stay in the mirror, because bgpd is away and comes back?
+ * It is marked as retained then, and goes by itself. Once for each route of a batch, before it is
+ * removed.
+ */
+bool ctl_bmp_retains(struct ctl_runtime *rt, struct ctl_rib_route *route);
 /* True while bgpd is connected. */
 bool ctl_bmp_connected(const struct ctl_runtime *rt);
 /* Prefixes in the neighbour's Adj-RIB-In after policy; false when not known. */

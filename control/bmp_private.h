@@ -16,10 +16,11 @@
 struct ctl_bmp_neighbour {
 	struct ctl_bmp_neighbour *next;
 	struct spw_addr addr;
-	bool told;     /* in this connection */
-	bool up, down; /* down: its end was reported, in any connection */
-	bool complete; /* the set is all it gives */
-	uint64_t up_ns;
+	bool told;		 /* in this connection */
+	bool up, down;		 /* down: its end was reported, in any connection */
+	bool was_up;		 /* when the connection broke */
+	bool complete;		 /* the set is all it gives */
+	uint64_t up_ns, news_ns; /* news: the last announcement */
 	struct ctl_bmp_restart restart;
 	struct ctl_prefix_set set;
 	unsigned int n_next_hops;
@@ -44,6 +45,9 @@ struct ctl_bmp {
 	unsigned int n_neighbours;
 	size_t n_prefixes;
 	struct ctl_bmp_marks *marks;
+	/* bmp_restart.c: bgpd is away; 0 = it is not */
+	uint64_t restart_until_ns, sweep_ns, looked_ns;
+	size_t n_retained;
 	unsigned int n_faults;
 	struct ctl_bmp_fault fault[CTL_BMP_FAULTS];
 };
@@ -53,6 +57,17 @@ extern const struct ctl_bmp_handler ctl_bmp_handler;
 void ctl_bmp_flush(struct ctl_runtime *rt);
 /* The connection ended: what neighbours give is not known any more; marks and faults stay. */
 void ctl_bmp_forget(struct ctl_runtime *rt);
+/* The connection broke (not: was closed by us). */
+void ctl_bmp_disconnected(struct ctl_runtime *rt);
+/* bgpd is gone without a word: retain what the kernel deletes. Called before ctl_bmp_forget(). */
+void ctl_bmp_restart_begin(struct ctl_runtime *rt);
+/* Let go what is not given any more; end it. The caller evaluates. */
+void ctl_bmp_restart_tick(struct ctl_runtime *rt, uint64_t now);
+/* True when a neighbour is up, seems to have said all, and does not give this very prefix. */
+bool ctl_bmp_lacks(const struct ctl_runtime *rt, const struct spw_addr *neighbour,
+		   const struct spw_prefix *prefix, uint64_t now);
+/* Up long enough, and silent lately: what it has not announced by now, it does not give. */
+bool ctl_bmp_is_settled(const struct ctl_bmp_neighbour *n, uint64_t now);
 void ctl_bmp_neighbours_free(struct ctl_bmp *bmp);
 /* Timer of the marks; arg is the runtime. */
 void ctl_bmp_on_expiry(evutil_socket_t fd, short what, void *arg);

@@ -30,6 +30,7 @@
 #define NEIGHBOURS     256
 #define PREFIXES       2200000 /* of all neighbours */
 #define SETTLED_NS     (10 * SPW_NS_PER_S)
+#define QUIET_NS       (3 * SPW_NS_PER_S)
 #define FAULT_BACK_NS  SPW_NS_PER_S
 #define FAULT_ALONE_NS (10 * SPW_NS_PER_S)
 #define MISSED_NS      (30 * SPW_NS_PER_S)
@@ -148,6 +149,7 @@ on_announced(void *ctx, const struct ctl_bmp_peer *peer, const struct spw_prefix
 	if (!n)
 		return;
 	note_next_hop(n, next_hop);
+	n->news_ns = rt->bmp->read_ns;
 	if (rt->bmp->n_prefixes < PREFIXES && ctl_prefix_set_add(&n->set, prefix)) {
 		rt->bmp->n_prefixes++;
 		note_change(rt, n);
@@ -295,8 +297,8 @@ ctl_bmp_flush(struct ctl_runtime *rt)
 {
 	struct ctl_bmp *bmp = rt->bmp;
 
-	for (struct ctl_vnet_state *v = rt->vnets; v && bmp->dirty_tunnels; v = v->next)
-		ctl_fib_dirty_vnet(rt, v);
+	if (bmp->dirty_tunnels)
+		ctl_fib_tunnels_changed(rt);
 	if (bmp->dirty && rt->configured)
 		ctl_fib_update(rt);
 	bmp->dirty = bmp->dirty_tunnels = false;
@@ -332,6 +334,7 @@ ctl_bmp_forget(struct ctl_runtime *rt)
 	for (struct ctl_bmp_neighbour *n = bmp->neighbours; n; n = n->next) {
 		if (n->up)
 			note_change(rt, n);
+		n->was_up |= n->up;
 		neighbour_empty(bmp, n);
 		n->told = false;
 	}
@@ -405,6 +408,21 @@ ctl_bmp_gives(const struct ctl_runtime *rt, const struct spw_addr *neighbour,
 }
 
 bool
+ctl_bmp_is_settled(const struct ctl_bmp_neighbour *n, uint64_t now)
+{
+	return n->up && now - n->up_ns >= SETTLED_NS && now - n->news_ns >= QUIET_NS;
+}
+
+bool
+ctl_bmp_lacks(const struct ctl_runtime *rt, const struct spw_addr *neighbour,
+	      const struct spw_prefix *prefix, uint64_t now)
+{
+	const struct ctl_bmp_neighbour *n = neighbour_find(rt->bmp, neighbour);
+
+	return n && ctl_bmp_is_settled(n, now) && !ctl_prefix_set_has(&n->set, prefix);
+}
+
+bool
 ctl_bmp_count(const struct ctl_runtime *rt, const struct spw_addr *neighbour, uint32_t *n)
 {
 	const struct ctl_bmp_neighbour *x = rt->bmp ? neighbour_find(rt->bmp, neighbour) : NULL;
@@ -471,6 +489,7 @@ ctl_bmp_tick(struct ctl_runtime *rt)
 			note_change(rt, n);
 		}
 	faults_check(rt, now);
+	ctl_bmp_restart_tick(rt, now);
 	ctl_bmp_flush(rt);
 	if (bmp->fd >= 0 || bmp->missed || !rt->config.bgp.local_as ||
 	    now - bmp->lost_ns < MISSED_NS)

@@ -8,13 +8,15 @@
  * a loss the routes are read anew: the kernel drops some of them without a message.
  * Neighbours: their word on MACs goes to the data plane; next hops of ExpressRoute and of the
  * Internet side are resolved ahead of time and kept by the kernel.
- * Routes: into the mirror; evaluation comes once, at the end of the batch.
+ * Routes: into the mirror; evaluation comes once, at the end of the batch. While bgpd restarts,
+ * what it takes out of the kernel stays (bmp_restart.c).
  */
 #include <linux/neighbour.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/bmp.h"
 #include "control/dataplane.h"
 #include "control/failover.h"
 #include "control/fib.h"
@@ -272,13 +274,15 @@ on_route(void *ctx, const struct ctl_nl_route *route, bool gone)
 	struct ctl_runtime *rt = ctx;
 	struct spw_prefix masked = spw_prefix_masked(&route->prefix);
 	struct ctl_rib_entry *e;
+	struct ctl_rib_route *r;
 
 	if (!gone) {
 		route_put(rt, route);
 		return;
 	}
 	e = ctl_rib_find(&rt->rib, &masked);
-	if (!e)
+	r = e ? ctl_rib_route_find(e, route->metric) : NULL;
+	if (!r || ctl_bmp_retains(rt, r))
 		return;
 	ctl_fib_hold(rt, e);
 	if (ctl_rib_route_del(e, route)) {
@@ -292,7 +296,7 @@ static void
 mark_stale(void *ctx, struct ctl_rib_entry *e)
 {
 	for (struct ctl_rib_route *r = e->routes; r; r = r->next)
-		r->stale = true;
+		r->stale = !r->retained;
 }
 
 static void
@@ -322,8 +326,8 @@ sweep_entry(void *ctx, struct ctl_rib_entry *e)
 	struct ctl_runtime *rt = ctx;
 	bool any = false;
 
-	for (const struct ctl_rib_route *r = e->routes; r; r = r->next)
-		any |= r->stale;
+	for (struct ctl_rib_route *r = e->routes; r; r = r->next)
+		any |= r->stale && !r->retained && !ctl_bmp_retains(rt, r);
 	if (!any)
 		return;
 	ctl_fib_hold(rt, e);

@@ -177,7 +177,7 @@ ctl_rib_route_put(struct ctl_rib_entry *entry, const struct ctl_nl_route *route)
 	while (*at && (*at)->metric < route->metric)
 		at = &(*at)->next;
 	if (*at && (*at)->metric == route->metric) {
-		(*at)->stale = false;
+		(*at)->stale = (*at)->retained = false;
 		if (route_is_same(*at, route))
 			return false;
 	}
@@ -241,6 +241,16 @@ ctl_rib_route_del(struct ctl_rib_entry *entry, const struct ctl_nl_route *route)
 	*at = r->next;
 	free(r);
 	return true;
+}
+
+struct ctl_rib_route *
+ctl_rib_route_find(struct ctl_rib_entry *entry, uint32_t metric)
+{
+	struct ctl_rib_route *r = entry->routes;
+
+	while (r && r->metric != metric)
+		r = r->next;
+	return r;
 }
 
 bool

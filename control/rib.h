@@ -18,7 +18,8 @@ struct ctl_rib_route {
 	struct ctl_rib_route *next; /* by metric */
 	uint32_t metric;
 	uint8_t protocol, type, n_hops;
-	bool stale; /* mark of a resync */
+	bool stale;    /* mark of a resync */
+	bool retained; /* the kernel has it no more, bgpd restarts (bmp_restart.c) */
 	struct ctl_nl_hop hop[];
 };
 
@@ -75,6 +76,8 @@ bool ctl_rib_route_del(struct ctl_rib_entry *entry, const struct ctl_nl_route *r
  * alone and no vnet protects it, whatever address space it lies in.
  */
 bool ctl_rib_is_pin(const struct ctl_rib_entry *entry);
+/* The kernel route of this metric, or NULL. */
+struct ctl_rib_route *ctl_rib_route_find(struct ctl_rib_entry *entry, uint32_t metric);
 /* Remove all stale routes. true when there was one. */
 bool ctl_rib_route_sweep(struct ctl_rib_entry *entry);
 

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Pinned routes and IPv6 in a network namespace of its own: real twins, real kernel routes, a
+ * double of the data plane. Needs root; skipped otherwise.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/pins.h"
+#include "tests/control/double.h"
+
+static struct event_base *base;
+static struct ctl_runtime *rt;
+static struct double_state dp;
+static struct ctl_interface interfaces[3];
+static struct ctl_tunnel tunnel;
+static struct ctl_config config = {
+	.n_interfaces = 3, .interfaces = interfaces, .n_tunnels = 1, .tunnels = &tunnel};
+static char dir[] = "/tmp/ctl-pins-XXXXXX", key[64];
+
+static int
+ip_status(const char *words)
+{
+	char line[256], *argv[24] = {"ip"}, *save = NULL;
+	unsigned int n = 1;
+	int status;
+	pid_t pid;
+
+	snprintf(line, sizeof(line), "%s", words);
+	for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		argv[n++] = w;
+	pid = fork();
+	if (pid == 0) {
+		execv("/sbin/ip", argv);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+ip(const char *words)
+{
+	if (ip_status(words) != 0)
+		fail_msg("ip %s", words);
+}
+
+static struct spw_prefix
+prefix(const char *text)
+{
+	struct spw_prefix p;
+
+	assert_int_equal(spw_prefix_parse(&p, text, NULL), 0);
+	return p;
+}
+
+/* The next hop of the kernel's pin for the far end, as the mirror has it; "-" = none. */
+static const char *
+pinned(const char *remote)
+{
+	static char text[CTL_NL_HOPS * SPW_ADDR_TEXT];
+	char hop[SPW_ADDR_TEXT];
+	struct spw_prefix p = prefix(remote);
+	const struct ctl_rib_entry *e = ctl_rib_find(&rt->rib, &p);
+
+	text[0] = '\0';
+	if (!e || !ctl_rib_is_pin(e))
+		return "-";
+	for (unsigned int i = 0; i < e->routes->n_hops; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "",
+			 spw_addr_format(&e->routes->hop[i].gateway, hop));
+	return text;
+}
+
+/* Run the loop until the pin is as wanted; what it is in the end. */
+static const char *
+pin_becomes(const char *remote, const char *want)
+{
+	uint64_t end = spw_clock_ns() + 2 * SPW_NS_PER_S;
+
+	do {
+		struct timeval tv = {.tv_usec = 5000};
+
+		event_base_loopexit(base, &tv);
+		event_base_dispatch(base);
+	} while (strcmp(pinned(remote), want) != 0 && spw_clock_ns() < end);
+	return pinned(remote);
+}
+
+static void
+settle(unsigned int ms)
+{
+	struct timeval tv = {.tv_usec = (suseconds_t)ms * 1000};
+
+	event_base_loopexit(base, &tv);
+	event_base_dispatch(base);
+}
+
+static void
+commit(void)
+{
+	struct spw_err err = {0};
+	struct ctl_plan *plan;
+
+	if (ctl_runtime_prepare(rt, &config, &plan, &err) != 0)
+		fail_msg("%s", err.text);
+	ctl_runtime_apply(rt, plan);
+}
+
+static void
+start_runtime(void)
+{
+	struct ctl_runtime_options o = {.run_dir = dir, .state_dir = dir};
+	struct spw_err err = {0};
+
+	if (ctl_runtime_new(&rt, base, &o, &err) != 0)
+		fail_msg("%s", err.text);
+	commit();
+}
+
+static struct ctl_interface
+interface(const char *name, enum spw_dp_iface_role role, const char *address)
+{
+	struct ctl_interface i = {.role = role, .enabled = true, .mtu = 1500, .n_addresses = 1};
+	static unsigned int number;
+
+	snprintf(i.name, sizeof(i.name), "%s", name);
+	snprintf(i.device, sizeof(i.device), "net_null%u", number++);
+	i.address[0] = prefix(address);
+	return i;
+}
+
+static void
+make_config(void)
+{
+	FILE *f;
+
+	interfaces[0] = interface("er0", SPW_IF_ROLE_EXPRESSROUTE, "172.16.0.1/30");
+	interfaces[1] = interface("lan0", SPW_IF_ROLE_LAN, "10.1.0.1/24");
+	interfaces[2] = interface("wan0", SPW_IF_ROLE_INTERNET, "198.51.100.2/24");
+	interfaces[0].address[1] = prefix("2001:db8:1::1/126");
+	interfaces[0].address[2] = prefix("172.16.0.5/30");
+	interfaces[0].n_addresses = 3;
+	tunnel = (struct ctl_tunnel){.name = "azure-a",
+				     .enabled = true,
+				     .mtu = 1400,
+				     .local = prefix("198.51.100.2").addr,
+				     .remote = prefix("203.0.113.2").addr};
+	snprintf(key, sizeof(key), "%s/key", dir);
+	f = fopen(key, "w");
+	fputs("secret", f);
+	fclose(f);
+	chmod(key, 0600);
+	snprintf(tunnel.psk_file, sizeof(tunnel.psk_file), "%s", key);
+}
+
+static int
+setup(void **state)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0)
+		return 0;
+	spw_log_init("test", SPW_LOG_ERROR);
+	if (!mkdtemp(dir) || spw_secret_init() != 0)
+		return -1;
+	base = event_base_new();
+	ip_status("link set lo up");
+	make_config();
+	dp.incarnation = 1;
+	double_start(dir, &dp);
+	start_runtime();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	char path[64];
+
+	if (!base)
+		return 0;
+	ctl_runtime_free(rt);
+	double_stop();
+	event_base_free(base);
+	for (unsigned int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir,
+			 (const char *[]){"key", "controld.ids", "dataplane.sock"}[i]);
+		unlink(path);
+	}
+	return rmdir(dir);
+}
+
+static void
+need_root(void)
+{
+	if (!base)
+		skip();
+}
+
+static void
+without_a_way_there_is_no_pin_and_the_first_route_by_the_uplink_makes_one(void **state)
+{
+	need_root();
+	settle(100);
+	assert_string_equal(pinned("203.0.113.2"), "-");
+	ip("route add default via 10.1.0.9 dev lan0");
+	settle(100);
+	assert_string_equal(pinned("203.0.113.2"), "-"); /* a proxy on the LAN is no way */
+	ip("route add default via 198.51.100.1 dev wan0 metric 50");
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+}
+
+/* Microsoft peering may announce the gateway's own prefix, even its address. */
+static void
+what_expressroute_announces_does_not_move_the_pin(void **state)
+{
+	need_root();
+	ip("route add 203.0.113.0/24 via 172.16.0.2 dev er0 proto 186 metric 20");
+	ip("route add 203.0.113.2/32 via 172.16.0.2 dev er0 proto 186 metric 20");
+	settle(100);
+	assert_string_equal(pinned("203.0.113.2"), "198.51.100.1");
+	/* The kernel's own choice, for IKE: */
+	assert_int_equal(ip_status("route get fibmatch 203.0.113.2 oif wan0"), 0);
+	ip("route del 203.0.113.2/32 via 172.16.0.2 dev er0 proto 186 metric 20");
+	ip("route del 203.0.113.0/24 via 172.16.0.2 dev er0 proto 186 metric 20");
+}
+
+static void
+the_pin_follows_the_uplinks_best_route(void **state)
+{
+	need_root();
+	ip("route add 203.0.0.0/16 via 198.51.100.7 dev wan0");
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.7"), "198.51.100.7");
+	ip("route del 203.0.0.0/16 via 198.51.100.7 dev wan0");
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+	ip("route del default via 198.51.100.1 dev wan0 metric 50");
+	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
+}
+
+static void
+the_configured_gateway_needs_no_route(void **state)
+{
+	need_root();
+	interfaces[2].gateway4 = prefix("198.51.100.1").addr;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+	ip("route add 203.0.0.0/16 via 198.51.100.7 dev wan0");
+	settle(100);
+	assert_string_equal(pinned("203.0.113.2"), "198.51.100.1");
+	ip("route del 203.0.0.0/16 via 198.51.100.7 dev wan0");
+}
+
+static void
+a_pin_that_somebody_deletes_comes_back(void **state)
+{
+	need_root();
+	ip("route del 203.0.113.2/32 proto 207");
+	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+}
+
+static void
+a_far_end_on_a_connected_network_needs_none(void **state)
+{
+	need_root();
+	tunnel.remote = prefix("198.51.100.77").addr;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
+	assert_string_equal(pinned("198.51.100.77"), "-");
+	tunnel.remote = prefix("203.0.113.2").addr;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+}
+
+static void
+the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too(void **state)
+{
+	need_root();
+	tunnel.enabled = false;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
+	ctl_runtime_free(rt);
+	ip("route add 203.0.113.9/32 via 198.51.100.1 dev wan0 proto 207 metric 1");
+	start_runtime();
+	assert_string_equal(pin_becomes("203.0.113.9", "-"), "-");
+	tunnel.enabled = true;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+	ctl_runtime_free(rt);
+	start_runtime();
+	settle(50);
+	assert_string_equal(pinned("203.0.113.2"), "198.51.100.1");
+}
+
+/* IPsec over private peering: all the links that lead there, none over the Internet. */
+static void
+a_tunnel_over_expressroute_is_pinned_to_its_next_hops(void **state)
+{
+	need_root();
+	tunnel.local = prefix("172.16.0.1").addr;
+	tunnel.remote = prefix("10.100.255.4").addr;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
+	ip("route add default via 198.51.100.1 dev wan0 metric 60");
+	settle(100);
+	assert_string_equal(pinned("10.100.255.4"), "-");
+	ip("route add 10.100.0.0/16 proto 186 metric 20 nexthop via 172.16.0.2 dev er0 "
+	   "nexthop via 172.16.0.6 dev er0");
+	assert_string_equal(pin_becomes("10.100.255.4", "172.16.0.2 172.16.0.6"),
+			    "172.16.0.2 172.16.0.6");
+	ip("route replace 10.100.0.0/16 proto 186 metric 20 via 172.16.0.6 dev er0");
+	assert_string_equal(pin_becomes("10.100.255.4", "172.16.0.6"), "172.16.0.6");
+	ip("route del 10.100.0.0/16 proto 186 metric 20");
+	assert_string_equal(pin_becomes("10.100.255.4", "-"), "-");
+}
+
+static bool
+dataplane_has(const char *text)
+{
+	struct spw_prefix p = prefix(text);
+	bool has = false;
+
+	settle(100);
+	double_lock();
+	for (unsigned int r = 0; r < dp.n_route; r++)
+		has |= spw_prefix_equal(&dp.route[r].prefix, &p);
+	double_unlock();
+	return has;
+}
+
+static void
+twins_have_ipv6_without_autoconfiguration_and_its_routes_become_leaves(void **state)
+{
+	char value[8] = "";
+	FILE *f;
+
+	need_root();
+	assert_true(dataplane_has("2001:db8:1::/126"));
+	ip("-6 route add 2001:db8:100::/48 proto 186 metric 20 via 2001:db8:1::2 dev er0");
+	assert_true(dataplane_has("2001:db8:100::/48"));
+	assert_false(dataplane_has("fe80::/64"));
+	ip("-6 route del 2001:db8:100::/48 proto 186 metric 20");
+	assert_false(dataplane_has("2001:db8:100::/48"));
+	f = fopen("/proc/sys/net/ipv6/conf/er0/accept_ra", "r");
+	assert_non_null(f);
+	assert_non_null(fgets(value, sizeof(value), f));
+	fclose(f);
+	assert_string_equal(value, "0\n");
+	f = fopen("/proc/sys/net/ipv6/conf/lan0/disable_ipv6", "r");
+	assert_non_null(f);
+	assert_non_null(fgets(value, sizeof(value), f));
+	fclose(f);
+	assert_string_equal(value, "1\n");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			without_a_way_there_is_no_pin_and_the_first_route_by_the_uplink_makes_one),
+		cmocka_unit_test(what_expressroute_announces_does_not_move_the_pin),
+		cmocka_unit_test(the_pin_follows_the_uplinks_best_route),
+		cmocka_unit_test(the_configured_gateway_needs_no_route),
+		cmocka_unit_test(a_pin_that_somebody_deletes_comes_back),
+		cmocka_unit_test(a_far_end_on_a_connected_network_needs_none),
+		cmocka_unit_test(the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too),
+		cmocka_unit_test(a_tunnel_over_expressroute_is_pinned_to_its_next_hops),
+		cmocka_unit_test(
+			twins_have_ipv6_without_autoconfiguration_and_its_routes_become_leaves),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
