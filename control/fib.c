@@ -258,15 +258,21 @@ spread_mark(struct ctl_runtime *rt, const struct ctl_rib_entry *entry, bool expr
 {
 	struct ctl_vnet_state *own = ctl_vnet_of(rt, &entry->prefix);
 
-	if (own && own->learns)
-		spread_later(own, 0);
-	else if (own && expressroute)
+	if (own && expressroute)
 		spread_later(own, entry->prefix.len + 1u);
 	if (!ctl_prefix_may_cover(rt, &entry->prefix))
 		return;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		if ((expressroute || v->conf.peering == CTL_PEERING_MICROSOFT) &&
 		    ctl_prefix_covers_vnet(v, &entry->prefix))
+			spread_later(v, 0);
+}
+
+void
+ctl_fib_tunnels_changed(struct ctl_runtime *rt)
+{
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		if (v->learns)
 			spread_later(v, 0);
 }
 

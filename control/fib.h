@@ -15,6 +15,8 @@ void ctl_fib_dirty_held(struct ctl_runtime *rt);
 void ctl_fib_dirty_all(struct ctl_runtime *rt);
 /* A kernel route of this entry came, changed or went, or BGP has said so. */
 void ctl_fib_route_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* What BGP neighbours that live in tunnels give has changed. */
+void ctl_fib_tunnels_changed(struct ctl_runtime *rt);
 /* ExpressRoute next hops of this entry are about to go: keep them for the hold-off of its vnet. */
 void ctl_fib_hold(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 /* vnets.c: after a commit: the covering leaves, tunnels and neighbours of the configured vnets. */

@@ -22,19 +22,15 @@ any_alive(struct ctl_runtime *rt, const struct ctl_level *level)
 }
 
 static void
-note_flaps(struct ctl_runtime *rt, struct ctl_vnet_state *v, const struct ctl_level *level,
-	   uint64_t now)
+note_flaps(struct ctl_vnet_state *v, const struct ctl_path *p, uint64_t now)
 {
-	for (unsigned int h = 0; h < level->n; h++) {
-		const struct ctl_path *p = ctl_path_by_id(rt, level->path[h]);
-		uint32_t losses = p ? ctl_damping_losses(&p->damping, now) : 0;
+	uint32_t losses = p ? ctl_damping_losses(&p->damping, now) : 0;
 
-		if (losses <= v->flaps)
-			continue;
-		v->flaps = losses;
-		v->hold_s = ctl_damping_wait_s(&p->damping, v->conf.wait_to_restore_s,
-					       v->conf.damping_max_s, now);
-	}
+	if (losses <= v->flaps)
+		return;
+	v->flaps = losses;
+	v->hold_s = ctl_damping_wait_s(&p->damping, v->conf.wait_to_restore_s,
+				       v->conf.damping_max_s, now);
 }
 
 /* Signal fail on either side, and how much flapping there is. */
@@ -49,7 +45,8 @@ conditions_look(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 	for (const struct ctl_group *g = v->groups; g; g = g->next) {
 		for (unsigned int l = 0; g->refs > 0 && l < g->recipe.n_levels; l++) {
 			working |= any_alive(rt, &g->recipe.level[l]);
-			note_flaps(rt, v, &g->recipe.level[l], now);
+			for (unsigned int h = 0; h < g->recipe.level[l].n; h++)
+				note_flaps(v, ctl_path_by_id(rt, g->recipe.level[l].path[h]), now);
 		}
 		protection |= g->refs > 0 && any_alive(rt, &g->recipe.internet);
 	}
@@ -58,6 +55,8 @@ conditions_look(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 
 		if (t && t->path && t->path->alive)
 			*(t->encrypts ? &working : &protection) = true;
+		if (t && t->encrypts)
+			note_flaps(v, t->path, now);
 	}
 	v->conditions = (struct ctl_conditions){.working_failed = !working,
 						.protection_failed = !protection,
