@@ -437,10 +437,10 @@ ctl_frr_clear(struct ctl_runtime *rt, const struct spw_addr *neighbour)
 	unsigned int n = 0;
 
 	/*
-	 * A session that is down already is left alone: a reset would end the attempt that is under
-	 * way, with it the peer's BFD session, and that would be the next reason for a reset.
+	 * A session that is not up is left alone: a reset would end the attempt that is under way,
+	 * with it the peer's BFD session, and that would be the next reason for a reset.
 	 */
-	if (known && strcmp(known, "bgp-down") == 0)
+	if (ctl_bmp_connected(rt) && (!known || strcmp(known, "withdrawn") != 0))
 		return;
 	if (!c || c->process || !rt->config.bgp.local_as ||
 	    (c->at_ns && spw_addr_equal(&c->neighbour, neighbour) &&
