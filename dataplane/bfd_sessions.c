@@ -127,7 +127,7 @@ session_tick(struct dp_bfds *b, struct dp_bfd_session *s, uint64_t now_ns, uint6
 static uint64_t
 again_at(const struct dp_bfd_session *s, uint64_t now_ns)
 {
-	return RTE_MAX(dp_bfd_deadline(&s->bfd), now_ns + SPW_NS_PER_MS / 4);
+	return RTE_MAX(dp_bfd_deadline(&s->bfd), now_ns + 60 * SPW_NS_PER_US);
 }
 
 static uint64_t
