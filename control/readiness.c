@@ -31,6 +31,8 @@ static const struct {
 	[CTL_PERIL_MTU] = {CTL_DEGRADED, "packets of its full size do not pass: lower its mtu"},
 	[CTL_PERIL_REKEY] = {CTL_DEGRADED, "rekeys fail: compare pfs and proposals with Azure's"},
 	[CTL_PERIL_NOT_PROBED] = {CTL_READY, "no probe tests it"},
+	[CTL_PERIL_OTHER_WAY] = {CTL_READY, "its probes are answered over another path: give it an "
+					    "address or a target of its own"},
 	[CTL_PERIL_PFS_UNPROVEN] = {CTL_READY, "pfs is not proven: no rekey has happened yet"},
 };
 /* clang-format on */
@@ -62,6 +64,7 @@ perils_of(const struct ctl_tunnel_facts *f)
 	       (unsigned int)f->mtu_fails << CTL_PERIL_MTU |
 	       (unsigned int)f->rekey_fails << CTL_PERIL_REKEY |
 	       (unsigned int)!f->probed << CTL_PERIL_NOT_PROBED |
+	       (unsigned int)f->other_way << CTL_PERIL_OTHER_WAY |
 	       (unsigned int)(f->pfs_unproven && !f->rekey_fails) << CTL_PERIL_PFS_UNPROVEN;
 }
 

@@ -17,6 +17,7 @@ struct ctl_tunnel_facts {
 	bool probe_lost;   /* and none is answered */
 	bool probe_lossy;  /* more than CTL_READY_LOSS_PERCENT of the last hundred are lost */
 	bool mtu_fails;	   /* packets of its MTU are tested and do not pass */
+	bool other_way;	   /* most answers to its probes come back over another path */
 	bool rekey_fails;  /* a rekey of the child SA failed and none has succeeded */
 	bool pfs_unproven; /* PFS is agreed, and no rekey has shown that both mean the same group */
 };
@@ -32,6 +33,7 @@ enum ctl_peril {
 	CTL_PERIL_MTU,
 	CTL_PERIL_REKEY,
 	CTL_PERIL_NOT_PROBED,	/* a remark: the verdict stands without it */
+	CTL_PERIL_OTHER_WAY,	/* the same */
 	CTL_PERIL_PFS_UNPROVEN, /* the same */
 	CTL_PERILS,
 };

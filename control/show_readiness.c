@@ -21,6 +21,7 @@
 
 #define TUNNELS	  65536
 #define FIRST_NS  (15 * SPW_NS_PER_S) /* a verdict before is of a gateway that is still starting */
+#define LOST_MIN  2		      /* one lost packet is no sign of anything */
 #define TICKS	  5
 #define PATHS_MAX (WATCH_CIRCUIT_PATHS + SPW_DP_TIER_PATHS)
 
@@ -73,9 +74,27 @@ ctl_readiness_free(struct ctl_readiness *r)
 /* The probes of a vnet over one path, of one purpose, added up. */
 struct sum {
 	unsigned int n, up, down;
-	uint64_t sent, lost, rtt[SPW_DP_RTT_BUCKETS];
+	uint64_t sent, lost, received, other_way, rtt[SPW_DP_RTT_BUCKETS];
 	const struct spw_dp_probe_stats *last;
 };
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Of the last hundred those since the probe came up; all of them while it is down. */
+static void
+recent_of(const struct watch_probe *w, const struct spw_dp_probe_stats *s, struct sum *out)
+{
+	uint64_t lost = s->lost - smaller(s->lost, w->up_lost);
+	uint64_t decided = lost + s->received - smaller(s->received, w->up_received);
+	bool up = s->state == SPW_PROBE_UP;
+
+	out->sent += up ? smaller(s->recent_sent, decided) : s->recent_sent;
+	out->lost += up ? smaller(s->recent_lost, lost) : s->recent_lost;
+}
 
 static void
 sum_of(const struct ctl_readiness *r, const struct ctl_runtime *rt, const char *vnet,
@@ -91,8 +110,9 @@ sum_of(const struct ctl_readiness *r, const struct ctl_runtime *rt, const char *
 		out->n++;
 		out->up += s->state == SPW_PROBE_UP;
 		out->down += s->state == SPW_PROBE_DOWN;
-		out->sent += s->recent_sent;
-		out->lost += s->recent_lost;
+		recent_of(w, s, out);
+		out->received += s->received;
+		out->other_way += s->other_way;
 		out->last = s;
 		for (unsigned int b = 0; b < SPW_DP_RTT_BUCKETS; b++)
 			out->rtt[b] += s->rtt[b];
@@ -115,7 +135,9 @@ facts_of(const struct ctl_tun *t, const struct spw_ike_status *ike, const struct
 		.has_sa = t && t->up,
 		.probed = probes->up + probes->down > 0,
 		.probe_lost = probes->n > 0 && probes->down == probes->n,
-		.probe_lossy = loss_percent(probes) > CTL_READY_LOSS_PERCENT,
+		.probe_lossy =
+			probes->lost >= LOST_MIN && loss_percent(probes) > CTL_READY_LOSS_PERCENT,
+		.other_way = probes->other_way * 2 > probes->received,
 		.mtu_fails = mtu->down > 0 && mtu->up == 0,
 		.rekey_fails = ike && ike->child_rekey_failures > 0 && ike->child_rekeys == 0,
 		.pfs_unproven = ike && ike->esp.group != SPW_GROUP_NONE && ike->child_rekeys == 0,

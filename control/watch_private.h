@@ -37,6 +37,9 @@ struct watch_probe {
 	struct spw_dp_probe content; /* generation 0 */
 	enum spw_probe_state state;
 	uint64_t last_ok_ns;
+	/* Totals when it came up: what was lost before says nothing of the path as it is. */
+	uint64_t up_lost, up_received;
+	bool rebase; /* it came up since they were noted */
 	bool told, keep;
 };
 

@@ -123,6 +123,11 @@ refresh_one(void *ctx, const void *elem)
 
 	if (!w || !w->told || s->path != w->content.path)
 		return;
+	if (s->state == SPW_PROBE_UP && (w->rebase || w->state != SPW_PROBE_UP)) {
+		w->up_lost = s->lost;
+		w->up_received = s->received;
+		w->rebase = false;
+	}
 	w->state = s->state;
 	w->last_ok_ns = s->last_ok_ns;
 }
@@ -160,6 +165,7 @@ ctl_watch_probe_event(struct ctl_runtime *rt, const struct spw_dp_probe_event *e
 	if (!w)
 		return;
 	note_change(rt, w, ev->state);
+	w->rebase |= ev->state == SPW_PROBE_UP && w->state != ev->state;
 	w->state = ev->state;
 	w->last_ok_ns = ev->last_ok_ns;
 	if (w->purpose != WATCH_FORWARDING)

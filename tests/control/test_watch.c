@@ -348,9 +348,9 @@ a_tunnel_is_judged_by_its_worst_peril(void **state)
 	table[n].f.probed = false;
 	table[n].want = CTL_READY;
 	table[n++].perils = 1u << CTL_PERIL_NOT_PROBED;
-	table[n].f.pfs_unproven = true;
+	table[n].f.pfs_unproven = table[n].f.other_way = true;
 	table[n].want = CTL_READY;
-	table[n++].perils = 1u << CTL_PERIL_PFS_UNPROVEN;
+	table[n++].perils = 1u << CTL_PERIL_PFS_UNPROVEN | 1u << CTL_PERIL_OTHER_WAY;
 	for (unsigned int i = 0; i < n; i++) {
 		if (ctl_ready_tunnel(&table[i].f, &got) != table[i].want || got != table[i].perils)
 			fail_msg("row %u: %x", i, got);
