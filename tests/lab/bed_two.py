@@ -31,10 +31,8 @@ set interfaces lan0 address {gateway_lan}/24
 set interfaces lan0 address {gateway6_lan}/64
 set interfaces er1 device {er1}
 set interfaces er1 role expressroute
-set interfaces er1 mtu 1508
 set interfaces er2 device {er2}
 set interfaces er2 role expressroute
-set interfaces er2 mtu 1508
 set interfaces primary parent er1
 set interfaces primary vlan 100
 set interfaces primary role expressroute
@@ -78,6 +76,7 @@ set vnet prod prefix {vnet6_prefix}
 set vnet prod tunnel azure1
 set vnet prod tunnel azure2
 set vnet prod wait-to-restore 2
+set vnet prod damping-maximum 0
 set vnet prod probe {vnet_host} kind icmp
 """
 
@@ -206,9 +205,28 @@ class BedTwo(Bed):
         wait_until(lambda: all(state == "ready" for path, state in
                                self.gateway.candidates().items() if path in TUNNELS),
                    timeout, "both tunnels ready behind ExpressRoute", 0.2)
-        wait_until(lambda: self.kernel_ways() == set(LINKS), timeout,
-                   "the gateway's routes over both links", 0.2)
-        time.sleep(2.5)         # wait-to-restore of what came up last
+        self.wait_links(("primary", "secondary"), timeout)
+
+    def links(self):
+        """{interface: state word} of the vnet's IPv4 next hops over ExpressRoute."""
+        candidates = self.gateway.failover()["candidates"]
+        return {link["interface"]: link["state"] for candidate in candidates
+                for link in candidate.get("links", ()) if ":" not in link["next_hop"]}
+
+    def carrier(self, address=TWO["vnet_host"]):
+        """What a worker does with a packet for an address: "expressroute", "tunnel", ..."""
+        return self.gateway.show("fib", address).get("kind")
+
+    def wait_carrier(self, kind, timeout):
+        """Wait until the data plane sends the VNet's IPv4 traffic that way."""
+        wait_until(lambda: self.carrier() == kind, timeout, "%s to carry the VNet's IPv4; show "
+                   "failover says %s" % (kind, self.links()), 0.05)
+
+    def wait_links(self, names, timeout=30):
+        """Wait until exactly these links carry."""
+        wait_until(lambda: {n for n, state in self.links().items() if state == "up"} == set(names),
+                   timeout, "%s to carry; show failover says %s" % (
+                       " and ".join(names) or "no link", self.links()), 0.1)
 
     def kernel_ways(self, prefix=VNET_PREFIX):
         """Numbers of the links over which the kernel of the gateway knows the prefix."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """FRR in a namespace without watchfrr: private directory, private sockets, no system files."""
+import contextlib
 import os
 import shutil
 
@@ -32,7 +33,7 @@ class Frr:
         for daemon in self.DAEMONS:
             self._start_daemon(daemon, empty)
 
-    def _start_daemon(self, daemon, config):
+    def _start_daemon(self, daemon, config, options=()):
         pid_file = os.path.join(self.dir, daemon + ".pid")
         argv = [os.path.join(LIBEXEC, daemon), "-d", "-f", config, "-i", pid_file,
                 "-z", os.path.join(self.dir, "zserv.api"), "--vty_socket", self.dir,
@@ -42,12 +43,21 @@ class Frr:
             argv += ["--bfdctl", os.path.join(self.dir, "bfdd.sock")]
         for module in self.modules.get(daemon, ()):
             argv += ["-M", module]
-        run(*argv, ns=self.ns)
+        run(*argv, *options, ns=self.ns)
         wait_until(lambda: os.path.exists(os.path.join(self.dir, daemon + ".vty")), 5,
                    daemon + " in " + self.ns)
         with open(pid_file, encoding="ascii") as text:
             self.pids[daemon] = int(text.read())
         self.registry.record(self.pids[daemon], daemon)
+
+    def restart(self, daemons=("bgpd",), options=()):
+        """Start daemons that have died, as their supervisor would, on the configuration that stood."""
+        empty = os.path.join(self.dir, "empty.conf")
+        for daemon in daemons:
+            for ending in (".vty", ".pid"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.dir, daemon + ending))
+            self._start_daemon(daemon, empty, options)
 
     def vtysh(self, *commands):
         words = [word for command in commands for word in ("-c", command)]

@@ -287,13 +287,11 @@ class Lab:
         return self.note("announce", self.edge.enable("vnet"))
 
     def break_transit(self):
-        """The edge forwards nothing any more, either way; BGP and BFD with it live on."""
-        self._forwarding(False)
-        return self.note("transit broken")
+        """The edge drops what comes from the gateway for others; BGP and BFD with it live on."""
+        return black_hole(self, "er", True)
 
     def mend_transit(self):
-        self._forwarding(True)
-        return self.note("transit mended")
+        return black_hole(self, "er", False)
 
     def withdraw_at_once(self):
         """A withdrawal at the very moment at which the edge begins to lose what it is sent."""
@@ -366,6 +364,16 @@ class Lab:
         out = self.run(name, "ping", "-n", "-q", "-c", count, "-i", "0.05", "-W", wait, "-I",
                        source, target, check=False).stdout
         return int(out.split(" received")[0].split(",")[-1]) if " received" in out else 0
+
+
+def black_hole(lab, name, on):
+    """Drop transit from the gateway in an edge's namespace; its own packets live on.
+
+    The way back stays: while an edge announces us, the VNet answers over it, tunnel or not.
+    """
+    stamp = lab.note("%s %s" % (name, "drops transit" if on else "forwards again"))
+    ip_batch(lab.ns(name), ["rule %s pref 100 iif gw0 blackhole" % ("add" if on else "del")])
+    return stamp
 
 
 def _raise_interrupt(signo, frame):

@@ -19,8 +19,9 @@ import os
 import time
 
 from bird import COMMON, Bird
-from lab import (ADDRESSES, EDGE_AS, FORGET_S, GATEWAY_AS, SITE_PREFIX, VNET_AS, VNET_PREFIX, Lab)
-from net import Forwarding, ip_batch, run, sysctl, wait_until
+from lab import (ADDRESSES, EDGE_AS, FORGET_S, GATEWAY_AS, SITE_PREFIX, VNET_AS, VNET_PREFIX, Lab,
+                 black_hole)
+from net import ip_batch, run, sysctl, wait_until
 from strongswan import StrongSwan
 from traffic import tool
 
@@ -45,7 +46,7 @@ LINKS = (1, 2)
 WIRE_MTU = 1520                             # room for two tags
 
 EDGE = COMMON + """\
-protocol kernel {{ ipv4 {{ import none; export all; }}; }}
+protocol kernel {{ ipv4 {{ import none; export where source = RTS_BGP; }}; }}
 protocol static extra {{ ipv4; {extra} }}
 filter to_site {{
     if net ~ [ {vnet_prefix}+ ] || source = RTS_STATIC then {{ {prepend} accept; }}
@@ -103,7 +104,8 @@ protocol bgp edge2 from edge {{
 }}
 """
 
-TO_SITE = ("route add {prefix} src {vnet_host} metric 1000 nexthop via {azure1_vnet} "
+TO_SITE_BY_ONE = "route replace {prefix} src {vnet_host} metric 1000 via {azure}"
+TO_SITE = ("route {verb} {prefix} src {vnet_host} metric 1000 nexthop via {azure1_vnet} "
            "nexthop via {azure2_vnet}")
 
 
@@ -118,7 +120,6 @@ class Edge:
         self.bird = Bird(lab.registry, lab.ns(self.ns), lab.path("edge%d" % number), "",
                          {})
         self.bird.text = self.text()
-        self.forwarding = None
 
     def text(self):
         n = self.number
@@ -153,23 +154,27 @@ class Edge:
 
     def break_transit(self):
         """Drop transit and keep BGP and BFD, as in maintenance gone wrong."""
-        if self.forwarding is None:
-            self.forwarding = Forwarding(self.lab.ns(self.ns), six=True)
-        return self.lab.note("%s drops transit" % self.ns, self.forwarding.set(False))
+        return black_hole(self.lab, self.ns, True)
 
     def mend_transit(self):
-        return self.lab.note("%s forwards again" % self.ns, self.forwarding.set(True))
-
-    def close(self):
-        if self.forwarding is not None:
-            self.forwarding.close()
-            self.forwarding = None
+        return black_hole(self.lab, self.ns, False)
 
     def withdraw(self):
-        return self.lab.note("%s withdraws" % self.ns, self.bird.disable("vnet"))
+        """Nothing of the VNet over this edge any more, in either family."""
+        return self._vnet("disable", "withdraws")
 
     def announce(self):
-        return self.lab.note("%s announces" % self.ns, self.bird.enable("vnet"))
+        return self._vnet("enable", "announces")
+
+    def _vnet(self, word, said):
+        control = self.bird.at_hand()
+        try:
+            stamp = control.tell(word + " vnet")
+            if self.number == 1:
+                control.tell(word + " vnet6")
+        finally:
+            control.close()
+        return self.lab.note("%s %s" % (self.ns, said), stamp)
 
     def link(self, up):
         """Cut the fibre, or mend it."""
@@ -205,12 +210,12 @@ class LabTwo(Lab):
         ("azure1", "vnet0", "vnet", "vpn1"), ("azure2", "vnet0", "vnet", "vpn2"),
     )
     setup = {name: [line.format(site_prefix=SITE_PREFIX, to_site=TO_SITE.format(
-        prefix=SITE_PREFIX, **TWO), **TWO) for line in lines] for name, lines in {
+        verb="add", prefix=SITE_PREFIX, **TWO), **TWO) for line in lines] for name, lines in {
             "lan": ["addr add {lan_host}/24 dev eth0", "addr add {proxy}/24 dev eth0",
                     "addr add {lan6_host}/64 dev eth0 nodad",
                     "addr add {site_public}/32 dev lo", "addr add {beyond_proxy}/32 dev lo",
                     "route add default via {gateway_lan} src {lan_host}",
-                    "-6 route add default via {gateway6_lan}"],
+                    "route add default via {gateway6_lan}"],
             "er1": ["addr add {edge1_vnet}/30 dev vnet0", "addr add {service}/32 dev lo",
                     "addr add {edge1_vnet6}/64 dev vnet0 nodad"],
             "er2": ["addr add {edge2_vnet}/30 dev vnet0", "addr add {service}/32 dev lo"],
@@ -230,7 +235,7 @@ class LabTwo(Lab):
                      "addr add {vnet6_edge1}/64 dev er1 nodad",
                      "addr add {vnet_azure1}/30 dev vpn1", "addr add {vnet_azure2}/30 dev vpn2",
                      "{to_site}",
-                     "-6 route add fd00:1::/48 via {edge1_vnet6}"],
+                     "route add fd00:1::/48 via {edge1_vnet6}"],
         }.items()}
 
     def _make_daemons(self, vnet_prefixes, azure):
@@ -273,11 +278,6 @@ class LabTwo(Lab):
         for azure in self.azures.values():
             azure.start(routes=[SITE_PREFIX + " dev ipsec0"])
 
-    def _remove(self):
-        for edge in self.edges.values():
-            edge.close()
-        super()._remove()
-
     def expressroute_up_at_edge(self):
         return all(edge.up() for edge in self.edges.values())
 
@@ -291,6 +291,20 @@ class LabTwo(Lab):
         """The numbers of the edges over which the VNet sends to the site."""
         shown = self.run("vnet", "ip", "route", "show", SITE_PREFIX, "proto", "bird").stdout
         return {n for n in LINKS if "via %s " % TWO["edge%d_vnet" % n] in shown}
+
+    def azure_dies(self, number):
+        """One instance falls silent; the VNet's fabric leaves it, as Azure's does."""
+        stamp = self.note("azure%d dies" % number)
+        ip_batch(self.ns("inet"), ["link set az%d down" % number])
+        ip_batch(self.ns("vnet"), [TO_SITE_BY_ONE.format(
+            prefix=SITE_PREFIX, azure=TWO["azure%d_vnet" % (3 - number)], **TWO)])
+        return stamp
+
+    def azure_lives(self, number):
+        stamp = self.note("azure%d lives" % number)
+        ip_batch(self.ns("inet"), ["link set az%d up" % number])
+        ip_batch(self.ns("vnet"), [TO_SITE.format(verb="replace", prefix=SITE_PREFIX, **TWO)])
+        return stamp
 
     def lose_both(self, act):
         """The same thing happens to both edges: a method's name and its arguments."""

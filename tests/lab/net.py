@@ -180,12 +180,12 @@ def send(pid, signo):
 
 
 class Forwarding:
-    """The switch of a namespace's IPv4 (and IPv6) forwarding, at hand: what is written takes effect
-    at once, transit is dropped, the host's own packets live on."""
+    """The switch of a namespace's IPv4 forwarding, at hand: what is written takes effect at once,
+    transit is dropped both ways, the host's own packets live on."""
 
-    FILES = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
+    FILE = "/proc/sys/net/ipv4/ip_forward"
 
-    def __init__(self, ns, six=False):
+    def __init__(self, ns):
         # A file below /proc/sys/net belongs to the namespace in which it was opened.
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         there = os.open("/run/netns/" + ns, os.O_RDONLY)
@@ -193,7 +193,7 @@ class Forwarding:
         try:
             if libc.setns(there, 0) != 0:
                 raise LabError("cannot enter namespace %s" % ns)
-            self.files = [os.open(path, os.O_WRONLY) for path in self.FILES[:1 + six]]
+            self.file = os.open(self.FILE, os.O_WRONLY)
         finally:
             libc.setns(home, 0)
             os.close(home)
@@ -201,13 +201,11 @@ class Forwarding:
 
     def set(self, on):
         """Return the time of the change."""
-        for number in self.files:
-            os.pwrite(number, b"1\n" if on else b"0\n", 0)
+        os.pwrite(self.file, b"1\n" if on else b"0\n", 0)
         return now_ns()
 
     def close(self):
-        for number in self.files:
-            os.close(number)
+        os.close(self.file)
 
 
 def namespaces():

@@ -4,8 +4,9 @@
 
 usage: run.py [--list] [--no-product] [WORD ...]
 
-A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` it gets a test bed:
-a fresh one, or, where it leaves the bed clean, the one that all such scenarios share. WORDs choose scenarios whose file or name holds one of them. --no-product leaves out those
+A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` (one link, one
+tunnel) or `two` (two of each) it gets a test bed: a fresh one, or, where it leaves the bed clean, the
+one that all such scenarios share. WORDs choose scenarios whose file or name holds one of them. --no-product leaves out those
 that need our daemons (with a bed). SPILLWAY_LAB_LONG=1 runs the long forms.
 """
 import argparse
@@ -24,17 +25,28 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from bed import Bed  # noqa: E402
+from bed_two import BedTwo  # noqa: E402
 from net import LabError  # noqa: E402
 
 FIRST = ("test_rules", "test_supervisor", "test_destroy", "test_failover")
 LAST = ("test_kill",)       # what is killed may leave traces at the peer for a minute
 
 
+BEDS = {"bed": Bed, "two": BedTwo}
+
+
+def bed_kind(function):
+    """Which test bed a scenario wants: a name of BEDS, or None."""
+    return next((p for p in inspect.signature(function).parameters if p in BEDS), None)
+
+
 def place(function):
     """Scenarios without a bed, then those with one of their own, then all that share one."""
-    if "bed" not in inspect.signature(function).parameters:
+    kind = bed_kind(function)
+    if kind is None:
         return 0
-    return 2 + getattr(function, "ends_bed", False) if shares_bed(function) else 1
+    own = not shares_bed(function)
+    return 1 if own else 2 + 2 * list(BEDS).index(kind) + getattr(function, "ends_bed", False)
 
 
 def shares_bed(function):
@@ -57,7 +69,7 @@ def scenarios(words):
 
 
 def needs_product(function):
-    return "bed" in inspect.signature(function).parameters or \
+    return bed_kind(function) is not None or \
         function.__name__ == "test_destroy_leaves_nothing"
 
 
@@ -68,24 +80,25 @@ class Beds:
         self.shared = None
 
     def call(self, function):
-        if "bed" not in inspect.signature(function).parameters:
+        kind = bed_kind(function)
+        if kind is None:
             self.drop()
             function()
         elif shares_bed(function):
-            self._call_shared(function)
+            self._call_shared(function, BEDS[kind])
         else:
             self.drop()
-            with Bed(**getattr(function, "bed_options", {})) as bed:
+            with BEDS[kind](**getattr(function, "bed_options", {})) as bed:
                 function(bed)
 
-    def _call_shared(self, function):
+    def _call_shared(self, function, make):
         try:
-            if self.shared is None:
-                bed = Bed()
+            if type(self.shared) is not make:
+                self.drop()
+                bed = make()
                 bed.__enter__()
                 self.shared = bed
-            self.shared.gateway.wait_ready()
-            self.shared.lab.wait_expressroute()
+            self.shared.wait_ready()
             function(self.shared)
         except BaseException:
             self.drop(*sys.exc_info())
