@@ -38,7 +38,8 @@ const char *ctl_bmp_cause(const struct ctl_runtime *rt, const struct spw_addr *n
  * It is marked as retained then, and goes by itself. Once for each route of a batch, before it is
  * removed.
  */
-bool ctl_bmp_retains(struct ctl_runtime *rt, struct ctl_rib_route *route);
+bool ctl_bmp_retains(struct ctl_runtime *rt, const struct spw_prefix *prefix,
+		     struct ctl_rib_route *route);
 /* True while bgpd is connected. */
 bool ctl_bmp_connected(const struct ctl_runtime *rt);
 /* Prefixes in the neighbour's Adj-RIB-In after policy; false when not known. */

@@ -27,6 +27,9 @@
 
 #define RESTART_NS (120 * SPW_NS_PER_S) /* as bgpd says to its neighbours */
 #define SWEEP_NS   (2 * SPW_NS_PER_S)
+/* bgpd tells zebra of a restart's end up to half a minute after its sessions are up; zebra then
+ * deletes what it had kept, a moment before it has it anew. */
+#define BACK_NS (60 * SPW_NS_PER_S)
 
 void
 ctl_bmp_restart_begin(struct ctl_runtime *rt)
@@ -73,22 +76,6 @@ hops_are_up(struct ctl_runtime *rt, const struct ctl_rib_route *r)
 	return r->n_hops > 0;
 }
 
-bool
-ctl_bmp_retains(struct ctl_runtime *rt, struct ctl_rib_route *route)
-{
-	struct ctl_bmp *bmp = rt->bmp;
-
-	if (!bmp || route->protocol != RTPROT_BGP || !rt->configured)
-		return false;
-	look_for_end(rt);
-	if (spw_clock_ns() >= bmp->restart_until_ns || !hops_are_up(rt, route))
-		return false;
-	route->stale = false;
-	route->retained = true;
-	bmp->n_retained++;
-	return true;
-}
-
 /* May a retained route wait on for the kernel? */
 static bool
 may_wait(const struct ctl_runtime *rt, const struct spw_prefix *prefix,
@@ -98,6 +85,26 @@ may_wait(const struct ctl_runtime *rt, const struct spw_prefix *prefix,
 		if (!ctl_bmp_lacks(rt, &r->hop[i].gateway, prefix, now))
 			return true;
 	return false;
+}
+
+bool
+ctl_bmp_retains(struct ctl_runtime *rt, const struct spw_prefix *prefix,
+		struct ctl_rib_route *route)
+{
+	struct ctl_bmp *bmp = rt->bmp;
+
+	if (!bmp || route->protocol != RTPROT_BGP || !rt->configured)
+		return false;
+	look_for_end(rt);
+	uint64_t now = spw_clock_ns();
+
+	if (now >= bmp->restart_until_ns || !hops_are_up(rt, route) ||
+	    !may_wait(rt, prefix, route, now))
+		return false;
+	route->stale = false;
+	route->retained = true;
+	bmp->n_retained++;
+	return true;
 }
 
 struct sweep {
@@ -133,14 +140,14 @@ sweep_entry(void *ctx, struct ctl_rib_entry *e)
 	ctl_fib_route_changed(s->rt, e);
 }
 
-/* Has every neighbour that was up before said all it has? */
+/* Has every neighbour that was up before been back for long enough? */
 static bool
 is_complete(const struct ctl_bmp *bmp, uint64_t now)
 {
 	if (bmp->fd < 0)
 		return false;
 	for (const struct ctl_bmp_neighbour *n = bmp->neighbours; n; n = n->next)
-		if (n->was_up && !ctl_bmp_is_settled(n, now))
+		if (n->was_up && !(n->up && now - n->up_ns >= BACK_NS))
 			return false;
 	return true;
 }
@@ -156,7 +163,7 @@ ctl_bmp_restart_tick(struct ctl_runtime *rt, uint64_t now)
 	bmp->sweep_ns = now + SWEEP_NS;
 	if (bmp->n_retained > 0)
 		ctl_rib_each(&rt->rib, sweep_entry, &s);
-	bmp->n_retained = s.left;
+	bmp->n_retained = s.left; /* those that the kernel has again are not counted */
 	bmp->dirty |= s.gone > 0;
 	if (!s.over && (s.left > 0 || !is_complete(bmp, now)))
 		return;

@@ -282,7 +282,7 @@ on_route(void *ctx, const struct ctl_nl_route *route, bool gone)
 	}
 	e = ctl_rib_find(&rt->rib, &masked);
 	r = e ? ctl_rib_route_find(e, route->metric) : NULL;
-	if (!r || ctl_bmp_retains(rt, r))
+	if (!r || ctl_bmp_retains(rt, &e->prefix, r))
 		return;
 	ctl_fib_hold(rt, e);
 	if (ctl_rib_route_del(e, route)) {
@@ -327,7 +327,7 @@ sweep_entry(void *ctx, struct ctl_rib_entry *e)
 	bool any = false;
 
 	for (struct ctl_rib_route *r = e->routes; r; r = r->next)
-		any |= r->stale && !r->retained && !ctl_bmp_retains(rt, r);
+		any |= r->stale && !r->retained && !ctl_bmp_retains(rt, &e->prefix, r);
 	if (!any)
 		return;
 	ctl_fib_hold(rt, e);
