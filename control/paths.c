@@ -155,7 +155,8 @@ recall_losses(struct ctl_runtime *rt, struct ctl_path *p)
 	if (sscanf(fact, "%llu %llu %u %u %n", &lost, &restored, &d.losses, &d.last_s, &at) != 4 ||
 	    strcmp(fact + at, p->key) != 0)
 		return;
-	p->lost = true;
+	/* One that lives must not wait again because its neighbour is heard of a moment later. */
+	p->lost = lost > restored;
 	p->lost_ns = lost;
 	p->restored_ns = restored;
 	p->damping = d;
@@ -190,6 +191,10 @@ ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind, struct ctl_ifac
 		ctl_neighbour_want(rt, iface, next_hop);
 	recall_losses(rt, p);
 	p->alive = should_live(rt, p);
+	if (p->lost && p->alive) { /* it came back while nobody looked */
+		p->restored_ns = spw_clock_ns();
+		write_losses(rt, p);
+	}
 	p->next = rt->paths;
 	rt->paths = p;
 	rt->path[id] = p;

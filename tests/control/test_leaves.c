@@ -422,6 +422,27 @@ a_restart_keeps_the_wait_of_one_link_and_the_place_of_the_other(void **state)
 }
 
 static void
+a_path_that_died_while_nobody_looked_waits_when_it_is_back(void **state)
+{
+	settled();
+	bed_link(ER0, false);
+	bed_link(ER1, false);
+	bed_update();
+	bed_restart(); /* the bed's links come up anew */
+	assert_string_equal(bed_carrier("10.100.1.1"), "t azure-a");
+	assert_string_equal(bed_tiers("10.100.0.0/16"), "TP");
+	bed_sleep(31);
+	assert_string_equal(bed_tiers("10.100.0.0/16"), "ET");
+	/* Long after, another restart finds nothing to wait for, also when a neighbour is heard of
+	 * a moment later. */
+	bed_neighbour(VIA0, false);
+	bed_restart();
+	bed_neighbour(VIA0, true);
+	bed_update();
+	assert_string_equal(bed_tiers("10.100.0.0/16"), "ET");
+}
+
+static void
 a_link_or_circuit_is_set_aside_drained_and_given_back(void **state)
 {
 	struct ctl_bgp *bgp = &bed.rt->config.bgp;
@@ -609,6 +630,7 @@ main(void)
 		LEAVES_TEST(each_loss_within_the_window_doubles_the_wait),
 		LEAVES_TEST(a_prefix_that_flaps_is_damped_alone),
 		LEAVES_TEST(a_restart_keeps_the_wait_of_one_link_and_the_place_of_the_other),
+		LEAVES_TEST(a_path_that_died_while_nobody_looked_waits_when_it_is_back),
 		LEAVES_TEST(a_link_or_circuit_is_set_aside_drained_and_given_back),
 		LEAVES_TEST(a_neighbour_is_drained_when_every_vnet_of_its_circuit_is_forced_away),
 		LEAVES_TEST(a_manual_switch_ends_by_itself_and_a_forced_one_stays),
