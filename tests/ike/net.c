@@ -31,18 +31,53 @@ net_random(uint64_t *state)
 	return x * UINT64_C(2685821657736338717);
 }
 
+static bool
+before(const struct net_packet *a, const struct net_packet *b)
+{
+	return a->at < b->at || (a->at == b->at && a->order < b->order);
+}
+
+static void
+swap(struct net_packet *a, struct net_packet *b)
+{
+	struct net_packet t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* The queue is a heap: the earliest packet first, those in use at the front. */
 static void
 push(struct net *net, const struct net_packet *p)
 {
-	for (unsigned int i = 0; i < NET_QUEUE; i++) {
-		if (net->queue[i].used)
-			continue;
-		net->queue[i] = *p;
-		net->queue[i].used = true;
-		net->queue[i].order = net->order++;
-		return;
+	unsigned int i = net->n_queue++;
+
+	if (i == NET_QUEUE)
+		fail_msg("the network's queue is full");
+	net->queue[i] = *p;
+	net->queue[i].used = true;
+	net->queue[i].order = net->order++;
+	for (; i > 0 && before(&net->queue[i], &net->queue[(i - 1) / 2]); i = (i - 1) / 2)
+		swap(&net->queue[i], &net->queue[(i - 1) / 2]);
+}
+
+static struct net_packet
+pop(struct net *net)
+{
+	struct net_packet first = net->queue[0];
+	unsigned int i = 0, n = --net->n_queue;
+
+	net->queue[0] = net->queue[n];
+	net->queue[n].used = false;
+	for (unsigned int k = 1; k < n; k = 2 * i + 1) {
+		if (k + 1 < n && before(&net->queue[k + 1], &net->queue[k]))
+			k++;
+		if (!before(&net->queue[k], &net->queue[i]))
+			break;
+		swap(&net->queue[k], &net->queue[i]);
+		i = k;
 	}
-	fail_msg("the network's queue is full");
+	return first;
 }
 
 static uint64_t
@@ -430,12 +465,11 @@ deliver_esp(struct net *net, const struct net_packet *p)
 }
 
 static void
-deliver(struct net *net, struct net_packet *p)
+deliver(struct net *net)
 {
-	struct net_packet copy = *p;
-	struct net_host *h = &net->host[p->to];
+	struct net_packet copy = pop(net);
+	struct net_host *h = &net->host[copy.to];
 
-	p->used = false;
 	if (copy.esp) {
 		deliver_esp(net, &copy);
 		return;
@@ -444,21 +478,6 @@ deliver(struct net *net, struct net_packet *p)
 	if (!h->dead)
 		ike_engine_input(h->engine, net->now, &copy.d);
 	free(copy.bytes);
-}
-
-static struct net_packet *
-earliest(struct net *net)
-{
-	struct net_packet *best = NULL;
-
-	for (unsigned int i = 0; i < NET_QUEUE; i++) {
-		struct net_packet *p = &net->queue[i];
-
-		if (p->used &&
-		    (!best || p->at < best->at || (p->at == best->at && p->order < best->order)))
-			best = p;
-	}
-	return best;
 }
 
 /* Both hosts send one packet on the SA their data plane has chosen. */
@@ -489,7 +508,7 @@ send_traffic(struct net *net)
 static bool
 step(struct net *net, uint64_t end)
 {
-	struct net_packet *p = earliest(net);
+	const struct net_packet *p = net->n_queue ? &net->queue[0] : NULL;
 	uint64_t at = p ? p->at : UINT64_MAX;
 	uint64_t wake[2];
 
@@ -504,7 +523,7 @@ step(struct net *net, uint64_t end)
 	if (at > net->now)
 		net->now = at;
 	if (p && p->at <= net->now)
-		deliver(net, p);
+		deliver(net);
 	else if (net->traffic && net->traffic_at <= net->now)
 		send_traffic(net);
 	else

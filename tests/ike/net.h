@@ -61,7 +61,8 @@ typedef enum net_verdict net_script(struct net *net, int from, const struct ike_
 struct net {
 	uint64_t now, order, rng;
 	struct net_host host[2];
-	struct net_packet queue[NET_QUEUE];
+	struct net_packet queue[NET_QUEUE]; /* a heap; the first n_queue are used */
+	unsigned int n_queue;
 	uint64_t delay_min, delay_max;
 	unsigned int loss_percent, dup_percent; /* of IKE datagrams */
 	net_script *script;
