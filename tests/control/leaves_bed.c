@@ -463,7 +463,9 @@ void
 bed_sleep(double seconds)
 {
 	bed.now += (uint64_t)(seconds * 1e9);
-	event_active(bed.rt->timer, EV_TIMEOUT, 0);
+	/* Only where it was armed: what nobody waits for does not end by itself. */
+	if (event_pending(bed.rt->timer, EV_TIMEOUT, NULL))
+		event_active(bed.rt->timer, EV_TIMEOUT, 0);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	bed_update();
 }
