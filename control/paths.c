@@ -22,6 +22,7 @@
 #include "control/dataplane.h"
 #include "control/fib.h"
 #include "control/show.h"
+#include "control/watch_private.h"
 
 static void
 key_make(char key[CTL_ID_KEY], enum spw_dp_path_kind kind, const struct ctl_iface *iface,
@@ -251,6 +252,7 @@ ctl_path_free(struct ctl_runtime *rt, struct ctl_path *path)
 {
 	struct ctl_path **at = &rt->paths;
 
+	ctl_watch_path_gone(rt, path);
 	while (*at != path)
 		at = &(*at)->next;
 	*at = path->next;

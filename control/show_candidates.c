@@ -16,8 +16,6 @@
 
 /* Next hops that routes of the vnet have now. */
 struct links {
-	struct ctl_runtime *rt;
-	const struct ctl_vnet_state *vnet;
 	unsigned int n;
 	const struct ctl_path *path[LINKS_MAX];
 };
@@ -33,21 +31,13 @@ link_add(struct links *l, const struct ctl_path *p)
 }
 
 static void
-links_of_group(void *ctx, struct ctl_group *g)
-{
-	struct links *l = ctx;
-
-	for (unsigned int n = 0; g->recipe.vnet == l->vnet && g->refs && n < g->recipe.n_levels;
-	     n++)
-		for (unsigned int h = 0; h < g->recipe.level[n].n; h++)
-			link_add(l, ctl_path_by_id(l->rt, g->recipe.level[n].path[h]));
-}
-
-static void
 links_of(struct ctl_runtime *rt, const struct ctl_vnet_state *v, struct links *l)
 {
-	*l = (struct links){.rt = rt, .vnet = v};
-	ctl_groups_each(rt, links_of_group, l);
+	l->n = 0;
+	for (const struct ctl_group *g = v->groups; g; g = g->next)
+		for (unsigned int n = 0; g->refs && n < g->recipe.n_levels; n++)
+			for (unsigned int h = 0; h < g->recipe.level[n].n; h++)
+				link_add(l, ctl_path_by_id(rt, g->recipe.level[n].path[h]));
 }
 
 static bool
@@ -207,10 +197,10 @@ tunnel_detail(struct ctl_runtime *rt, const struct ctl_tun *t)
 }
 
 static json_t *
-tunnel_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
-	    const struct ctl_vnet_tunnel *conf)
+tunnel_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, unsigned int n)
 {
-	const struct ctl_tun *t = ctl_tun_by_name(rt, conf->name);
+	const struct ctl_vnet_tunnel *conf = &v->conf.tunnel[n];
+	const struct ctl_tun *t = v->tun[n];
 	const struct ctl_path *p = t ? t->path : NULL;
 
 	return json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "path", conf->name, "kind", "tunnel",
@@ -244,6 +234,6 @@ ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 	if (v->conf.peering == CTL_PEERING_MICROSOFT)
 		json_array_append_new(list, internet_json(rt, v));
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
-		json_array_append_new(list, tunnel_json(rt, v, &v->conf.tunnel[i]));
+		json_array_append_new(list, tunnel_json(rt, v, i));
 	return list;
 }

@@ -242,9 +242,10 @@ tunnel_json(const struct ctl_readiness *r, const struct ctl_tun *t, const struct
 
 static void
 walk_tunnel(struct ctl_readiness *r, struct ctl_runtime *rt, const struct ctl_vnet_state *v,
-	    const char *name, struct walk *w)
+	    unsigned int n, struct walk *w)
 {
-	const struct ctl_tun *t = ctl_tun_by_name(rt, name);
+	const struct ctl_tun *t = v->tun[n];
+	const char *name = v->conf.tunnel[n].name;
 	struct ctl_tunnel_facts f;
 	enum ctl_ready verdict;
 	struct sum probes, mtu;
@@ -377,7 +378,7 @@ ctl_readiness_vnet(struct ctl_readiness *r, struct ctl_runtime *rt, const struct
 	json_t *capacity, *o;
 
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
-		walk_tunnel(r, rt, v, v->conf.tunnel[i].name, &w);
+		walk_tunnel(r, rt, v, i, &w);
 	w.capacity_known &= w.facts.ready + w.facts.degraded > 0;
 	load_add(rt, v, &w);
 	capacity = capacity_json(rt, &w);

@@ -15,28 +15,44 @@ static void
 status_keep(void *ctx, const struct spw_ike_status *s)
 {
 	struct ctl_ike_list *l = ctx;
-	struct spw_ike_status *more = reallocarray(l->s, l->n + 1, sizeof(*more));
+	struct spw_ike_status *more;
 
-	if (!more)
-		return;
-	l->s = more;
+	if ((l->n & (l->n + 1)) == 0) { /* room for the next power of two */
+		more = reallocarray(l->s, 2 * ((size_t)l->n + 1), sizeof(*more));
+		if (!more)
+			return;
+		l->s = more;
+	}
 	l->s[l->n++] = *s;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const struct spw_ike_status *x = a, *y = b;
+
+	return strncmp(x->name, y->name, SPW_NAME_LEN);
 }
 
 int
 ctl_ike_list_get(struct ctl_runtime *rt, struct ctl_ike_list *l, struct spw_err *err)
 {
+	int rc;
+
 	*l = (struct ctl_ike_list){0};
-	return ctl_iked_status(rt, status_keep, l, err);
+	rc = ctl_iked_status(rt, status_keep, l, err);
+	if (l->n)
+		qsort(l->s, l->n, sizeof(*l->s), compare_names);
+	return rc;
 }
 
 const struct spw_ike_status *
 ctl_ike_list_find(const struct ctl_ike_list *l, const char *name)
 {
-	for (unsigned int i = 0; i < l->n; i++)
-		if (strncmp(l->s[i].name, name, SPW_NAME_LEN) == 0)
-			return &l->s[i];
-	return NULL;
+	struct spw_ike_status key = {0};
+
+	strncpy(key.name, name, sizeof(key.name) - 1);
+	return l->n ? bsearch(&key, l->s, l->n, sizeof(*l->s), compare_names) : NULL;
 }
 
 static const char *

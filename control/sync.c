@@ -5,9 +5,9 @@
  * The same walk serves a new data plane, a restarted controld and a commit: a new generation, every
  * object again with it (numbers are stable, so what is right is only confirmed), then a sweep of
  * what carries an older generation. Order: ports, interfaces, tunnels, addresses, neighbours,
- * paths, their bits as the data plane has them, what watches them, groups, leaves; the sweep goes the other way round,
- * so that nothing is deleted while something refers to it. Descriptors of twins travel only for
- * interfaces that the data plane does not have.
+ * paths, their bits as the data plane has them, what watches them, groups, leaves; the sweep goes
+ * the other way round, so that nothing is deleted while something refers to it. Descriptors of
+ * twins travel only for interfaces that the data plane does not have.
  */
 #include <errno.h>
 #include <search.h>

@@ -26,11 +26,7 @@ int
 ctl_watch_new(struct ctl_runtime *rt)
 {
 	rt->watch = calloc(1, sizeof(*rt->watch));
-	if (!rt->watch)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < WATCH_CIRCUIT_PATHS; i++)
-		rt->watch->load[i].path = SPW_DP_ADDR_NONE;
-	return 0;
+	return rt->watch ? 0 : -ENOMEM;
 }
 
 void
@@ -41,6 +37,8 @@ ctl_watch_free(struct ctl_runtime *rt)
 	watch_bfd_free(rt);
 	watch_probe_free(rt);
 	json_decref(rt->watch->readiness);
+	for (uint32_t i = 0; i < SPW_DP_PATHS_MAX; i++)
+		watch_load_forget(rt, i);
 	free(rt->watch);
 	rt->watch = NULL;
 }

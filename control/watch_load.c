@@ -7,6 +7,7 @@
  * is sampled by the data plane: the exact rate is divided in the sampled proportions. Nothing here
  * decides anything; it is shown, and warned of at most once a minute.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/bmp.h"
@@ -18,15 +19,6 @@
 #define CLASS_OF_REST 2 /* of bytes that no sample speaks for */
 #define WARN_NS	      (60 * SPW_NS_PER_S)
 #define LIMIT_PERCENT 80
-
-static struct watch_load *
-load_find(struct ctl_watch *w, uint32_t path)
-{
-	for (unsigned int i = 0; i < WATCH_CIRCUIT_PATHS; i++)
-		if (w->load[i].path == path)
-			return &w->load[i];
-	return NULL;
-}
 
 static void
 average(struct watch_load *l, const struct spw_dp_path_stats *s, double seconds)
@@ -45,40 +37,51 @@ average(struct watch_load *l, const struct spw_dp_path_stats *s, double seconds)
 	}
 }
 
+static bool
+counts(const struct ctl_path *p)
+{
+	return p && (p->kind == SPW_PATH_TUNNEL ||
+		     (p->iface && p->iface->role == SPW_IF_ROLE_EXPRESSROUTE));
+}
+
 static void
 load_one(void *ctx, const void *elem)
 {
 	const struct spw_dp_path_stats *s = elem;
 	struct ctl_runtime *rt = ctx;
-	const struct ctl_path *p = ctl_path_by_id(rt, s->id);
 	uint64_t now = spw_clock_ns();
 	struct watch_load *l;
 
-	if (!p || (p->kind != SPW_PATH_TUNNEL &&
-		   (!p->iface || p->iface->role != SPW_IF_ROLE_EXPRESSROUTE)))
+	if (!counts(ctl_path_by_id(rt, s->id)))
 		return;
-	l = load_find(rt->watch, s->id);
-	if (!l && (l = load_find(rt->watch, SPW_DP_ADDR_NONE)) != NULL)
-		*l = (struct watch_load){.path = s->id};
+	l = rt->watch->load[s->id];
+	if (!l && s->bytes)
+		l = rt->watch->load[s->id] = calloc(1, sizeof(*l));
 	if (!l)
 		return;
 	if (l->at_ns && s->bytes >= l->bytes && now > l->at_ns)
 		average(l, s, (double)(now - l->at_ns) / SPW_NS_PER_S);
-	l->seen = true;
 	l->at_ns = now;
 	l->bytes = s->bytes;
 	memcpy(l->class_bytes, s->class_bytes, sizeof(l->class_bytes));
 }
 
+void
+watch_load_forget(struct ctl_runtime *rt, uint32_t path)
+{
+	free(rt->watch->load[path]);
+	rt->watch->load[path] = NULL;
+}
+
 bool
 watch_load_of(const struct ctl_runtime *rt, uint32_t path, double kbps[SPW_DP_CLASSES])
 {
-	const struct watch_load *l = rt->watch ? load_find(rt->watch, path) : NULL;
+	const struct watch_load *l =
+		rt->watch && path < SPW_DP_PATHS_MAX ? rt->watch->load[path] : NULL;
 
-	if (!l || path == SPW_DP_ADDR_NONE)
-		return false;
-	memcpy(kbps, l->kbps, sizeof(l->kbps));
-	return true;
+	if (l)
+		memcpy(kbps, l->kbps, sizeof(l->kbps));
+	return l != NULL;
 }
 
 static void
@@ -145,16 +148,9 @@ watch_limits(struct ctl_runtime *rt)
 void
 watch_load_tick(struct ctl_runtime *rt)
 {
-	struct ctl_watch *w = rt->watch;
-
-	for (unsigned int i = 0; i < WATCH_CIRCUIT_PATHS; i++)
-		w->load[i].seen = false;
-	if (rt->vnets &&
-	    ctl_dataplane_get(rt, SPW_DP_GET_PATHS, NULL, 0, sizeof(struct spw_dp_path_stats),
-			      load_one, rt, NULL) == 0)
-		for (unsigned int i = 0; i < WATCH_CIRCUIT_PATHS; i++)
-			if (!w->load[i].seen)
-				w->load[i].path = SPW_DP_ADDR_NONE;
+	if (rt->vnets)
+		ctl_dataplane_get(rt, SPW_DP_GET_PATHS, NULL, 0, sizeof(struct spw_dp_path_stats),
+				  load_one, rt, NULL);
 	watch_asymmetry(rt);
 	watch_limits(rt);
 }

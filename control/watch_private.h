@@ -45,8 +45,6 @@ struct watch_probe {
 
 /* Bytes that a path carries, by class, averaged over some seconds. */
 struct watch_load {
-	uint32_t path; /* SPW_DP_ADDR_NONE: the place is free */
-	bool seen;
 	uint64_t at_ns, bytes, class_bytes[SPW_DP_CLASSES];
 	double kbps[SPW_DP_CLASSES];
 };
@@ -60,7 +58,11 @@ struct ctl_watch {
 	struct watch_probe *by_id[SPW_DP_PROBES_MAX];
 	uint64_t incarnation;
 	char burst_vnet[CTL_NAME]; /* empty = no burst runs */
-	struct watch_load load[WATCH_CIRCUIT_PATHS];
+	const struct ctl_path
+		*paths_seen; /* head of all paths when circuit[] was made, NULL = anew */
+	unsigned int n_circuits;
+	struct ctl_path *circuit[WATCH_CIRCUIT_PATHS];
+	struct watch_load *load[SPW_DP_PATHS_MAX]; /* by path; NULL: it never carried anything */
 	json_t *readiness; /* verdict last told, by vnet; show_readiness.c */
 	/* Asymmetry: the sum last seen, and last warned of. */
 	uint64_t asymmetric, asymmetric_told;
@@ -96,6 +98,7 @@ void watch_verdict_refresh(struct ctl_runtime *rt);
 
 /* watch_load.c: once a second: load by class, asymmetry. */
 void watch_load_tick(struct ctl_runtime *rt);
+void watch_load_forget(struct ctl_runtime *rt, uint32_t path);
 /* Load of a path; false when none is known. */
 bool watch_load_of(const struct ctl_runtime *rt, uint32_t path, double kbps[SPW_DP_CLASSES]);
 

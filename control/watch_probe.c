@@ -67,7 +67,7 @@ leads_to(const struct ctl_runtime *rt, const struct ctl_vnet_state *v, const str
 {
 	const char *circuit;
 
-	if (p->kind != SPW_PATH_ADJACENCY || p->iface->role != SPW_IF_ROLE_EXPRESSROUTE)
+	if (!p->iface->keep)
 		return false;
 	circuit = circuit_of(rt, p->iface);
 	for (unsigned int i = 0; i < v->conf.n_circuits; i++)
@@ -76,21 +76,36 @@ leads_to(const struct ctl_runtime *rt, const struct ctl_vnet_state *v, const str
 	return v->conf.n_circuits == 0;
 }
 
+/* The ExpressRoute next hops among all paths: few among thousands, looked up when paths came or
+ * went.
+ */
+static void
+circuits_find(struct ctl_runtime *rt)
+{
+	struct ctl_watch *w = rt->watch;
+
+	if (w->paths_seen && w->paths_seen == rt->paths)
+		return;
+	w->paths_seen = rt->paths;
+	w->n_circuits = 0;
+	for (struct ctl_path *p = rt->paths; p && w->n_circuits < WATCH_CIRCUIT_PATHS; p = p->next)
+		if (p->kind == SPW_PATH_ADJACENCY && p->iface->role == SPW_IF_ROLE_EXPRESSROUTE)
+			w->circuit[w->n_circuits++] = p;
+}
+
 unsigned int
 watch_vnet_paths(struct ctl_runtime *rt, const struct ctl_vnet_state *v, struct ctl_path **path,
 		 unsigned int max)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < v->conf.n_tunnels; i++) {
-		const struct ctl_tun *t = ctl_tun_by_name(rt, v->conf.tunnel[i].name);
-
-		if (t && t->path && n < max)
-			path[n++] = t->path;
-	}
-	for (struct ctl_path *p = rt->paths; p && n < max; p = p->next)
-		if (leads_to(rt, v, p))
-			path[n++] = p;
+	circuits_find(rt);
+	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
+		if (v->tun[i] && v->tun[i]->keep && v->tun[i]->path && n < max)
+			path[n++] = v->tun[i]->path;
+	for (unsigned int i = 0; i < rt->watch->n_circuits && n < max; i++)
+		if (leads_to(rt, v, rt->watch->circuit[i]))
+			path[n++] = rt->watch->circuit[i];
 	return n;
 }
 
@@ -305,7 +320,11 @@ watch_probe_want(struct ctl_runtime *rt)
 void
 ctl_watch_path_gone(struct ctl_runtime *rt, const struct ctl_path *path)
 {
-	if (!rt->watch || !rt->watch->of_path[path->id])
+	if (!rt->watch)
+		return;
+	rt->watch->paths_seen = NULL;
+	watch_load_forget(rt, path->id);
+	if (!rt->watch->of_path[path->id])
 		return;
 	for (struct watch_probe *w = rt->watch->probes; w; w = w->next)
 		w->keep = w->content.path != path->id;
