@@ -6,6 +6,7 @@
  * has printed, so nothing is printed twice and nothing is missed. A restarted controld counts from
  * one again; its last number then says where to go on.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -50,8 +51,14 @@ ask(struct cli *cli, json_int_t last, bool first, struct spw_err *err)
 	return cli_request(cli, request, NULL, err);
 }
 
-enum cli_exit
-cli_monitor(struct cli *cli)
+static void
+on_interrupt(int signo)
+{
+	cli_interrupted = 1;
+}
+
+static enum cli_exit
+monitor(struct cli *cli)
 {
 	static const struct timespec pause = {.tv_nsec = 200000000};
 	json_int_t last = 0;
@@ -71,4 +78,18 @@ cli_monitor(struct cli *cli)
 		nanosleep(&pause, NULL);
 	}
 	return CLI_OK;
+}
+
+/* Ctrl-C is how it ends, so that is no failure, in a one-shot either. */
+enum cli_exit
+cli_monitor(struct cli *cli)
+{
+	const struct sigaction ours = {.sa_handler = on_interrupt};
+	struct sigaction before;
+	enum cli_exit code;
+
+	sigaction(SIGINT, &ours, &before);
+	code = monitor(cli);
+	sigaction(SIGINT, &before, NULL);
+	return code;
 }

@@ -498,6 +498,18 @@ def test_terminal_session(b):
     assert 'description what?' in b.shell("-c", "compare").stdout
 
 
+def test_monitor_prints_events_until_interrupted(b):
+    for options, check in (([], lambda line: "cause=bfd-timeout" in line or "readiness" in line),
+                           (["--json"], lambda line: json.loads(line)["number"] > 0)):
+        monitor = subprocess.Popen([SHELL, "--run-dir", b.dir] + options + ["monitor", "failover"],
+                                   stdout=subprocess.PIPE, text=True)
+        lines = [monitor.stdout.readline() for _ in range(3)]
+        monitor.send_signal(signal.SIGINT)
+        monitor.stdout.read()
+        assert monitor.wait(5) == 0, "monitor ended with %d" % monitor.returncode
+        assert all(check(line) for line in lines), lines
+
+
 def test_terminal_survives_ctrl_c(b):
     t = Terminal(b)
     t.prompt("spillway> ")
