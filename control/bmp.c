@@ -5,15 +5,17 @@
  * bmp_parse.c takes the messages apart, bmp_rib.c draws the conclusions.
  *
  * The station listens on 127.0.0.1 on a port that survives restarts of this process (the book of
- * numbers), so frr.conf stays as it is. One connection, the newest: bgpd has one target. A message
- * may come in any number of reads; the buffer holds the longest one. Malformed input closes the
- * connection; bgpd dials again and begins anew. The work of one turn of the event loop is bounded,
- * and what a turn has touched is evaluated once at its end. One thread.
+ * numbers), so frr.conf stays as it is, and only from root and FRR's user. One connection, the
+ * newest: bgpd has one target. A message may come in any number of reads; the buffer holds the
+ * longest one. Malformed input closes the connection; bgpd dials again and begins anew. The work of
+ * one turn of the event loop is bounded, and what a turn has touched is evaluated once at its end.
+ * One thread.
  */
 #include "control/bmp.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +23,10 @@
 
 #include "control/bmp_private.h"
 
-#define FIRST_PORT 11019
-#define BUFFER	   (CTL_BMP_MESSAGE + 65536)
-#define READS	   16 /* in one turn of the event loop */
+#define FIRST_PORT  11019
+#define BUFFER	    (CTL_BMP_MESSAGE + 65536)
+#define READS	    16 /* in one turn of the event loop */
+#define STRANGER_NS (10 * SPW_NS_PER_S)
 
 static void
 connection_close(struct ctl_runtime *rt)
@@ -96,6 +99,56 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	ctl_bmp_flush(rt);
 }
 
+/*
+ * Who owns the other end of a loopback connection: the table of this namespace's sockets has each
+ * with its user. false when it is not found.
+ */
+static bool
+owner_of(const struct sockaddr_in *theirs, uint16_t our_port, unsigned int *uid)
+{
+	FILE *f = fopen("/proc/self/net/tcp", "re");
+	unsigned int addr, port, remote, remote_port;
+	bool found = false;
+	char line[256];
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%*u: %x:%x %x:%x %*x %*x:%*x %*x:%*x %*x %u", &addr, &port,
+			       &remote, &remote_port, uid) == 5 &&
+			addr == theirs->sin_addr.s_addr && port == ntohs(theirs->sin_port) &&
+			remote == htonl(INADDR_LOOPBACK) && remote_port == our_port;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* bgpd runs as root or as FRR's own user; nobody else may tell of withdrawals. */
+static bool
+is_bgpd(const struct ctl_bmp *bmp, int fd)
+{
+	struct sockaddr_in theirs;
+	socklen_t len = sizeof(theirs);
+	unsigned int uid;
+
+	if (getpeername(fd, (struct sockaddr *)&theirs, &len) != 0 ||
+	    !owner_of(&theirs, bmp->port, &uid))
+		return false;
+	const struct passwd *frr = getpwnam("frr");
+
+	return uid == 0 || uid == geteuid() || (frr && uid == frr->pw_uid);
+}
+
+static void
+tell_stranger(struct ctl_bmp *bmp)
+{
+	uint64_t now = spw_clock_ns();
+
+	if (bmp->stranger_ns && now - bmp->stranger_ns < STRANGER_NS)
+		return;
+	bmp->stranger_ns = now;
+	spw_log(SPW_LOG_WARNING, "bmp", "stranger", "port=%u action=\"connection refused\"",
+		bmp->port);
+}
+
 static void
 on_accept(evutil_socket_t listener, short what, void *arg)
 {
@@ -105,6 +158,11 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 
 	if (fd < 0)
 		return;
+	if (!is_bgpd(bmp, fd)) {
+		tell_stranger(bmp);
+		close(fd);
+		return;
+	}
 	connection_close(rt);
 	bmp->readable = event_new(rt->base, fd, EV_READ | EV_PERSIST, on_readable, rt);
 	if (!bmp->readable || event_add(bmp->readable, NULL) != 0) {

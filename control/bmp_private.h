@@ -39,6 +39,7 @@ struct ctl_bmp {
 	uint8_t *buf;
 	size_t len;
 	uint64_t read_ns, lost_ns; /* lost_ns: since when nobody is connected */
+	uint64_t stranger_ns;	   /* when one was last told of */
 	bool missed;		   /* that was logged */
 	bool dirty, dirty_tunnels; /* something is to be evaluated after the read */
 	struct ctl_bmp_neighbour *neighbours;

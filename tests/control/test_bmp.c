@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -848,6 +849,37 @@ malformed_input_closes_the_connection_and_the_next_one_is_taken(void **state)
 	turn();
 }
 
+/* Another user's process connects and is closed; bgpd's connection stands. */
+static void
+strangers_are_refused(void **state)
+{
+	int ours, status = 0;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	ours = dial();
+	turn();
+	pid = fork();
+	if (pid == 0) {
+		uint8_t b;
+
+		if (setresuid(65534, 65534, 65534) != 0)
+			_exit(1);
+		int fd = dial();
+
+		_exit(recv(fd, &b, 1, 0) == 0 ? 0 : 2);
+	}
+	for (unsigned int i = 0; i < 100 && waitpid(pid, &status, WNOHANG) == 0; i++)
+		turn();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_false(is_closed(ours));
+	assert_true(ctl_bmp_connected(&rt));
+	close(ours);
+	turn();
+}
+
 static void
 the_newest_connection_wins(void **state)
 {
@@ -897,6 +929,7 @@ main(void)
 		cmocka_unit_test(a_session_that_graceful_restart_keeps_withdraws_nothing),
 		cmocka_unit_test(messages_may_come_in_any_pieces),
 		cmocka_unit_test(malformed_input_closes_the_connection_and_the_next_one_is_taken),
+		cmocka_unit_test(strangers_are_refused),
 		cmocka_unit_test(the_newest_connection_wins),
 		cmocka_unit_test(the_port_is_the_same_after_a_restart),
 	};

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What BMP is for: withdrawals heard before the kernel tells them, and restarts of FRR that move
 nothing. LONG: every way to restart it, each to the end of what the gateway grants it."""
+import contextlib
 import os
 import signal
 import statistics
@@ -37,7 +38,11 @@ def restart(bed, daemons, signo):
     wait_until(lambda: not any(os.path.exists("/proc/%d" % frr.pids[d]) for d in daemons), 10,
                "the end of " + ", ".join(daemons))
     time.sleep(1)
-    frr.restart(tuple(reversed(daemons)))
+    for daemon in reversed(daemons):
+        for ending in (".vty", ".pid"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(frr.dir, daemon + ending))
+        frr._start_daemon(daemon, os.path.join(frr.dir, "empty.conf"))
 
 
 def kernel_has_routes(bed):
