@@ -213,7 +213,8 @@ parse_payload(struct ike_msg *m, uint8_t type, bool critical, struct spw_reader 
 	case IKE_P_CERT:
 	case IKE_P_CERTREQ:
 	case IKE_P_VENDOR: return 0;
-	case IKE_P_SK: return -EBADMSG; /* never nested, never after another SK */
+	case IKE_P_SK:
+	case IKE_P_SKF: return -EBADMSG; /* never nested, never after another */
 	default:
 		/* RFC 7296 2.5: the critical bit counts only for types we do not know */
 		if (critical && m->critical == 0)

@@ -165,6 +165,7 @@ op_send(void *ctx, const struct ike_datagram *d)
 	watch_repeat(net, h->index, &hdr, d);
 	if (h->dead)
 		return;
+	net->sending = d;
 	if (net->script)
 		v = net->script(net, h->index, &hdr);
 	if (net->trace)
