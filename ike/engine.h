@@ -34,6 +34,7 @@
 #define IKE_MID_MAX	      0x80000000u
 #define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */
 #define IKE_HALF_OPEN_MAX     1000
+#define IKE_CALM_NS	      (10 * SPW_NS_PER_S) /* below the limits, before cookies end */
 
 enum ike_sa_state {
 #define IKE_SA_STATE(name, shown) IKE_SA_##name,
@@ -219,6 +220,7 @@ struct ike_engine {
 	struct ike_conn *conns;
 	struct ike_sa *sas;
 	struct ike_cookie_jar jar;
+	uint64_t cookies_until; /* cookies are asked for even below the limits */
 	struct ike_fault_detail detail;
 	struct spw_log_limit log;
 	uint64_t spare_ns; /* unauthenticated answers: credit of a token bucket */

@@ -13,15 +13,18 @@
 
 #include "ike/engine.h"
 
-/* NAT detection payloads of what we send. A made-up source hash claims a NAT (force_encap). */
+/*
+ * NAT detection payloads of what we send. The hash of an address that is none claims a NAT
+ * (force_encap); it is the same each time, for a request that is repeated with a cookie must be.
+ */
 static void
 build_natd(struct ike_builder *b, struct ike_sa *sa, bool pretend)
 {
+	const struct spw_addr none = {.family = sa->local.family};
 	uint8_t hash[IKE_NATD_LEN];
 
-	if (pretend)
-		sa->e->config.ops->random(sa->e->config.ctx, hash, sizeof(hash));
-	else if (ike_nat_hash(sa->spi_i, sa->spi_r, &sa->local, sa->local_port, hash) != 0)
+	if (ike_nat_hash(sa->spi_i, sa->spi_r, pretend ? &none : &sa->local,
+			 pretend ? 0 : sa->local_port, hash) != 0)
 		return;
 	ike_build_notify(b, IKE_N_NAT_DETECTION_SOURCE_IP, 0, 0, hash, sizeof(hash));
 	if (ike_nat_hash(sa->spi_i, sa->spi_r, &sa->remote, sa->remote_port, hash) == 0)

@@ -143,7 +143,9 @@ pass_cookie(struct ike_engine *e, const struct ike_datagram *d, const struct ike
 	turn_cookie_secret(e);
 	if (total >= IKE_HALF_OPEN_MAX)
 		return false;
-	if (total <= e->config.half_open_cookies && of_source < IKE_PER_SOURCE)
+	if (total > e->config.half_open_cookies || of_source >= IKE_PER_SOURCE)
+		e->cookies_until = ike_after(e->now, IKE_CALM_NS);
+	if (e->now >= e->cookies_until)
 		return true;
 	if (n && ike_cookie_valid(&e->jar, n->data.bytes, n->data.len, m->nonce.bytes, m->nonce.len,
 				  &d->remote, d->remote_port, m->hdr.spi_i))
