@@ -50,14 +50,17 @@ class Frr:
             self.pids[daemon] = int(text.read())
         self.registry.record(self.pids[daemon], daemon)
 
-    def restart(self, daemons=("bgpd",), options=()):
-        """Start daemons that have died, as their supervisor would, on the configuration that stood."""
+    def restart(self, config, daemons=("bgpd",), options=()):
+        """Start daemons that have died, as their supervisor would, and load the file `config`."""
         empty = os.path.join(self.dir, "empty.conf")
         for daemon in daemons:
             for ending in (".vty", ".pid"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.dir, daemon + ending))
             self._start_daemon(daemon, empty, options)
+        done = run("vtysh", "--vty_socket", self.dir, "-f", config, check=False)
+        if done.returncode != 0:
+            raise LabError("FRR refuses %s: %s" % (config, done.stdout + done.stderr))
 
     def vtysh(self, *commands):
         words = [word for command in commands for word in ("-c", command)]

@@ -60,6 +60,7 @@ protocol bgp site from peer {{
     local {edge} as {edge_as};
     neighbor {gateway} as {gateway_as};
     {password}
+    graceful restart aware;
     ipv4 {{ import where net ~ [ {site_prefix}+, {site_public}+ ]; export filter to_site;
             next hop self; }};
 }}
@@ -77,6 +78,7 @@ protocol bgp site6 from peer {{
     local {edge6} as {edge_as};
     neighbor {gateway6} as {gateway_as};
     {password}
+    graceful restart aware;
     ipv6 {{ import where net ~ [ {site6_prefix}+ ]; export where net ~ [ {vnet6_prefix}+ ];
             next hop self; }};
 }}

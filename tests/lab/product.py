@@ -52,7 +52,9 @@ def has_user(name):
 class Gateway:
     """The three daemons and FRR in the gateway's namespace of a lab that is up."""
 
-    def __init__(self, lab, psk=None):
+    def __init__(self, lab, psk=None, options=None):
+        """`options`: {daemon: further words of its command line, the last of a name counts}."""
+        self.options = options or {}
         self.lab = lab
         self.run_dir = lab.path("spillway")
         self.state_dir = lab.path("state")
@@ -74,7 +76,8 @@ class Gateway:
         programs = []
         for name, (binary, options) in PROGRAMS.items():
             argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), program(binary)]
-            programs.append({"name": name, "argv": argv + options.format(**places).split()})
+            words = options.format(**places).split() + self.options.get(name, "").split()
+            programs.append({"name": name, "argv": argv + words})
         spec = self.lab.path("supervisor.json")
         with open(spec, "w", encoding="ascii") as out:
             json.dump({"status": self.lab.path("status.json"), "log_dir": self.lab.path("log"),

@@ -7,7 +7,8 @@ usage: run.py [--list] [--no-product] [WORD ...]
 A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` (one link, one
 tunnel) or `two` (two of each) it gets a test bed: a fresh one, or, where it leaves the bed clean, the
 one that all such scenarios share. WORDs choose scenarios whose file or name holds one of them. --no-product leaves out those
-that need our daemons (with a bed). SPILLWAY_LAB_LONG=1 runs the long forms.
+that need our daemons (with a bed). SPILLWAY_LAB_LONG=1 runs the long forms, and the scenarios that have
+no other.
 """
 import argparse
 import contextlib
@@ -24,7 +25,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from bed import Bed  # noqa: E402
+from bed import LONG, Bed  # noqa: E402
 from bed_two import BedTwo  # noqa: E402
 from net import LabError  # noqa: E402
 
@@ -62,7 +63,8 @@ def scenarios(words):
         module = importlib.import_module(name)
         for title, function in inspect.getmembers(module, inspect.isfunction):
             if title.startswith("test_") and function.__module__ == name and (
-                    not words or any(w in name or w in title for w in words)):
+                    any(w in name or w in title for w in words) if words else
+                    LONG or not getattr(function, "long_form", False)):
                 found.append((name, title, function))
     found.sort(key=lambda s: (place(s[2]), names.index(s[0])))
     return found

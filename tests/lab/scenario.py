@@ -20,3 +20,9 @@ def ends_bed(function):
     """Decorator: it may have the shared bed, as the last that does."""
     function.ends_bed = True
     return function
+
+
+def long_form(function):
+    """Decorator: run in the long form only (SPILLWAY_LAB_LONG=1), or when named."""
+    function.long_form = True
+    return function

@@ -4,7 +4,7 @@ import time
 
 from bed_two import EDGES, TUNNELS
 from net import now_ns
-from scenario import leaves_bed_clean
+from scenario import leaves_bed_clean, long_form
 
 LINK_GAP_MS = 100
 FLUSH_S = 0.3           # what is in flight arrives
@@ -45,6 +45,7 @@ def lose_one(two, lose, restore):
     return span, lost_link, event, moved
 
 
+@long_form
 @leaves_bed_clean
 def test_both_links_carry_each_flow_on_one_of_them(two):
     with two.traffic() as span:
@@ -66,6 +67,7 @@ def test_a_cut_link_moves_its_flows_to_the_other_link(two):
     assert gap <= LINK_GAP_MS, "a flow stood still for %.0f ms" % gap
 
 
+@long_form
 @leaves_bed_clean
 def test_a_withdrawal_on_one_link_moves_its_flows_to_the_other_link(two):
     lose_one(two, two.lab.edges[1].withdraw, two.lab.edges[1].announce)
@@ -111,6 +113,7 @@ def test_both_links_withdrawn_moves_to_both_tunnels_and_back_without_loss(two):
     span.expect_no_loss(since=back)
 
 
+@long_form
 @leaves_bed_clean
 def test_of_two_tunnels_one_dies_and_the_others_flows_lose_nothing(two):
     with two.traffic() as span:
@@ -135,6 +138,7 @@ def test_of_two_tunnels_one_dies_and_the_others_flows_lose_nothing(two):
     assert gap <= 3500, "flows of the dead tunnel stood still for %.0f ms" % gap
 
 
+@long_form
 @leaves_bed_clean
 def test_both_ways_down_leaks_nothing_and_is_back_within_5_s(two):
     """The standing check of the span is the point: nothing in the clear on the Internet."""

@@ -177,12 +177,13 @@ class TcpStream:
 class Sniffer:
     """One sniffer on one device."""
 
-    def __init__(self, lab, name, device, protect=()):
+    def __init__(self, lab, name, device, protect=(), label="sniff"):
+        """`label` tells two at one place apart."""
         self.lab = lab
         self.name = name
         self.device = device
         self.protect = protect
-        self.base = lab.path("sniff-%s-%s" % (name, device))
+        self.base = lab.path("%s-%s-%s" % (label, name, device))
         self.child = None
 
     def start(self):
