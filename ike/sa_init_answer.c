@@ -44,7 +44,7 @@ ike_reply_plain(struct ike_engine *e, const struct ike_datagram *d, const struct
 	if (!may_spare(e) || ike_build_finish(&b, &out.len) != 0)
 		return;
 	out.bytes = e->out;
-	e->config.ops->send(e->config.ctx, &out);
+	ike_post(e, &out);
 }
 
 static bool
@@ -96,10 +96,21 @@ repeated(struct ike_engine *e, const struct ike_datagram *d, const struct ike_ms
 
 			out.bytes = sa->response.bytes;
 			out.len = sa->response.len;
-			e->config.ops->send(e->config.ctx, &out);
+			ike_post(e, &out);
 		}
 		return true;
 	}
+	return false;
+}
+
+/* Our own request, sent back to us: who answers it would talk to himself (IKE-062). */
+static bool
+mirrored(const struct ike_engine *e, const struct ike_msg *m)
+{
+	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		if (sa->initiator && sa->spi_i == m->hdr.spi_i && sa->ni.len == m->nonce.len &&
+		    memcmp(sa->ni.bytes, m->nonce.bytes, m->nonce.len) == 0)
+			return true;
 	return false;
 }
 
@@ -278,7 +289,8 @@ ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d, const st
 		ike_reply_plain(e, d, h, IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
 		return;
 	}
-	if (!m.has_sa || !m.has_ke || !m.has_nonce || repeated(e, d, &m) || !pass_cookie(e, d, &m))
+	if (!m.has_sa || !m.has_ke || !m.has_nonce || mirrored(e, &m) || repeated(e, d, &m) ||
+	    !pass_cookie(e, d, &m))
 		return;
 	conn = match_proposal(e, d, &m, &choice);
 	if (!conn) {

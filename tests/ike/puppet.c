@@ -28,6 +28,16 @@ tape_clear(void)
 	tape.n = 0;
 }
 
+/* The IKE SA of host i by its own SPI, one that has just ended too. */
+static struct ike_sa *
+any_sa(struct net *net, int i, uint64_t own_spi)
+{
+	for (struct ike_sa *sa = net->host[i].engine->sas; sa; sa = sa->next)
+		if (ike_sa_own_spi(sa) == own_spi)
+			return sa;
+	return NULL;
+}
+
 /* Parse what was sent; a protected message is opened with its sender's cipher. */
 static void
 open_taped(struct net *net, struct taped *t)
@@ -46,8 +56,7 @@ open_taped(struct net *net, struct taped *t)
 		t->opened = ike_wire_payloads(&t->m, t->first, t->plain, t->plain_len) == 0;
 		return;
 	}
-	sa = ike_sa_find(net->host[t->from].engine,
-			 t->h.flags & IKE_FLAG_INITIATOR ? t->h.spi_i : t->h.spi_r);
+	sa = any_sa(net, t->from, t->h.flags & IKE_FLAG_INITIATOR ? t->h.spi_i : t->h.spi_r);
 	if (!sa || sk.total)
 		return;
 	copy = malloc(t->len);
