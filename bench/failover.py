@@ -71,6 +71,7 @@ def gap_figures(found):
             skipped[f"gap-ms-{kind}"] = why
             continue
         figures[f"gap-ms-{kind}"] = percentile([r["gap_ms"]["out"] for r in runs], 95)
+        figures[f"gap-first-ms-{kind}"] = percentile([r["first_gap_ms"]["out"] for r in runs], 95)
         figures[f"gap-in-ms-{kind}"] = percentile([r["gap_ms"]["in"] for r in runs], 95)
     records = found["records"]
     if records:

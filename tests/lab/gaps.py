@@ -12,7 +12,8 @@ moment of the event, begins to lose what it is sent:
 
 Each run: calm, event, in the tunnel, restored, back. The gap is the longest time without a packet
 from the event to the restore, at the VNet host (out) and at the LAN host (in: how fast Azure's side
-of the lab moves, too); beside it stands the longest of the calm before, which is the machine's own.
+of the lab moves, too); beside it stand the one that began with the event (later ones are the tunnel's
+peer at this rate) and the longest of the calm before, which is the machine's own.
 Lost on the return is what was offered from shortly before the gateway switched back to the end; what
 the peer's user-space ESP loses in the tunnel at this rate is counted apart. Runs of all kinds take
 turns. Writes JSON to --out; tells how it goes on stdout.
@@ -38,7 +39,8 @@ KINDS = (
 WAIT_TO_RESTORE_S = 3
 CALM_S, AFTER_S = 0.7, 0.7
 LEAD_NS = 20 * 10**6
-RETURN_LEAD_NS = 250 * 10**6
+FIRST_NS = 50 * 10**6
+RETURN_LEAD_NS = 20 * 10**6
 
 
 def one(bed, kind, rate):
@@ -61,6 +63,8 @@ def one(bed, kind, rate):
     return {"kind": kind.key,
             "gap_ms": {d: round(f.longest_gap_ms(event - LEAD_NS, restore), 2)
                        for d, f in span.flows.items()},
+            "first_gap_ms": {d: round(f.gap_from_ms(event - LEAD_NS, event + FIRST_NS, restore), 2)
+                             for d, f in span.flows.items()},
             "calm_gap_ms": {d: round(f.longest_gap_ms(calm, event - LEAD_NS), 2)
                             for d, f in span.flows.items()},
             "lost": span.lost(event - LEAD_NS, restore),

@@ -94,6 +94,16 @@ class Flow:
         marks.append(self.stamps[last] if last < len(self.stamps) else until)
         return max(b - a for a, b in zip(marks, marks[1:])) / 1e6 if len(marks) > 1 else 0.0
 
+    def gap_from_ms(self, since, until, end):
+        """Longest time without a packet that began in [since, until]; one still open at `end` counts
+        to there."""
+        first = max(0, bisect.bisect_left(self.stamps, since) - 1)
+        last = bisect.bisect_right(self.stamps, until)
+        marks = [max(stamp, since) for stamp in self.stamps[first:last + 1]]
+        if last >= len(self.stamps):
+            marks.append(end)
+        return max((b - a for a, b in zip(marks, marks[1:])), default=0) / 1e6
+
     def latency_us(self, percent, since=0, until=1 << 63):
         values = sorted(stamp - sent for stamp, _, sent in self.received
                         if since <= stamp < until)
