@@ -92,16 +92,21 @@ def measure(bed, count):
             "ratio": round(installed_s / zebra_s, 3), "controld_mb": int(resident) // 1024}
 
 
+def run(count):
+    """Measure in a lab of its own; see measure()."""
+    bed = Bed(prefix="mil")
+    bed.gateway = Gateway(bed.lab, options=OPTIONS)
+    with bed:
+        return measure(bed, count)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--routes", type=int, default=1000000)
     parser.add_argument("--out", default="million.json")
     args = parser.parse_args()
-    bed = Bed(prefix="mil")
-    bed.gateway = Gateway(bed.lab, options=OPTIONS)
     try:
-        with bed:
-            found = measure(bed, args.routes)
+        found = run(args.routes)
     except (LabError, AssertionError) as error:
         print("million: %s" % error, file=sys.stderr)
         return 1

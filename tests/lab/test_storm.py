@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import million
 from bed import LONG
 from bed_two import EDGES
 from net import LabError, now_ns, send, wait_until
@@ -86,3 +87,10 @@ def test_frr_killed_and_started_again_loses_nothing(two):
     span.expect_no_loss()
     assert len(two.gateway.switches()) == switches, "the restart of FRR moved traffic"
     span.expect_ways(EDGES, start, end)
+
+
+@long_form
+def test_a_million_routes_are_installed_within_60_s_or_little_more_than_zebra_takes_alone():
+    found = million.run(1000000)
+    bar_s = max(60, 1.2 * found["zebra_s"])
+    assert found["installed_s"] <= bar_s, "%(installed_s).1f s; zebra alone %(zebra_s).1f s" % found
