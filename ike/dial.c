@@ -165,6 +165,7 @@ ike_sa_run(struct ike_sa *sa)
 
 	if (sa->expire_at <= now && ike_state_allows(sa->state, IKE_EV_EXPIRE))
 		ike_state_step(sa, IKE_EV_EXPIRE, NULL, NULL);
+	ike_fragment_expire(sa);
 	ike_request_timer(sa);
 	if (sa->state == IKE_SA_ESTABLISHED) {
 		for (struct ike_child *c = sa->children; c; c = next) {
@@ -411,6 +412,7 @@ ike_sa_wakeup(const struct ike_sa *sa)
 	uint64_t t = ike_state_allows(sa->state, IKE_EV_EXPIRE) ? sa->expire_at : UINT64_MAX;
 	uint64_t wish;
 
+	t = ike_min_u64(t, ike_fragment_due(sa));
 	if (sa->req.task != IKE_TASK_NONE)
 		t = ike_min_u64(t, sa->req.next_ns);
 	else if (sa->state == IKE_SA_RETIRED)

@@ -19,6 +19,7 @@
 #define IKE_CLOSE_PATIENCE_NS (10 * SPW_NS_PER_S)
 #define IKE_HALF_OPEN_NS      (30 * SPW_NS_PER_S)
 #define IKE_GONE_NS	      (10 * SPW_NS_PER_S)
+#define IKE_PIECES_NS	      (30 * SPW_NS_PER_S) /* the rest of a message in pieces comes */
 #define IKE_LINGER_NS	      (5 * SPW_NS_PER_S)  /* inbound of a deleted child */
 #define IKE_HOLD_NS	      (60 * SPW_NS_PER_S) /* no proof and no repeat: it has our answer */
 #define IKE_REPLACED_NS	      (90 * SPW_NS_PER_S) /* then we delete the old child ourselves */
@@ -85,10 +86,10 @@ struct ike_blob {
 /* A message of the peer that comes in pieces (RFC 7383), those that were authentic. */
 struct ike_pieces {
 	uint32_t mid;
-	bool response;
 	uint8_t first; /* type of its first payload, once piece 1 is there */
 	uint16_t total, got;
 	size_t bytes;
+	uint64_t until;	       /* then they are forgotten */
 	struct ike_blob *part; /* [total] */
 };
 
@@ -173,7 +174,7 @@ struct ike_sa {
 	bool redundant; /* lost against another IKE SA */
 	bool contact_sent;
 	uint32_t fragment; /* longest IP packet of ours; 0 = never cut: one side cannot */
-	struct ike_pieces pieces;
+	struct ike_pieces pieces[2]; /* of a request, of an answer */
 	uint64_t spi_i, spi_r;
 	struct spw_addr local, remote;
 	uint16_t local_port, remote_port;
@@ -318,6 +319,9 @@ int ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struc
 	__attribute__((warn_unused_result));
 /* Wipe and free the pieces kept. */
 void ike_fragment_forget(struct ike_sa *sa);
+/* The same for those that have waited too long; and when the next ones will have. */
+void ike_fragment_expire(struct ike_sa *sa);
+uint64_t ike_fragment_due(const struct ike_sa *sa);
 
 /* ---- sa_init.c ---- */
 

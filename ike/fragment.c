@@ -10,10 +10,11 @@
  * stays behind.
  *
  * In: a piece is looked at only when the window would take its message, and kept only after its
- * ICV was good, so a stranger cannot make us keep anything (7383 2.6). One message is put together
- * at a time for an IKE SA, as the window is 1; a piece of another message or of a finer cut of the
- * same one starts anew, a coarser cut is late and dropped. Pieces together are no longer than a
- * message may be. The caller handles the whole message when it is there and wipes it.
+ * ICV was good, so a stranger cannot make us keep anything (7383 2.6). One request and one answer
+ * are put together at a time for an IKE SA, as the window is 1; a piece of another message or of a
+ * finer cut of the same one starts anew, a coarser cut is late and dropped. Pieces together are no
+ * longer than a message may be, and wait for the rest at most IKE_PIECES_NS. The caller handles the
+ * whole message when it is there and wipes it.
  *
  * One thread, the engine's.
  */
@@ -124,11 +125,9 @@ ike_fragment_seal(struct ike_sa *sa, struct ike_builder *b, const uint8_t **byte
 	return rc;
 }
 
-void
-ike_fragment_forget(struct ike_sa *sa)
+static void
+forget(struct ike_pieces *p)
 {
-	struct ike_pieces *p = &sa->pieces;
-
 	for (uint16_t i = 0; i < p->total; i++) {
 		if (p->part[i].bytes)
 			spw_wipe(p->part[i].bytes, p->part[i].len);
@@ -138,32 +137,52 @@ ike_fragment_forget(struct ike_sa *sa)
 	memset(p, 0, sizeof(*p));
 }
 
+void
+ike_fragment_forget(struct ike_sa *sa)
+{
+	forget(&sa->pieces[0]);
+	forget(&sa->pieces[1]);
+}
+
+void
+ike_fragment_expire(struct ike_sa *sa)
+{
+	for (int i = 0; i < 2; i++)
+		if (sa->pieces[i].total && sa->pieces[i].until <= sa->e->now)
+			forget(&sa->pieces[i]);
+}
+
+uint64_t
+ike_fragment_due(const struct ike_sa *sa)
+{
+	const struct ike_pieces *p = sa->pieces;
+
+	return ike_min_u64(p[0].total ? p[0].until : UINT64_MAX,
+			   p[1].total ? p[1].until : UINT64_MAX);
+}
+
 /* Make room for the message that this piece belongs to; false when the piece is of no use. */
 static bool
-pieces_for(struct ike_sa *sa, const struct ike_header *h, const struct ike_sk *sk)
+pieces_for(struct ike_pieces *p, uint64_t now, const struct ike_header *h, const struct ike_sk *sk)
 {
-	struct ike_pieces *p = &sa->pieces;
-	bool response = (h->flags & IKE_FLAG_RESPONSE) != 0;
-
-	if (p->total && p->mid == h->mid && p->response == response && p->total == sk->total)
+	if (p->total && p->mid == h->mid && p->total == sk->total)
 		return true;
 	/* Cut anew into more, smaller ones: those before are void; into fewer: an old one. */
-	if (p->total && p->mid == h->mid && p->response == response && sk->total < p->total)
+	if (p->total && p->mid == h->mid && sk->total < p->total)
 		return false;
-	ike_fragment_forget(sa);
+	forget(p);
 	p->part = calloc(sk->total, sizeof(*p->part));
 	if (!p->part)
 		return false;
 	p->total = sk->total;
 	p->mid = h->mid;
-	p->response = response;
+	p->until = ike_after(now, IKE_PIECES_NS);
 	return true;
 }
 
 static int
-put_together(struct ike_sa *sa, struct ike_blob *whole)
+put_together(const struct ike_pieces *p, struct ike_blob *whole)
 {
-	struct ike_pieces *p = &sa->pieces;
 	size_t at = 0;
 
 	whole->bytes = malloc(p->bytes ? p->bytes : 1);
@@ -181,17 +200,17 @@ int
 ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struct ike_sk *sk,
 		  const uint8_t *plain, size_t len, uint8_t *first, struct ike_blob *whole)
 {
-	struct ike_pieces *p = &sa->pieces;
+	struct ike_pieces *p = &sa->pieces[(h->flags & IKE_FLAG_RESPONSE) != 0];
 	struct ike_blob *part;
 	int rc;
 
-	if (!pieces_for(sa, h, sk))
+	if (!pieces_for(p, sa->e->now, h, sk))
 		return -EAGAIN;
 	part = &p->part[sk->fragment - 1];
 	if (part->bytes)
 		return -EAGAIN;
 	if (p->bytes + len > IKE_DATAGRAM_MAX || ike_blob_set(part, plain, len) != 0) {
-		ike_fragment_forget(sa);
+		forget(p);
 		return -EAGAIN;
 	}
 	p->bytes += len;
@@ -200,7 +219,7 @@ ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struct ik
 	if (++p->got < p->total)
 		return -EAGAIN;
 	*first = p->first;
-	rc = put_together(sa, whole);
-	ike_fragment_forget(sa);
+	rc = put_together(p, whole);
+	forget(p);
 	return rc;
 }
