@@ -231,8 +231,37 @@ answer_child(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 
 	if (fault == IKE_OK)
 		return;
+	ike_auth_spi_free(sa);
 	ike_build_fault(b, sa->e, fault);
 	ike_sa_reason(sa, ike_fault_info(fault)->text);
+}
+
+void
+ike_auth_spi_free(struct ike_sa *sa)
+{
+	const struct ike_engine_config *c = &sa->e->config;
+
+	if (sa->auth_spi && sa->conn)
+		c->ops->spi_free(c->ctx, sa->conn->set.tunnel, sa->auth_spi);
+	sa->auth_spi = 0;
+}
+
+/*
+ * The child of this answer has the same keys whenever the request is answered, for its nonces are
+ * those of the IKE SA. So has it the same SPI: killed after its installation, the next process
+ * takes over what stands there and installs no key a second time.
+ */
+static void
+keep_spi(struct ike_sa *sa)
+{
+	const struct ike_engine_config *c = &sa->e->config;
+
+	if (sa->auth_spi)
+		return;
+	if (c->ops->spi_alloc(c->ctx, sa->conn->set.tunnel, &sa->auth_spi) != 0)
+		sa->auth_spi = 0;
+	else
+		ike_record_now(sa);
 }
 
 enum ike_fault
@@ -257,6 +286,7 @@ ike_auth_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 		return IKE_FAULT_AUTH;
 	}
 	ike_sa_attach(sa, conn);
+	keep_spi(sa);
 	ike_auth_ids(&conn->set, &local, &remote);
 	if (own_auth(sa, &local, auth) != 0)
 		return IKE_FAULT_AUTH;

@@ -79,6 +79,7 @@ new_child(struct ike_sa *sa, const struct ike_child_plan *plan, const struct spw
 
 	if (!c)
 		return NULL;
+	ike_touch(sa);
 	c->sa = sa;
 	c->spi_in = plan->spi_in;
 	c->spi_out = (uint32_t)plan->choice.spi;
@@ -231,11 +232,19 @@ build_answer(struct ike_builder *b, const struct ike_child_plan *plan, const str
 }
 
 static enum ike_fault
-make_answer(struct ike_sa *sa, struct ike_child_plan *plan, const struct answer *a,
+make_answer(struct ike_sa *sa, struct ike_child_plan *plan, const struct answer *a, bool auth,
 	    struct ike_child **made)
 {
 	const struct ike_engine_config *c = &sa->e->config;
-	int rc = c->ops->spi_alloc(c->ctx, sa->conn->set.tunnel, &plan->spi_in);
+	int rc = 0;
+
+	if (!auth)
+		rc = c->ops->spi_alloc(c->ctx, sa->conn->set.tunnel, &plan->spi_in);
+	else if (!sa->auth_spi)
+		rc = -ENOENT; /* asked for, and refused */
+	else
+		plan->spi_in = sa->auth_spi;
+	sa->auth_spi = 0;
 
 	if (rc != 0)
 		return IKE_FAULT_INTERNAL;
@@ -268,7 +277,7 @@ ike_child_answer(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 		fault = exchange_keys(sa, m, plan.choice.what.group, &a);
 	}
 	if (fault == IKE_OK)
-		fault = make_answer(sa, &plan, &a, made);
+		fault = make_answer(sa, &plan, &a, auth, made);
 	if (fault == IKE_OK)
 		build_answer(b, &plan, &a, auth);
 	/* until it has our IKE_AUTH answer the peer takes no request at all: asking is safe */

@@ -8,6 +8,7 @@
  * in flight is lost (IKE-077). A child that is `absent` is not in the data plane (it was refused
  * there, or belongs to an earlier incarnation) and no call is made for it. One thread.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 static void
 set_active(struct ike_child *c)
 {
+	ike_touch(c->sa);
 	for (struct ike_sa *sa = ike_conn_sas(c->sa->conn); sa; sa = sa->conn_next)
 		for (struct ike_child *k = sa->children; k; k = k->next)
 			k->active = false;
@@ -48,13 +50,27 @@ ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outboun
 }
 
 void
+ike_child_mute(struct ike_child *c)
+{
+	ike_touch(c->sa);
+	c->active = false;
+	c->out_gone = true;
+	if (c->state == IKE_CHILD_LIVE && !c->redundant)
+		c->rekey_at = c->sa->e->now;
+}
+
+void
 ike_child_activate(struct ike_child *c)
 {
 	struct ike_engine *e = c->sa->e;
+	int rc;
 
 	if (c->active || c->absent || c->out_gone)
 		return;
-	if (e->config.ops->sa_switch(e->config.ctx, c->spi_in) != 0) {
+	rc = e->config.ops->sa_switch(e->config.ctx, c->spi_in);
+	if (rc == -ENOENT)
+		ike_child_mute(c);
+	if (rc != 0) {
 		spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "conn=%s spi=%08x",
 			c->sa->conn ? c->sa->conn->set.name : "-", c->spi_in);
 		return;
@@ -65,6 +81,7 @@ ike_child_activate(struct ike_child *c)
 void
 ike_sa_proven(struct ike_sa *own)
 {
+	ike_touch(own);
 	for (struct ike_child *c = own->children; c; c = c->next) {
 		c->proven = true;
 		c->prove_at = UINT64_MAX;
@@ -78,6 +95,7 @@ ike_sa_unproven(struct ike_sa *own)
 {
 	uint64_t later = ike_after(own->e->now, IKE_HOLD_NS);
 
+	ike_touch(own);
 	for (struct ike_child *c = own->children; c; c = c->next)
 		if (!c->proven)
 			c->prove_at = later;
@@ -120,6 +138,7 @@ ike_child_stop_out(struct ike_child *c)
 	const struct ike_engine_config *ec = &c->sa->e->config;
 	struct ike_child *heir;
 
+	ike_touch(c->sa);
 	if (c->active) {
 		heir = ike_child_find_in(c->sa->e, c->heir);
 		if (!heir || worth(heir) < 4)
@@ -189,6 +208,21 @@ ike_conn_live_children(const struct ike_conn *conn)
 }
 
 void
+ike_child_lost(struct ike_child *c)
+{
+	uint64_t now = c->sa->e->now;
+
+	ike_touch(c->sa);
+	c->absent = true;
+	c->active = false;
+	c->hard_at = UINT64_MAX;
+	if (c->state == IKE_CHILD_LINGER)
+		c->gone_at = now;
+	else if (c->state == IKE_CHILD_LIVE && !c->redundant)
+		c->rekey_at = now;
+}
+
+void
 ike_child_ended(struct ike_child *c)
 {
 	const struct ike_engine_config *ec = &c->sa->e->config;
@@ -219,6 +253,7 @@ ike_child_timers(struct ike_child *c)
 	if (c->hard_at <= now)
 		ike_child_ended(c);
 	if (c->prove_at <= now) {
+		ike_touch(c->sa);
 		c->prove_at = UINT64_MAX;
 		c->proven = true;
 	}

@@ -198,8 +198,14 @@ add_conn(struct ike_engine *e, const struct spw_ike_conn *c, struct spw_err *err
 	conn->e = e;
 	conn->since_ns = e->now;
 	take_settings(conn, c);
+	if (ike_conn_mark(conn) != 0) {
+		spw_secret_free(&conn->psk);
+		free(conn);
+		return spw_fail(err, -EIO, "tunnel %s: the cryptography failed", c->name);
+	}
 	conn->next = e->conns;
 	e->conns = conn;
+	ike_conn_restore(conn);
 	return 0;
 }
 

@@ -38,6 +38,16 @@ int ike_dh_new(struct ike_dh **dh, enum spw_group group) __attribute__((warn_unu
 void ike_dh_free(struct ike_dh *dh);
 enum spw_group ike_dh_group(const struct ike_dh *dh);
 /*
+ * Our private value, big-endian, IKE_DH_PRIVATE_MAX bytes, into `out` (the caller wipes it). -EIO,
+ * or -ENOENT when it has served already.
+ */
+#define IKE_DH_PRIVATE_MAX 256
+int ike_dh_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
+	__attribute__((warn_unused_result));
+/* A key pair from its private value (big-endian): of an escrow, and for known-answer tests. */
+int ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, size_t len)
+	__attribute__((warn_unused_result));
+/*
  * Our public value in wire form, spw_group_info()->public_len bytes: MODP left-padded to the
  * modulus, ECP x|y (RFC 7296 3.4, RFC 5903 7). The pointer lives as long as dh.
  */
@@ -64,6 +74,15 @@ int ike_cipher_new(struct ike_cipher **c, enum spw_encr encr, const void *key, s
 		   enum spw_integ integ, const void *integ_key, size_t integ_key_len)
 	__attribute__((warn_unused_result));
 void ike_cipher_free(struct ike_cipher *c);
+/* What makes another one like it: the keys (borrowed) and the next IV of an AEAD. */
+struct ike_cipher_view {
+	const struct spw_secret *key;
+	const struct spw_secret *integ_key; /* empty with an AEAD */
+	uint64_t iv_next;
+};
+struct ike_cipher_view ike_cipher_view(const struct ike_cipher *c);
+/* Count IVs on from `next`, which must be above any that was used. -EOVERFLOW: back, or too far. */
+int ike_cipher_resume(struct ike_cipher *c, uint64_t next) __attribute__((warn_unused_result));
 /* Bytes of IV, of ICV, and of the block that the plaintext with its padding must fill. */
 size_t ike_cipher_iv_len(const struct ike_cipher *c);
 size_t ike_cipher_icv_len(const struct ike_cipher *c);

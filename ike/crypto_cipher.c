@@ -107,6 +107,21 @@ ike_cipher_free(struct ike_cipher *c)
 	free(c);
 }
 
+struct ike_cipher_view
+ike_cipher_view(const struct ike_cipher *c)
+{
+	return (struct ike_cipher_view){&c->key, &c->integ_key, c->iv_next};
+}
+
+int
+ike_cipher_resume(struct ike_cipher *c, uint64_t next)
+{
+	if (next < c->iv_next)
+		return -EOVERFLOW;
+	c->iv_next = next;
+	return 0;
+}
+
 size_t
 ike_cipher_iv_len(const struct ike_cipher *c)
 {

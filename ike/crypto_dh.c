@@ -225,6 +225,19 @@ ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, 
 	return dh_wrap(dh, group, key);
 }
 
+int
+ike_dh_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
+{
+	BIGNUM *x = dh->key ? BN_secure_new() : NULL;
+	bool ok = x && EVP_PKEY_get_bn_param(dh->key, OSSL_PKEY_PARAM_PRIV_KEY, &x) == 1 &&
+		  BN_bn2binpad(x, out, IKE_DH_PRIVATE_MAX) == IKE_DH_PRIVATE_MAX;
+
+	BN_clear_free(x);
+	if (!ok)
+		ERR_clear_error();
+	return ok ? 0 : dh->key ? -EIO : -ENOENT;
+}
+
 void
 ike_dh_free(struct ike_dh *dh)
 {

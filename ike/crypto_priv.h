@@ -21,10 +21,6 @@ struct ike_cipher {
 int ike_integ(enum spw_integ integ, const struct spw_secret *key, const struct ike_chunk *c,
 	      size_t n, uint8_t *out) __attribute__((warn_unused_result));
 
-/* A key pair from a given private value (big-endian), for known-answer tests only. */
-int ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, size_t len)
-	__attribute__((warn_unused_result));
-
 /* One known answer each; all byte strings in hex. A check is 0 when the answer comes out, or -EIO.
  */
 struct ike_kat_mac {

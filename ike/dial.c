@@ -148,6 +148,7 @@ start_next(struct ike_sa *sa)
 		return;
 	spw_log_limited(&sa->e->log, SPW_LOG_ERROR, "ike", "start-failed", "conn=%s errno=%d",
 			conn->set.name, -rc);
+	ike_touch(sa);
 	ike_request_clear(sa);
 	conn->child_at = ike_after(now, SPW_NS_PER_S);
 	for (c = sa->children; c; c = c->next)
@@ -173,6 +174,7 @@ ike_sa_run(struct ike_sa *sa)
 			ike_child_timers(c);
 		}
 		if (sa->hard_at <= now) {
+			ike_touch(sa);
 			sa->hard_at = ike_after(now, IKE_PATIENCE_NS);
 			/* make before break where we may dial; else the peer must dial anew */
 			if (sa->conn->set.mode == SPW_IKE_MODE_RESPOND)
@@ -254,6 +256,7 @@ settle_sas(struct ike_conn *conn)
 		if (has_child(lose) && !has_child(lose == win ? sa : win))
 			continue; /* the traffic has nowhere to go yet */
 		win = lose == win ? sa : win;
+		ike_touch(lose);
 		lose->redundant = true;
 		lose->close_at =
 			loser_goes(conn->e->now, lose->initiator, win->made_ns, lose->made_ns);
@@ -275,6 +278,7 @@ spare_last(struct ike_conn *conn)
 	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
 		if (sa->state != IKE_SA_ESTABLISHED || !sa->redundant || !has_child(sa))
 			continue;
+		ike_touch(sa);
 		sa->redundant = false;
 		sa->close_at = UINT64_MAX;
 		return;
@@ -309,6 +313,7 @@ settle_children(struct ike_sa *sa)
 		}
 		lose = ike_rival_stays(c->made_ns, &c->low, win->made_ns, &win->low) ? win : c;
 		win = lose == win ? c : win;
+		ike_touch(sa);
 		lose->redundant = true;
 		lose->delete_at = loser_goes(sa->e->now, lose->mine, win->made_ns, lose->made_ns);
 	}
@@ -381,7 +386,7 @@ ike_engine_run(struct ike_engine *e)
 		ike_sa_run(sa);
 	for (struct ike_conn *c = e->conns; c; c = c->next)
 		ike_conn_run(c);
-	ike_engine_reap(e);
+	ike_door_close(e);
 }
 
 /* The earliest wish of an idle established IKE SA. */

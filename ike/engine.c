@@ -41,11 +41,43 @@ ike_engine_free(struct ike_engine *e)
 		return;
 	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
 		ike_state_set(sa, IKE_SA_DEAD);
-	ike_engine_reap(e);
+	ike_door_close(e);
 	while (e->conns)
 		ike_conn_free(e->conns);
 	spw_wipe(e, sizeof(*e));
 	free(e);
+}
+
+static int
+nobody_deletes(void *ctx, uint32_t spi_in, uint32_t parts)
+{
+	return 0;
+}
+
+static void
+nobody_frees(void *ctx, uint32_t tunnel, uint32_t spi)
+{
+}
+
+static int
+nobody_switches(void *ctx, uint32_t spi_in)
+{
+	return 0;
+}
+
+void
+ike_engine_abandon(struct ike_engine *e)
+{
+	static const struct ike_ops nobody = {.sa_delete = nobody_deletes,
+					      .spi_free = nobody_frees,
+					      .sa_switch = nobody_switches};
+
+	if (!e)
+		return;
+	e->config.escrow = NULL;
+	e->config.ops = &nobody;
+	ike_door_forget(e);
+	ike_engine_free(e);
 }
 
 /* SPIs nobody has here: told to the sender of a request, within limits. RFC 7296 2.21.4. */
@@ -92,6 +124,7 @@ ike_engine_input(struct ike_engine *e, uint64_t now_ns, const struct ike_datagra
 	if (MAJOR(h.version) > 2) {
 		if (!(h.flags & IKE_FLAG_RESPONSE))
 			ike_reply_plain(e, d, &h, IKE_N_INVALID_MAJOR_VERSION, NULL, 0);
+		ike_door_close(e);
 		return;
 	}
 	sort_message(e, d, &h);
@@ -124,6 +157,7 @@ ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_s
 	e->now = now_ns;
 	if (!c || c->absent)
 		return;
+	ike_touch(c->sa);
 	switch (ev->kind) {
 	case SPW_SA_EV_FIRST_IN:
 		c->proven = true; /* it is sent on when it is the best: settle_active() */
@@ -140,17 +174,10 @@ ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_s
 	ike_engine_run(e);
 }
 
-/* A child whose data plane is gone: made anew by a rekey, which the peer sees as any other. */
-static void
-child_lost(struct ike_child *c, uint64_t now)
+void
+ike_engine_incarnation(struct ike_engine *e, uint64_t incarnation)
 {
-	c->absent = true;
-	c->active = false;
-	c->hard_at = UINT64_MAX;
-	if (c->state == IKE_CHILD_LINGER)
-		c->gone_at = now;
-	else if (c->state == IKE_CHILD_LIVE && !c->redundant)
-		c->rekey_at = now;
+	e->config.incarnation = incarnation;
 }
 
 void
@@ -160,9 +187,11 @@ ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_
 	e->config.encr_mask = encr_mask;
 	for (struct ike_sa *sa = e->sas; sa; sa = sa->next) {
 		for (struct ike_child *c = sa->children; c; c = c->next)
-			child_lost(c, now_ns);
+			ike_child_lost(c);
+		ike_touch(sa);
 		if (sa->req.spi_in)
 			sa->req.stale = true;
+		sa->auth_spi = 0;
 		if (sa->conn)
 			sa->conn->child_at = 0;
 	}
@@ -200,6 +229,7 @@ reset_children(struct ike_conn *conn)
 	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
 		for (struct ike_child *c = sa->children; c; c = c->next)
 			if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED) {
+				ike_touch(sa);
 				c->redundant = true;
 				c->delete_at = conn->e->now;
 			}
@@ -240,6 +270,7 @@ ike_engine_rekey(struct ike_engine *e, uint64_t now_ns, const char *name, uint32
 	child = ike_child_best(conn, NULL);
 	if (!sa || sa->req.task != IKE_TASK_NONE || sa->quiet_until > now_ns)
 		return -EAGAIN;
+	ike_touch(sa);
 	if (what == SPW_IKE_RESET_IKE)
 		sa->rekey_at = now_ns;
 	else if (child && child->sa == sa && child->state == IKE_CHILD_LIVE && !child->redundant &&

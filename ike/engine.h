@@ -33,6 +33,7 @@
 #define IKE_HINT_NS	      (10 * SPW_NS_PER_S)
 #define IKE_COOKIE_ROUNDS     5
 #define IKE_MID_MAX	      0x80000000u
+#define IKE_CONN_MARK	      32
 #define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */
 #define IKE_HALF_OPEN_MAX     1000
 #define IKE_CALM_NS	      (10 * SPW_NS_PER_S) /* below the limits, before cookies end */
@@ -194,6 +195,9 @@ struct ike_sa {
 	uint64_t rekey_at, hard_at, close_at, expire_at;
 	uint64_t quiet_until; /* no requests of ours: the peer may not have our answer yet */
 	bool probe_wanted;
+	uint32_t auth_spi; /* inbound SPI that the answer to IKE_AUTH will have, 0 = none yet */
+	bool dirty;	   /* not as in escrow */
+	unsigned int slot; /* of the escrow, 0 = none */
 };
 
 struct ike_conn {
@@ -202,6 +206,8 @@ struct ike_conn {
 	struct ike_sa *sas;
 	struct spw_ike_conn set; /* without its PSK */
 	struct spw_secret psk;
+	uint8_t mark[IKE_CONN_MARK]; /* of what is negotiated with */
+	bool dirty;		     /* one of its SAs is not as in escrow */
 	bool up;
 	bool renew; /* a new IKE SA is wanted beside the one that stands */
 	uint32_t attempts;
@@ -218,6 +224,8 @@ struct ike_engine {
 	struct ike_engine_config config;
 	uint64_t now;
 	bool shutdown;
+	bool dirty;
+	struct ike_letter *letters, *last; /* what leaves at the end of the call */
 	struct ike_conn *conns;
 	struct ike_sa *sas;
 	struct ike_cookie_jar jar;
@@ -248,6 +256,32 @@ bool ike_state_allows(enum ike_sa_state state, enum ike_sa_event ev);
 bool ike_child_step(struct ike_child *c, enum ike_child_event ev);
 const char *ike_child_state_name(enum ike_child_state state);
 const struct ike_fault_info *ike_fault_info(enum ike_fault f);
+
+/* ---- door.c: the end of a call ---- */
+
+/* Something about an IKE SA, or another one of its connection, changes. */
+void ike_touch(struct ike_sa *sa);
+/* Send at the end of the call, when the escrow holds what it tells. Copies. */
+void ike_post(struct ike_engine *e, const struct ike_datagram *d);
+/* Record, send, free what is DEAD. */
+void ike_door_close(struct ike_engine *e);
+/* Record this one SA now, before something that must not happen twice. */
+void ike_record_now(struct ike_sa *sa);
+/* Drop what was not sent. */
+void ike_door_forget(struct ike_engine *e);
+/* Take the IKE SAs of a new connection from escrow. */
+void ike_conn_restore(struct ike_conn *conn);
+
+/* ---- escrow_record.c ---- */
+
+/* Write the record of an SA that has a connection. Returns its length; 0 = it does not fit. */
+size_t ike_record_save(struct ike_sa *sa, uint8_t *room, size_t size);
+/* The record is of this connection, and that negotiates with the same settings and key. */
+bool ike_record_fits(const struct ike_conn *conn, const uint8_t *bytes, size_t len);
+/* Make the SA, as it was. NULL when the record is damaged; then nothing was called. */
+struct ike_sa *ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len);
+/* Set conn->mark. 0 or -errno. */
+int ike_conn_mark(struct ike_conn *conn) __attribute__((warn_unused_result));
 
 /* ---- sa.c: objects ---- */
 
@@ -341,6 +375,8 @@ void ike_reply_plain(struct ike_engine *e, const struct ike_datagram *d, const s
 
 int ike_auth_start(struct ike_sa *sa) __attribute__((warn_unused_result));
 ike_handler ike_auth_request, ike_auth_response;
+/* Give back the SPI that was kept for the answer to IKE_AUTH, when it was not used. */
+void ike_auth_spi_free(struct ike_sa *sa);
 void ike_auth_ids(const struct spw_ike_conn *c, struct spw_ike_id *local,
 		  struct spw_ike_id *remote);
 
@@ -404,6 +440,13 @@ struct ike_child *ike_child_find_out(struct ike_sa *sa, uint32_t spi_out);
 unsigned int ike_conn_live_children(const struct ike_conn *conn);
 /* Run what is due; false when that freed the child. */
 bool ike_child_timers(struct ike_child *c);
+/* It is not in the data plane any more: made anew by a rekey, which the peer sees as any other. */
+void ike_child_lost(struct ike_child *c);
+/*
+ * Its outbound half is not in the data plane: a killed process deleted it and could not record that
+ * any more. The inbound half is; a rekey brings the other back.
+ */
+void ike_child_mute(struct ike_child *c);
 /* A hard limit ended it. */
 void ike_child_ended(struct ike_child *c);
 

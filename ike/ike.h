@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ike/escrow.h"
 #include "lib/spillway.h"
 
 /* Largest datagram taken or made, without the non-ESP marker. */
@@ -25,6 +26,13 @@ struct ike_datagram {
 	size_t len;
 };
 
+/* What the data plane knows of a child SA that an earlier instance installed. */
+struct ike_adopted {
+	bool heard;	/* a valid packet came in on it */
+	uint64_t bytes; /* of the busier direction */
+	uint64_t packets;
+};
+
 /*
  * What the engine asks of the world. Calls are made from inside ike_engine_*() on the same thread;
  * none may call back into the engine. sa_* return 0 or -errno and have taken effect on return: the
@@ -37,7 +45,11 @@ struct ike_ops {
 	/* A fresh inbound ESP SPI for the tunnel, host order. */
 	int (*spi_alloc)(void *ctx, uint32_t tunnel, uint32_t *spi);
 	void (*spi_free)(void *ctx, uint32_t tunnel, uint32_t spi);
-	/* Install both directions; outbound = send on it at once. `sa` is wiped by the engine. */
+	/*
+	 * Install both directions; outbound = send on it at once. `sa` is wiped by the engine. One
+	 * that stands there from an earlier instance, under this SPI, is this very SA: it is taken
+	 * over as it is (its counters must not begin anew).
+	 */
 	int (*sa_install)(void *ctx, const struct spw_sa_desc *sa, bool outbound);
 	/* Send on this SA from now on. */
 	int (*sa_switch)(void *ctx, uint32_t spi_in);
@@ -45,6 +57,8 @@ struct ike_ops {
 	int (*sa_delete)(void *ctx, uint32_t spi_in, uint32_t parts);
 	int (*sa_move)(void *ctx, uint32_t spi_in, const struct spw_addr *remote,
 		       uint16_t remote_port, uint16_t local_port);
+	/* Take over a child SA that an earlier instance installed. -errno: it is not there. */
+	int (*sa_adopt)(void *ctx, uint32_t tunnel, uint32_t spi_in, struct ike_adopted *a);
 	/* CLOCK_MONOTONIC of the last valid inbound packet of the tunnel's SAs; 0 = never. */
 	uint64_t (*last_inbound)(void *ctx, uint32_t tunnel);
 	/* A tunnel went up or down. */
@@ -57,6 +71,9 @@ struct ike_engine_config {
 	uint32_t encr_mask;	    /* ESP ciphers the data plane has, bit n: enum spw_encr n */
 	uint32_t half_open_cookies; /* ask for cookies above this many half-open SAs */
 	bool no_initial_contact;    /* an orphan of an earlier instance may still carry traffic */
+	/* Where IKE SAs are recorded, and found again at start; borrowed, NULL = nowhere. */
+	struct ike_escrow *escrow;
+	uint64_t incarnation; /* of the data plane, 0 = not known yet */
 };
 
 struct ike_engine;
@@ -64,11 +81,14 @@ struct ike_engine;
 /* Make an engine. 0 or -errno; free with ike_engine_free(). One thread owns it. */
 int ike_engine_new(struct ike_engine **e, const struct ike_engine_config *config, uint64_t now_ns)
 	__attribute__((warn_unused_result));
-/* Wipe and free everything; sends nothing. */
+/* Wipe and free everything, SAs in the data plane and records in escrow too; sends nothing. */
 void ike_engine_free(struct ike_engine *e);
+/* Wipe and free as the death of the process would: nobody is told, the next instance goes on. */
+void ike_engine_abandon(struct ike_engine *e);
 
 /*
- * Add or replace a connection. Equal settings leave the running SAs untouched (only the generation
+ * Add or replace a connection. A new one first takes its IKE SAs from escrow, when it negotiates
+ * with what they were negotiated with: they go on where they stood. Equal settings leave the running SAs untouched (only the generation
  * moves); a change that matters deletes its SAs and dials again. `conn` is copied, its PSK into
  * guarded memory; the caller wipes its own. 0, -EINVAL or -ENOMEM with a sentence, nothing changed.
  */
@@ -89,6 +109,8 @@ void ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns);
 void ike_engine_input(struct ike_engine *e, uint64_t now_ns, const struct ike_datagram *d);
 /* An event of the data plane about a child SA. */
 void ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_sa_event *ev);
+/* Which incarnation of the data plane answers from now on; before the reset that it means. */
+void ike_engine_incarnation(struct ike_engine *e, uint64_t incarnation);
 /*
  * The data plane is another incarnation: every child SA is gone and none may be installed again.
  * The engine makes all children anew on the IKE SAs that stand.

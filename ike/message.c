@@ -22,7 +22,7 @@ send_from(struct ike_engine *e, const struct ike_datagram *where, const uint8_t 
 	for (; len >= IKE_HEADER_LEN; bytes += d.len, len -= d.len) {
 		d.bytes = bytes;
 		d.len = spw_get_be32(bytes + 24); /* ours: it fits */
-		e->config.ops->send(e->config.ctx, &d);
+		ike_post(e, &d);
 	}
 }
 
@@ -34,6 +34,7 @@ ike_send(struct ike_sa *sa, const uint8_t *bytes, size_t len)
 				       .local_port = sa->local_port,
 				       .remote_port = sa->remote_port};
 
+	ike_touch(sa);
 	send_from(sa->e, &d, bytes, len);
 }
 
@@ -353,6 +354,7 @@ take_hint(struct ike_sa *sa)
 	if (sa->state != IKE_SA_ESTABLISHED ||
 	    (sa->hint_ns && sa->e->now - sa->hint_ns < IKE_HINT_NS))
 		return;
+	ike_touch(sa);
 	sa->hint_ns = sa->e->now;
 	sa->probe_wanted = true;
 }
@@ -412,6 +414,7 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 		sk.total = 0;
 	rc = open_message(sa, d, &sk, &o, &m);
 	if (rc != -EPERM) {
+		ike_touch(sa);
 		sa->heard_ns = sa->e->now;
 		sa->quiet_until = 0;
 	}

@@ -102,6 +102,7 @@ ike_sa_attach(struct ike_sa *sa, struct ike_conn *conn)
 
 	if (sa->conn == conn)
 		return;
+	ike_touch(sa);
 	while (at && *at != sa)
 		at = &(*at)->conn_next;
 	if (at)
@@ -110,6 +111,7 @@ ike_sa_attach(struct ike_sa *sa, struct ike_conn *conn)
 	sa->conn_next = conn ? conn->sas : NULL;
 	if (conn)
 		conn->sas = sa;
+	ike_touch(sa);
 }
 
 struct ike_sa *
@@ -169,6 +171,8 @@ ike_request_clear(struct ike_sa *sa)
 	struct ike_request *r = &sa->req;
 	const struct ike_engine_config *c = &sa->e->config;
 
+	if (r->task != IKE_TASK_NONE)
+		ike_touch(sa);
 	if (r->spi_in && !r->stale && sa->conn)
 		c->ops->spi_free(c->ctx, sa->conn->set.tunnel, r->spi_in);
 	ike_dh_free(r->dh);
@@ -198,6 +202,7 @@ ike_request_forget(struct ike_sa *sa)
 void
 ike_sa_close(struct ike_sa *sa)
 {
+	ike_touch(sa);
 	if (sa->state == IKE_SA_ESTABLISHED) {
 		ike_request_forget(sa);
 		ike_sa_drop_children(sa);
@@ -235,6 +240,7 @@ ike_sa_move_children(struct ike_sa *from, struct ike_sa *to)
 static void
 sa_free(struct ike_sa *sa)
 {
+	ike_auth_spi_free(sa);
 	ike_request_clear(sa);
 	ike_sa_drop_children(sa);
 	ike_cipher_free(sa->seal);

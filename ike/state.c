@@ -164,9 +164,11 @@ ike_state_set(struct ike_sa *sa, enum ike_sa_state state)
 	spw_log(SPW_LOG_DEBUG, "ike", "state", "spi=%016llx old=%s new=%s",
 		(unsigned long long)ike_sa_own_spi(sa), ike_state_name(sa->state),
 		ike_state_name(state));
+	ike_touch(sa);
 	sa->state = state;
 	sa->since_ns = sa->e->now;
 	if (state == IKE_SA_GONE || state == IKE_SA_DEAD) {
+		ike_auth_spi_free(sa);
 		ike_request_clear(sa);
 		ike_sa_drop_children(sa);
 		sa->expire_at = ike_after(sa->e->now, IKE_GONE_NS);
@@ -186,6 +188,7 @@ ike_state_step(struct ike_sa *sa, enum ike_sa_event ev, const struct ike_msg *m,
 				ike_state_name(sa->state), sa_event_names[ev]);
 		return IKE_FAULT_UNEXPECTED;
 	}
+	ike_touch(sa);
 	fault = rule->handler(sa, m, b);
 	if (fault == IKE_OK && sa->state == before)
 		ike_state_set(sa, rule->next);
@@ -201,6 +204,7 @@ ike_child_step(struct ike_child *c, enum ike_child_event ev)
 				ike_child_state_name(c->state), (unsigned int)ev);
 		return false;
 	}
+	ike_touch(c->sa);
 	c->state = child_table[c->state][ev].next;
 	return true;
 }

@@ -30,20 +30,23 @@ act(struct net *net, uint64_t r, bool gentle)
 {
 	static const uint32_t what[] = {SPW_IKE_RESET_CHILD, SPW_IKE_RESET_IKE};
 	int i = (int)(r >> 8 & 1);
-	struct ike_engine *e = net->host[i].engine;
 
 	switch (r % (gentle ? 6 : 12)) {
 	case 0:
-	case 1: ike_engine_rekey(e, net->now, "azure", what[0]); break;
-	case 2: ike_engine_rekey(e, net->now, "azure", what[1]); break;
+	case 1: net_rekey(net, i, what[0]); break;
+	case 2: net_rekey(net, i, what[1]); break;
 	case 3: net_event(net, i, SPW_SA_EV_SOFT); break;
 	case 4:
-		ike_engine_rekey(e, net->now, "azure", what[r >> 9 & 1]);
-		ike_engine_rekey(net->host[!i].engine, net->now, "azure", what[r >> 10 & 1]);
+		net_rekey(net, i, what[r >> 9 & 1]);
+		net_rekey(net, !i, what[r >> 10 & 1]);
 		break;
 	case 5: break;
-	case 6: ike_engine_reset(e, net->now, "azure", what[0]); break;
-	case 7: ike_engine_reset(e, net->now, "azure", what[1]); break;
+	case 6:
+	case 7:
+		net_call_begins(&net->host[i]);
+		ike_engine_reset(net->host[i].engine, net->now, "azure", what[r % 12 - 6]);
+		net_call_ends(&net->host[i]);
+		break;
 	case 8: net_dataplane_reset(net, i); break;
 	case 9:
 		if (net->host[i].active)
@@ -52,6 +55,17 @@ act(struct net *net, uint64_t r, bool gentle)
 	case 10:
 	default: net->loss_percent = (unsigned int)(r >> 16) % 40; break;
 	}
+}
+
+/* One of the processes is killed somewhere in what comes next, often while it writes its escrow. */
+static void
+arm_kill(struct net *net)
+{
+	uint64_t r = net_random(&net->rng);
+
+	if (r % 3 != 0)
+		net_kill_at(net, (int)(r >> 8 & 1), 1 + (unsigned int)(r >> 16) % 12, r >> 9 & 1,
+			    (r >> 32) % (2 * NET_S));
 }
 
 /* After the storm: one of each, the same at both ends. */
@@ -71,7 +85,7 @@ check_quiet(struct net *net, uint64_t seed)
 }
 
 static void
-run_schedule(uint64_t seed, bool gentle)
+run_schedule(uint64_t seed, bool gentle, bool kills)
 {
 	struct net *net = net_new(seed);
 	uint32_t mode1 = seed & 1 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND;
@@ -86,13 +100,19 @@ run_schedule(uint64_t seed, bool gentle)
 	net->delay_max = (1 + net_random(&net->rng) % 300) * NET_MS;
 	net->dup_percent = net_random(&net->rng) % 20;
 	net->loss_percent = net_random(&net->rng) % 25;
+	net->audit = kills && seed % 8 == 0;
 	for (int n = 0; n < 12; n++) {
+		if (kills)
+			arm_kill(net);
 		act(net, net_random(&net->rng), gentle);
 		net_run(net, net_random(&net->rng) % (3 * NET_S));
 	}
+	net->host[0].kill_in = net->host[1].kill_in = 0;
 	net->loss_percent = 0;
 	net->dup_percent = 0;
 	net_run(net, 250 * NET_S);
+	for (int i = 0; i < 2; i++)
+		net_orphans_end(net, i);
 	check_quiet(net, seed);
 	if (gentle && (net->esp_lost || net->esp_unsent))
 		fail_msg("seed %llu: %llu packets lost, %llu not sent", (unsigned long long)seed,
@@ -106,7 +126,7 @@ rekeys_in_any_order_lose_nothing(void **state)
 	uint64_t first = setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", 300);
 
 	for (uint64_t i = 0; i < n; i++)
-		run_schedule(first + i, true);
+		run_schedule(first + i, true, false);
 }
 
 static void
@@ -115,7 +135,25 @@ anything_in_any_order_ends_well(void **state)
 	uint64_t first = setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", 300);
 
 	for (uint64_t i = 0; i < n; i++)
-		run_schedule(1000000 + first + i, false);
+		run_schedule(1000000 + first + i, false, false);
+}
+
+static void
+killed_processes_go_on_and_lose_nothing(void **state)
+{
+	uint64_t first = setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", 300);
+
+	for (uint64_t i = 0; i < n; i++)
+		run_schedule(2000000 + first + i, true, true);
+}
+
+static void
+killed_processes_in_any_order_end_well(void **state)
+{
+	uint64_t first = setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", 300);
+
+	for (uint64_t i = 0; i < n; i++)
+		run_schedule(3000000 + first + i, false, true);
 }
 
 int
@@ -124,6 +162,8 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rekeys_in_any_order_lose_nothing),
 		cmocka_unit_test(anything_in_any_order_ends_well),
+		cmocka_unit_test(killed_processes_go_on_and_lose_nothing),
+		cmocka_unit_test(killed_processes_in_any_order_end_well),
 	};
 
 	if (argc > 1)

@@ -88,6 +88,58 @@ draw_delay(struct net *net)
 	return net->delay_min + (span ? net_random(&net->rng) % span : 0);
 }
 
+/* How the escrow of a test looks in memory: as in escrow.c. */
+#define ESCROW_SLOTS	 24
+#define ESCROW_HEAD	 4096
+#define ESCROW_HALF	 8192
+#define ESCROW_COMMITTED 24
+
+static size_t
+escrow_size(void)
+{
+	return ike_escrow_size(ESCROW_SLOTS);
+}
+
+/*
+ * The escrow as a process leaves it that was killed while it wrote: the records of the new batch,
+ * the last of them half, beside what held before; the batch itself does not hold.
+ */
+static void
+image_torn(struct net_host *h)
+{
+	const uint8_t *now = h->escrow_mem;
+	uint8_t *image = h->escrow_image;
+	uint64_t batch, held;
+
+	memcpy(image, h->escrow_before, escrow_size());
+	memcpy(&held, now + ESCROW_COMMITTED, 8);
+	for (size_t at = ESCROW_HEAD; at < escrow_size(); at += ESCROW_HALF) {
+		memcpy(&batch, now + at, 8);
+		if (batch != held || memcmp(now + at, image + at, 8) == 0)
+			continue;
+		memcpy(image + at, now + at, ESCROW_HALF);
+		memset(image + at + 300, 0x5a, net_random(&h->net->rng) % 1000);
+	}
+}
+
+/* Is this operation still done? */
+static bool
+dying(struct net_host *h, bool datagram)
+{
+	if (h->killed)
+		return true;
+	if (h->kill_in > 0 && --h->kill_in == 0) {
+		h->killed = true;
+		if (datagram && h->torn && !h->spoke)
+			image_torn(h);
+		else
+			memcpy(h->escrow_image, h->escrow_mem, escrow_size());
+		return true;
+	}
+	h->spoke |= datagram;
+	return false;
+}
+
 /* Repeats of a message must be the same bytes (IKE-152, IKE-151). */
 static void
 watch_repeat(struct net *net, int from, const struct ike_header *h, const struct ike_datagram *d)
@@ -161,6 +213,8 @@ op_send(void *ctx, const struct ike_datagram *d)
 	enum net_verdict v = NET_PASS;
 
 	assert_int_equal(ike_wire_header(&hdr, d->bytes, d->len), 0);
+	if (dying(h, true))
+		return;
 	net->ike_sent++;
 	watch_repeat(net, h->index, &hdr, d);
 	if (h->dead)
@@ -209,7 +263,8 @@ op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
 	do
 		*spi = (uint32_t)net_random(&h->rng);
 	while (*spi < 256 || find_sa(h, *spi));
-	h->spis_out++;
+	if (!dying(h, false))
+		h->spis_out++;
 	return 0;
 }
 
@@ -218,6 +273,8 @@ op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 {
 	struct net_host *h = ctx;
 
+	if (dying(h, false))
+		return;
 	assert_true(h->spis_out > 0);
 	h->spis_out--;
 }
@@ -226,13 +283,30 @@ static int
 op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 {
 	struct net_host *h = ctx;
-	struct net_sa *slot = NULL;
+	struct net_sa *slot = find_sa(h, sa->spi_in);
 
+	if (dying(h, false))
+		return 0;
+	if (slot && slot->orphan) { /* of the process before: the same answer made the same SA */
+		assert_int_equal(slot->key_len, sa->key_len);
+		assert_memory_equal(slot->key_in, sa->key_in, sa->key_len);
+		assert_memory_equal(slot->key_out, sa->key_out, sa->key_len);
+		slot->orphan = false;
+		h->spis_out--;
+		h->adopted++;
+		if (outbound)
+			h->active = sa->spi_in;
+		return 0;
+	}
+	slot = NULL;
 	if (h->refuse_installs > 0) {
 		h->refuse_installs--;
 		return -EIO;
 	}
 	for (unsigned int i = 0; i < NET_SAS; i++) {
+		/* an SPI whose SA has ended meanwhile is not given out any more */
+		if (h->kills && h->sa[i].key_len && h->sa[i].spi_in == sa->spi_in)
+			return -EINVAL;
 		/* a key that was ever used here must not come back, whatever became of its SA */
 		if (h->sa[i].key_len && memcmp(h->sa[i].key_out, sa->key_out, sa->key_len) == 0)
 			fail_msg("a key was installed twice");
@@ -264,6 +338,10 @@ op_sa_switch(void *ctx, uint32_t spi_in)
 	struct net_host *h = ctx;
 	struct net_sa *sa = find_sa(h, spi_in);
 
+	if (dying(h, false))
+		return 0;
+	if (h->kills && (!sa || !sa->out)) /* a deletion that was not recorded any more */
+		return -ENOENT;
 	assert_non_null(sa);
 	assert_true(sa->out);
 	h->active = spi_in;
@@ -277,6 +355,8 @@ op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 	struct net_host *h = ctx;
 	struct net_sa *sa = find_sa(h, spi_in);
 
+	if (dying(h, false))
+		return 0;
 	if (!sa)
 		return -ENOENT;
 	if (parts & SPW_SA_PART_IN)
@@ -294,8 +374,26 @@ op_sa_move(void *ctx, uint32_t spi_in, const struct spw_addr *remote, uint16_t r
 {
 	struct net_host *h = ctx;
 
+	if (dying(h, false))
+		return 0;
 	h->moves++;
 	return find_sa(h, spi_in) ? 0 : -ENOENT;
+}
+
+static int
+op_sa_adopt(void *ctx, uint32_t tunnel, uint32_t spi_in, struct ike_adopted *a)
+{
+	struct net_host *h = ctx;
+	struct net_sa *sa = find_sa(h, spi_in);
+
+	if (dying(h, false))
+		return 0;
+	if (!sa || !sa->in)
+		return -ENOENT;
+	sa->orphan = false;
+	h->adopted++;
+	*a = (struct ike_adopted){.heard = sa->heard};
+	return 0;
 }
 
 static uint64_t
@@ -309,6 +407,8 @@ op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
 {
 	struct net_host *h = ctx;
 
+	if (h->killed)
+		return;
 	if (ev->up)
 		h->ups++;
 	else
@@ -324,6 +424,7 @@ static const struct ike_ops ops = {
 	.sa_switch = op_sa_switch,
 	.sa_delete = op_sa_delete,
 	.sa_move = op_sa_move,
+	.sa_adopt = op_sa_adopt,
 	.last_inbound = op_last_inbound,
 	.tunnel_event = op_tunnel_event,
 };
@@ -331,10 +432,135 @@ static const struct ike_ops ops = {
 static void
 start_engine(struct net_host *h)
 {
-	const struct ike_engine_config config = {
-		.ops = &ops, .ctx = h, .encr_mask = 0xffff, .half_open_cookies = 5};
+	const struct ike_engine_config config = {.ops = &ops,
+						 .ctx = h,
+						 .encr_mask = 0xffff,
+						 .half_open_cookies = 5,
+						 .escrow = h->escrow,
+						 .incarnation = 1 + h->incarnation};
 
 	assert_int_equal(ike_engine_new(&h->engine, &config, h->net->now), 0);
+}
+
+/* An escrow from what stands in memory, or an empty one. */
+static void
+start_escrow(struct net_host *h, bool empty)
+{
+	ike_escrow_free(h->escrow);
+	if (empty)
+		memset(h->escrow_mem, 0, escrow_size());
+	assert_int_equal(ike_escrow_new(&h->escrow, h->escrow_mem, escrow_size()), 0);
+}
+
+static struct net_sa *find_sa(struct net_host *h, uint32_t spi_in);
+
+/* What the killed process left: whatever the next one does not find in escrow is an orphan. */
+static void
+start_again(struct net_host *h)
+{
+	struct spw_err err = {0};
+
+	ike_engine_free(h->engine);
+	h->down_until = 0;
+	start_escrow(h, false);
+	for (unsigned int k = 0; k < NET_SAS; k++)
+		h->sa[k].orphan = h->sa[k].in || h->sa[k].out;
+	start_engine(h);
+	net_call_begins(h);
+	if (h->has_conn && ike_engine_conn_set(h->engine, h->net->now, &h->conn, &err) != 0)
+		fail_msg("%s", err.text);
+	/* SPIs that were given out and not recorded are lost for good */
+	h->spis_out = 0;
+	for (const struct ike_sa *sa = h->engine->sas; sa; sa = sa->next)
+		h->spis_out += (sa->req.spi_in != 0 && !sa->req.stale) + (sa->auth_spi != 0);
+	ike_escrow_sweep(h->escrow);
+	net_call_ends(h);
+}
+
+static void
+audit(const struct net_host *h)
+{
+	static uint8_t fresh[ESCROW_HALF];
+
+	for (struct ike_sa *sa = h->engine->sas; sa; sa = sa->next) {
+		size_t len = 0, want = sa->slot ? ike_record_save(sa, fresh, sizeof(fresh)) : 0;
+		const uint8_t *kept = sa->slot ? ike_escrow_read(h->escrow, sa->slot, &len) : NULL;
+
+		if (sa->slot && (!kept || len != want || memcmp(kept, fresh, len) != 0))
+			fail_msg("host %d: the escrow is behind on an SA that is %s", h->index,
+				 ike_state_name(sa->state));
+		if (!sa->slot && sa->conn && sa->state == IKE_SA_ESTABLISHED)
+			fail_msg("host %d: an IKE SA is not in escrow", h->index);
+	}
+}
+
+void
+net_call_begins(struct net_host *h)
+{
+	h->spoke = false;
+	if (h->kill_in > 0 && h->torn)
+		memcpy(h->escrow_before, h->escrow_mem, escrow_size());
+}
+
+void
+net_call_ends(struct net_host *h)
+{
+	struct ike_escrow *kept = h->escrow;
+
+	if (!h->killed) {
+		if (h->net->audit && !h->down_until)
+			audit(h);
+		return;
+	}
+	ike_engine_abandon(h->engine);
+	memcpy(h->escrow_mem, h->escrow_image, escrow_size());
+	h->killed = false;
+	h->kills++;
+	h->down_until = h->net->now + h->down_ns;
+	h->escrow = NULL;
+	start_engine(h); /* nobody: without connections it does nothing */
+	h->escrow = kept;
+	if (h->net->trace)
+		fprintf(stderr, "%10.3f %d KILLED\n",
+			(double)(h->net->now % (100000 * NET_S)) / 1e9, h->index);
+	if (h->down_ns == 0)
+		start_again(h);
+}
+
+void
+net_kill_at(struct net *net, int i, unsigned int n, bool torn, uint64_t down_ns)
+{
+	struct net_host *h = &net->host[i];
+
+	if (!h->escrow_image) {
+		h->escrow_image = malloc(escrow_size());
+		h->escrow_before = malloc(escrow_size());
+		assert_true(h->escrow_image && h->escrow_before);
+	}
+	h->kill_in = n;
+	h->torn = torn;
+	h->down_ns = down_ns;
+}
+
+void
+net_rekey(struct net *net, int i, uint32_t what)
+{
+	net_call_begins(&net->host[i]);
+	(void)ike_engine_rekey(net->host[i].engine, net->now, "azure", what);
+	net_call_ends(&net->host[i]);
+}
+
+void
+net_orphans_end(struct net *net, int i)
+{
+	struct net_host *h = &net->host[i];
+
+	for (unsigned int k = 0; k < NET_SAS; k++) {
+		if (!h->sa[k].orphan)
+			continue;
+		assert_int_not_equal(h->active, h->sa[k].spi_in);
+		h->sa[k].in = h->sa[k].out = h->sa[k].orphan = false;
+	}
 }
 
 struct net *
@@ -359,6 +585,9 @@ net_new(uint64_t seed)
 		h->index = i;
 		h->addr = spw_addr_v4(i == 0 ? 0xc0000201 : 0xc6336401);
 		h->rng = net_random(&net->rng) | 1;
+		h->escrow_mem = calloc(1, escrow_size());
+		assert_non_null(h->escrow_mem);
+		start_escrow(h, true);
 		start_engine(h);
 	}
 	return net;
@@ -371,6 +600,11 @@ net_free(struct net *net)
 		ike_engine_free(net->host[i].engine);
 		assert_int_equal(net_sas(net, i), 0);
 		assert_int_equal(net->host[i].spis_out, 0);
+		assert_int_equal(ike_escrow_used(net->host[i].escrow), 0);
+		ike_escrow_free(net->host[i].escrow);
+		free(net->host[i].escrow_mem);
+		free(net->host[i].escrow_before);
+		free(net->host[i].escrow_image);
 	}
 	for (unsigned int i = 0; i < NET_QUEUE; i++)
 		if (net->queue[i].used)
@@ -417,10 +651,15 @@ net_conn(const struct net *net, int i)
 void
 net_set(struct net *net, int i, const struct spw_ike_conn *c)
 {
+	struct net_host *h = &net->host[i];
 	struct spw_err err = {0};
 
-	if (ike_engine_conn_set(net->host[i].engine, net->now, c, &err) != 0)
+	h->conn = *c;
+	h->has_conn = true;
+	net_call_begins(h);
+	if (ike_engine_conn_set(h->engine, net->now, c, &err) != 0)
 		fail_msg("%s", err.text);
+	net_call_ends(h);
 }
 
 void
@@ -457,11 +696,13 @@ deliver_esp(struct net *net, const struct net_packet *p)
 	first = !sa->heard;
 	sa->heard = true;
 	h->last_inbound = net->now;
-	if (first) {
+	if (first && !h->down_until) {
 		const struct spw_dp_sa_event ev = {
 			.kind = SPW_SA_EV_FIRST_IN, .tunnel = NET_TUNNEL, .spi_in = p->spi};
 
+		net_call_begins(h);
 		ike_engine_sa_event(h->engine, net->now, &ev);
+		net_call_ends(h);
 	}
 }
 
@@ -475,9 +716,18 @@ deliver(struct net *net)
 		deliver_esp(net, &copy);
 		return;
 	}
+	if (h->down_until && h->down_until <= net->now)
+		start_again(h);
+	if (h->down_until) { /* it waits in the socket */
+		copy.at = h->down_until;
+		push(net, &copy);
+		return;
+	}
 	copy.d.bytes = copy.bytes;
+	net_call_begins(h);
 	if (!h->dead)
 		ike_engine_input(h->engine, net->now, &copy.d);
+	net_call_ends(h);
 	free(copy.bytes);
 }
 
@@ -505,6 +755,18 @@ send_traffic(struct net *net)
 	net->traffic_at = net->now + net->traffic_every;
 }
 
+static void
+tick(struct net_host *h)
+{
+	if (h->down_until) {
+		start_again(h);
+		return;
+	}
+	net_call_begins(h);
+	ike_engine_tick(h->engine, h->net->now);
+	net_call_ends(h);
+}
+
 /* Run the earliest event before `end`; false when there is none. */
 static bool
 step(struct net *net, uint64_t end)
@@ -514,7 +776,9 @@ step(struct net *net, uint64_t end)
 	uint64_t wake[2];
 
 	for (int i = 0; i < 2; i++) {
-		wake[i] = net->host[i].dead ? UINT64_MAX : ike_engine_wakeup(net->host[i].engine);
+		wake[i] = net->host[i].dead	      ? UINT64_MAX
+			  : net->host[i].down_until ? net->host[i].down_until
+						    : ike_engine_wakeup(net->host[i].engine);
 		at = ike_min_u64(at, wake[i]);
 	}
 	if (net->traffic)
@@ -528,7 +792,7 @@ step(struct net *net, uint64_t end)
 	else if (net->traffic && net->traffic_at <= net->now)
 		send_traffic(net);
 	else
-		ike_engine_tick(net->host[wake[0] <= net->now ? 0 : 1].engine, net->now);
+		tick(&net->host[wake[0] <= net->now ? 0 : 1]);
 	return true;
 }
 
@@ -568,6 +832,7 @@ net_reboot(struct net *net, int i, bool keep_dataplane)
 
 	memcpy(kept, h->sa, sizeof(kept));
 	ike_engine_free(h->engine);
+	start_escrow(h, true); /* with the machine, or its keeper too */
 	h->active = 0;
 	if (keep_dataplane) {
 		memcpy(h->sa, kept, sizeof(kept));
@@ -586,7 +851,10 @@ net_dataplane_reset(struct net *net, int i)
 	h->active = 0;
 	h->incarnation++;
 	h->spis_out = 0;
+	net_call_begins(h);
+	ike_engine_incarnation(h->engine, 1 + h->incarnation);
 	ike_engine_dataplane_reset(h->engine, net->now, 0xffff);
+	net_call_ends(h);
 }
 
 void
@@ -602,7 +870,9 @@ net_event(struct net *net, int i, uint32_t kind)
 		sa->in = sa->out = false;
 		h->active = 0;
 	}
+	net_call_begins(h);
 	ike_engine_sa_event(h->engine, net->now, &ev);
+	net_call_ends(h);
 }
 
 struct spw_ike_status

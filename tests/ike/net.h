@@ -21,6 +21,7 @@ struct net_sa {
 	uint32_t spi_in, spi_out;
 	bool in, out; /* which halves live */
 	bool heard;   /* a packet has arrived on it */
+	bool orphan;  /* no engine knows it: a killed one installed it */
 	uint8_t key_in[SPW_SA_KEY_MAX], key_out[SPW_SA_KEY_MAX];
 	uint32_t key_len;
 	uint32_t flags;
@@ -41,6 +42,17 @@ struct net_host {
 	unsigned int installs, switches, ups, downs, moves;
 	int refuse_installs; /* this many installs fail with EIO */
 	bool dead;	     /* hears and sends nothing */
+	bool has_conn;
+	struct spw_ike_conn conn; /* what it was told last */
+	/* the process, its escrow, and how it is killed: see net_kill_at() */
+	struct ike_escrow *escrow;
+	void *escrow_mem, *escrow_before, *escrow_image;
+	unsigned int kill_in; /* the n-th operation from now is not done any more, 0 = never */
+	bool torn;	      /* killed while writing the escrow, where that can be */
+	bool killed;	      /* in the present call; what it still does has no effect */
+	bool spoke;	      /* in the present call */
+	uint64_t down_ns, down_until;
+	unsigned int kills, adopted;
 };
 
 struct net_packet {
@@ -76,6 +88,7 @@ struct net {
 	uint64_t esp_sent, esp_lost, esp_unsent;
 	uint64_t ike_sent;
 	bool trace;
+	bool audit; /* after every call the escrow must say what the engine knows */
 	/* every request seen, to check that repeats are the same bytes */
 	struct net_seen {
 		int from;
@@ -104,6 +117,20 @@ void net_run(struct net *net, uint64_t ns);
 bool net_run_up(struct net *net, uint64_t limit);
 /* A process or machine of host i starts anew: engine and data plane empty, no Delete sent. */
 void net_reboot(struct net *net, int i, bool keep_dataplane);
+/*
+ * Kill the process of host i at its n-th operation from now (n >= 1; an operation is a datagram, or
+ * a change in the data plane), before that takes effect, and start it again down_ns later with its
+ * escrow. Datagrams wait in its sockets meanwhile, events of the data plane are lost. torn: when
+ * the operation is the first datagram of a call, the kill falls into the writing of the escrow.
+ */
+void net_kill_at(struct net *net, int i, unsigned int n, bool torn, uint64_t down_ns);
+/* Around every call into an engine that may be killed in it. */
+void net_call_begins(struct net_host *h);
+void net_call_ends(struct net_host *h);
+/* Ask host i for a rekey (IKE or child); nothing when it is busy. */
+void net_rekey(struct net *net, int i, uint32_t what);
+/* SAs that only a killed process knew end, as iked ends them when they are silent. */
+void net_orphans_end(struct net *net, int i);
 /* The data plane of host i starts anew. */
 void net_dataplane_reset(struct net *net, int i);
 /* Raise a data plane event about the SA host i sends on. */

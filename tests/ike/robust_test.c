@@ -238,6 +238,7 @@ send_forged(struct net *net, uint8_t exchange, void (*fill)(struct ike_builder *
 	assert_int_equal(ike_build_seal(&b, sa->seal, &len), 0);
 	sa->next_out++;
 	ike_send(sa, sa->e->out, len);
+	ike_door_close(sa->e);
 	net_run(net, 100 * NET_MS);
 }
 
