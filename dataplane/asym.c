@@ -45,9 +45,8 @@ leaf_of_source(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
 	return leaf;
 }
 
-/* What carries packets to the source now; PLAIN when it is in no protected prefix. */
-static uint8_t
-answers_by(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
+uint8_t
+dp_asym_answers(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
 {
 	uint64_t leaf = leaf_of_source(w, ip, ipv6);
 	const struct dp_group *g = leaf ? dp_group_get(w->tables, (uint32_t)leaf) : NULL;
@@ -80,7 +79,7 @@ dp_asym_look(struct dp_worker *w, const struct dp_burst *b)
 
 	if (likely(from == DP_ASYM_OTHER) || p->next != DP_NEXT_FIB)
 		return;
-	if (unlikely(dp_asym_is(from, answers_by(w, rte_pktmbuf_mtod(b->pkt[at], const uint8_t *),
+	if (unlikely(dp_asym_is(from, dp_asym_answers(w, rte_pktmbuf_mtod(b->pkt[at], const uint8_t *),
 						 (p->flags & DP_PKT_IPV6) != 0))))
 		count(w, p, from, b->n);
 }

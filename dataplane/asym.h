@@ -24,6 +24,13 @@ dp_asym_is(enum dp_asym_from from, uint8_t answers)
 }
 
 /*
+ * What carries packets to this packet's source now: enum spw_dp_tier_role, PLAIN when the source is
+ * in no protected prefix or nothing carries. Worker thread.
+ * @ip  its header
+ */
+uint8_t dp_asym_answers(const struct dp_worker *w, const uint8_t *ip, bool ipv6);
+
+/*
  * Look at one packet of a burst that is about to be routed, and count the burst under its interface
  * or tunnel when it is asymmetric. Worker thread.
  */

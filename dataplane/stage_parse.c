@@ -19,6 +19,7 @@
  *
  * Worker thread; the packet data stay in place, only offsets move.
  */
+#include "dataplane/asym.h"
 #include "dataplane/classify.h"
 #include "dataplane/fit.h"
 #include "dataplane/hops.h"
@@ -245,16 +246,22 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uin
 	return false;
 }
 
-/* Not for us: forwarded, but never from the Internet. */
+/*
+ * Not for us: forwarded, but never from the Internet, except from prefixes of Microsoft peering
+ * while the Internet stands in for ExpressRoute: what answers us there comes the same way.
+ */
 static bool
 transit(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 {
-	if (unlikely(iface->conf.role == SPW_IF_ROLE_INTERNET)) {
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	bool ipv6 = (dp_pkt(m)->flags & DP_PKT_IPV6) != 0;
+
+	if (unlikely(iface->conf.role == SPW_IF_ROLE_INTERNET &&
+		     dp_asym_answers(w, ip, ipv6) != SPW_TIER_INTERNET)) {
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 		return false;
 	}
-	dp_pkt(m)->next = (uint8_t)dp_forward(rte_pktmbuf_mtod(m, uint8_t *),
-					      (dp_pkt(m)->flags & DP_PKT_IPV6) != 0);
+	dp_pkt(m)->next = (uint8_t)dp_forward(ip, ipv6);
 	return true;
 }
 

@@ -253,6 +253,20 @@ class Refusals(Bed):
         self.assertTrue(self.lan.quiet(lambda f: IP in f))
         self.dropped('clear-inbound', 5)
 
+    def test_what_the_internet_stands_in_for_may_answer_over_it_meanwhile(self):
+        frame = Ether(src=self.wan.mac, dst=self.macs['wan']) / IP(src=VNET, dst=HOST) / UDP()
+        self.control.call('PATH_STATE', dp.PathState(P_ER, 0, 0))
+        self.wan.send(frame)
+        self.assertIsNotNone(self.lan.receive(lambda f: IP in f and f[IP].src == VNET))
+        self.wan.send(Ether(src=self.wan.mac, dst=self.macs['wan']) /
+                      IP(src='203.0.113.5', dst=HOST) / UDP())
+        self.dropped('clear-inbound', 1)
+        clears = next(p.clears for p in self.control.call('GET_PATHS') if p.id == P_ER)
+        self.control.call('PATH_STATE', dp.PathState(P_ER, 1, clears))
+        self.wan.send(frame)
+        self.dropped('clear-inbound', 2)
+        self.assertTrue(self.lan.quiet(lambda f: IP in f))
+
     def test_udp_4500_is_sorted_by_its_first_bytes(self):
         def natt(payload, **ip):
             return (Ether(src=self.wan.mac, dst=self.macs['wan']) /
