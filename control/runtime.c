@@ -72,6 +72,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		ctl_show_sample(rt);
 		ctl_readiness_tick(rt);
 	}
+	ctl_twin_say_again(rt);
 	/* A bit that was refused as stale, a neighbour that was forgotten: looked at again. */
 	keep_next_hops(rt);
 	ctl_fib_update(rt);

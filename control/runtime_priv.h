@@ -70,9 +70,10 @@ struct ctl_iface {
 	struct spw_prefix address[CTL_KERNEL_ADDRS];
 	unsigned int n_before; /* the same before a resync */
 	struct spw_prefix before[CTL_KERNEL_ADDRS];
-	uint32_t ifindex; /* of the twin, 0 = none yet */
-	int keeper_fd;	  /* detached queue that keeps the twin's carrier, -1 = none */
-	bool twin_up;	  /* as the kernel says: administratively up and with carrier */
+	unsigned int say_again; /* how often its addresses are still to be told anew */
+	uint32_t ifindex;	/* of the twin, 0 = none yet */
+	int keeper_fd;		/* detached queue that keeps the twin's carrier, -1 = none */
+	bool twin_up;		/* as the kernel says: administratively up and with carrier */
 	bool in_dataplane;
 	bool keep;
 };

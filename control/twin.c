@@ -29,6 +29,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define SAY_AGAIN 3
+
 static void
 sysctl_set(const char *path, const char *value)
 {
@@ -185,17 +187,30 @@ addresses_add(struct ctl_runtime *rt, struct ctl_iface *iface, struct spw_err *e
 	char text[SPW_PREFIX_TEXT];
 
 	for (unsigned int i = 0; i < iface->n_wanted; i++) {
-		int rc = has_address(iface->address, iface->n_addresses, &iface->wanted[i])
-				 ? 0
-				 : ctl_netlink_addr_set(rt->netlink, iface->ifindex,
-							&iface->wanted[i], true);
+		int rc;
 
+		if (has_address(iface->address, iface->n_addresses, &iface->wanted[i]))
+			continue;
+		iface->say_again = SAY_AGAIN;
+		rc = ctl_netlink_addr_set(rt->netlink, iface->ifindex, &iface->wanted[i], true);
 		if (rc != 0)
 			return spw_fail(err, rc, "cannot set address %s on %s: %s",
 					spw_prefix_format(&iface->wanted[i], text), iface->name,
 					strerror(-rc));
 	}
 	return 0;
+}
+
+void
+ctl_twin_say_again(struct ctl_runtime *rt)
+{
+	for (struct ctl_iface *i = rt->ifaces; i; i = i->next) {
+		if (!i->keep || i->ifindex == 0 || i->say_again == 0)
+			continue;
+		i->say_again--;
+		for (unsigned int a = 0; a < i->n_wanted; a++)
+			ctl_netlink_addr_set(rt->netlink, i->ifindex, &i->wanted[a], true);
+	}
 }
 
 /* True when nothing has to be set: setting even the same MAC flushes the twin's neighbours. */

@@ -16,6 +16,12 @@ int ctl_twin_ensure(struct ctl_runtime *rt, struct ctl_iface *iface, const uint8
 int ctl_twin_queue(const struct ctl_iface *iface);
 /* Let the twin's carrier follow the port's link. */
 void ctl_twin_carrier(const struct ctl_iface *iface, bool up);
+/*
+ * Once a second: set the addresses of twins that got new ones a few times more. The kernel tells
+ * them anew by that, which costs nothing; zebra hears of links and of addresses on two sockets, and
+ * when the address comes first it is forgotten, and BGP over it never comes up.
+ */
+void ctl_twin_say_again(struct ctl_runtime *rt);
 /* Take away addresses that the configuration named before and does not now. */
 void ctl_twin_unwanted(struct ctl_runtime *rt, const struct ctl_iface *iface,
 		       const struct spw_prefix *before, unsigned int n_before);
