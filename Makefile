@@ -8,13 +8,14 @@
 #   make bench      the same, then measure everything                                (root)
 #   make bench-failover   the same, then measure failing over, some 20 minutes      (root; QUICK=1 ROUTES=1)
 #   make soak       the long forms of the tests, results as JSON                     (root; SUITE=...)
+#   make conformance   install what is missing, build, a line for each statement on IKE    (root)
 #   make deps       install what is missing (packages of debian/control)             (root)
 
 SANITIZE ?=
 BUILD    := build$(if $(SANITIZE),-sanitize)
 MESON_ARGS := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Doptimization=1,)
 
-.PHONY: all demo check bench bench-quick bench-failover soak deps clean
+.PHONY: all demo check conformance bench bench-quick bench-failover soak deps clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -44,6 +45,10 @@ bench-failover: deps
 soak: deps
 	$(MAKE) all
 	/usr/bin/python3 tests/run.py --build $(BUILD) --long $(if $(SUITE),--suite $(SUITE))
+
+conformance: deps
+	$(MAKE) all
+	/usr/bin/python3 -B tests/ike/conformance.py --run $(BUILD)
 
 clean:
 	rm -rf build build-sanitize build-fuzz demo-out

@@ -362,6 +362,13 @@ the_daemon_runs_without_privileges(void **state)
 	fclose(f);
 }
 
+/* Nothing is ever handled twice at once, for there is nobody who could. */
+static void
+ike_160_one_thread_handles_everything(void **state)
+{
+	assert_true(status_line_is(a.pid, "Threads:", "1"));
+}
+
 static void
 another_user_may_not_steer(void **state)
 {
@@ -640,6 +647,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(two_daemons_bring_a_tunnel_up),
 		cmocka_unit_test(a_restarted_controld_gets_its_sockets_back),
 		cmocka_unit_test(the_daemon_runs_without_privileges),
+		cmocka_unit_test(ike_160_one_thread_handles_everything),
 		cmocka_unit_test(another_user_may_not_steer),
 		cmocka_unit_test(bad_requests_are_refused_and_change_nothing),
 		cmocka_unit_test(the_same_settings_again_touch_nothing),

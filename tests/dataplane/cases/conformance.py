@@ -14,7 +14,10 @@ import sys
 
 import cases_test
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', '..')
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+import conform  # noqa: E402
+from conform import ROOT  # noqa: E402
+
 PAGE = os.path.join(ROOT, 'docs', 'conformance-esp.md')
 
 # Statement, P1 or not, in short.
@@ -104,11 +107,6 @@ ELSEWHERE = (
 FUNCTION = re.compile(r'^(?:    def )?(?:test_)?((?:esp|lif)_\d\d)_\w+\((?:void|self)', re.M)
 
 
-def statements():
-    rows = [line.split(' ', 2) for line in STATEMENTS.strip().splitlines()]
-    return {name: (priority == 'P1', text) for name, priority, text in rows}
-
-
 def by_cases():
     """Statement to (family, number of cases)."""
     count = collections.defaultdict(collections.Counter)
@@ -131,15 +129,6 @@ def by_functions():
     return found
 
 
-def missing_elsewhere():
-    gone = []
-    for statement, path, test in ELSEWHERE:
-        with open(os.path.join(ROOT, 'tests', path)) as f:
-            if not re.search(rf'\b{test}\(', f.read()):
-                gone.append(f'{statement}: {test} is not in tests/{path}')
-    return gone
-
-
 def shown(statement, cases, functions):
     parts = [f'cases/{family}: {n}' for family, n in sorted(cases[statement].items())]
     named = [(p, t) for s, p, t in ELSEWHERE if s == statement]
@@ -160,7 +149,7 @@ def page():
              'release.', '', '| | | statement | tests (under tests/; in `cases/` their number) |',
              '|---|---|---|---|']
     bare = []
-    for name, (first, text) in statements().items():
+    for name, (first, text) in conform.statements(STATEMENTS).items():
         tests = shown(name, cases, functions)
         if first and not tests:
             bare.append(name)
@@ -181,7 +170,7 @@ def main():
             f.write(text)
     with open(PAGE) as f:
         stale = essence(f.read()) != essence(text)
-    told = missing_elsewhere() + [f'{name}: P1 without a test' for name in bare]
+    told = conform.missing(ELSEWHERE) + [f'{name}: P1 without a test' for name in bare]
     if stale:
         told.append('docs/conformance-esp.md is stale: run conformance.py --write')
     print(f'{"not ok" if told else "ok"} - every P1 statement on ESP has a test; the page is fresh')
