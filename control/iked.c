@@ -11,6 +11,10 @@
  * "port unreachable". When this process was restarted, iked still holds them: binding says
  * EADDRINUSE, and they are asked back.
  *
+ * So does a duplicate of the memory in which iked records its IKE SAs: it is given back to the next
+ * instance before anything else, which then goes on where the last one was killed. It is never
+ * mapped here.
+ *
  * Whether a tunnel carries is iked's word (EV_TUNNEL) while it speaks; a restarted iked knows
  * nothing of SAs that the data plane still has, so its "down" counts only after it has said "up"
  * itself. Pre-shared keys are read from their file for each message and wiped. One thread.
@@ -45,6 +49,7 @@ struct ctl_iked {
 	int events_fd;
 	struct event *readable, *retry;
 	bool connected, told, incomplete;
+	int escrow_fd; /* of iked's IKE SAs, for its next instance; -1 = none */
 	struct spw_ike_hello_reply hello;
 	unsigned int n_locals;
 	struct local local[LOCALS];
@@ -451,6 +456,30 @@ connect_both(struct ctl_runtime *rt, struct spw_err *err)
 	return 0;
 }
 
+/* Give back what the last iked left, and keep what this one uses. */
+static void
+escrow_keep(struct ctl_runtime *rt)
+{
+	struct ctl_iked *k = rt->iked;
+	struct spw_err err = {0};
+	int rc = 0;
+
+	if (k->escrow_fd >= 0)
+		rc = call(rt, SPW_IKE_ESCROW_SET, NULL, 0, &k->escrow_fd, 1, &err);
+	if (rc != 0 && rc != -EEXIST)
+		spw_log(SPW_LOG_WARNING, "iked", "escrow-refused", "error=\"%s\"", err.text);
+	rc = call(rt, SPW_IKE_ESCROW_GET, NULL, 0, NULL, 0, &err);
+	if (rc == 0 && k->msg.n_fds == 1) {
+		if (k->escrow_fd >= 0)
+			close(k->escrow_fd);
+		k->escrow_fd = k->msg.fds[0];
+		k->msg.n_fds = 0;
+	} else if (rc == -ENOENT) {
+		spw_log(SPW_LOG_WARNING, "iked", "no-escrow", "error=\"%s\"", err.text);
+	}
+	spw_msg_close_fds(&k->msg);
+}
+
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
@@ -472,6 +501,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	k->connected = true;
 	spw_log(SPW_LOG_INFO, "iked", "connected", "instance=%016llx version=%s",
 		(unsigned long long)k->hello.instance, k->hello.version);
+	escrow_keep(rt);
 	ctl_iked_sync(rt);
 }
 
@@ -483,7 +513,7 @@ ctl_iked_new(struct ctl_runtime *rt)
 
 	if (!k)
 		return -ENOMEM;
-	k->calls.fd = k->events_fd = -1;
+	k->calls.fd = k->events_fd = k->escrow_fd = -1;
 	rt->iked = k;
 	k->retry = evtimer_new(rt->base, on_retry, rt);
 	return k->retry && event_add(k->retry, &now) == 0 ? 0 : -ENOMEM;
@@ -504,6 +534,8 @@ ctl_iked_free(struct ctl_runtime *rt)
 		close(k->events_fd);
 	if (k->calls.fd >= 0)
 		close(k->calls.fd);
+	if (k->escrow_fd >= 0)
+		close(k->escrow_fd);
 	locals_close(k, true);
 	free(k);
 	rt->iked = NULL;

@@ -304,6 +304,7 @@ status_sa(struct spw_ike_status *s, const struct ike_sa *sa)
 	s->retransmits = sa->req.sent > 1 ? sa->req.sent - 1 : 0;
 	s->nat_here = sa->nat_here;
 	s->nat_there = sa->nat_there;
+	s->escrow = sa->slot != 0;
 }
 
 /* The reason, and the time of the next try while one is waited for. */

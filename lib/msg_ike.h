@@ -145,7 +145,8 @@ struct spw_ike_status {
 	uint32_t attempts;    /* dials since the last established state */
 	uint32_t nat_here;
 	uint32_t nat_there;
-	uint32_t ike_rekeys, child_rekeys, child_rekey_failures, pad;
+	uint32_t ike_rekeys, child_rekeys, child_rekey_failures;
+	uint32_t escrow; /* 1: kept, a restart of iked goes on with this IKE SA */
 	char reason[SPW_IKE_STATE_TEXT]; /* why it is not established, for a person */
 };
 

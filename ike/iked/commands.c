@@ -76,6 +76,42 @@ cmd_socket_get(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	return 0;
 }
 
+/* What an earlier instance left with controld. */
+static int
+cmd_escrow_set(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
+{
+	struct iked *d = c->iked;
+	int rc;
+
+	if (m->n_fds != 1)
+		return spw_fail(err, -EINVAL, "one descriptor is needed, the escrow's; %u came",
+				m->n_fds);
+	if (d->engine)
+		return spw_fail(err, -EEXIST, "the escrow of this instance is in use");
+	rc = iked_escrow_replace(&d->escrow, m->fds[0], err);
+	if (rc != 0)
+		return rc;
+	m->n_fds = 0; /* taken */
+	spw_log(SPW_LOG_INFO, AREA, "escrow-taken", "records=%u secret=%d",
+		ike_escrow_found(d->escrow.store), d->escrow.secret);
+	return done(c, m);
+}
+
+static int
+cmd_escrow_get(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
+{
+	struct iked_escrow *e = &c->iked->escrow;
+	struct spw_msg_hdr hdr = {
+		.number = m->hdr.number, .flags = SPW_MSG_REPLY, .seq = m->hdr.seq};
+
+	if (e->fd < 0)
+		return spw_fail(err, -ENOENT, "there is no escrow: %s", e->cause);
+	e->kept = true;
+	if (spw_msg_send(c->fd, &hdr, NULL, &e->fd, 1) != 0)
+		c->dead = true;
+	return 0;
+}
+
 /* The tunnel's traffic runs on what an earlier instance left: say that it is up. */
 static void
 orphans_tell(struct iked *d, struct iked_conn *conn)
@@ -183,6 +219,16 @@ orphans_unwanted_end(struct iked *d)
 			iked_sas_replaced(&d->dp.sas, d->dp.sas.sa[i].tunnel, spw_clock_ns());
 }
 
+/* Records of connections that are gone, or that negotiate with other settings now. */
+static void
+escrow_unwanted_end(struct iked *d)
+{
+	unsigned int n = d->escrow.store ? ike_escrow_sweep(d->escrow.store) : 0;
+
+	if (n > 0)
+		spw_log(SPW_LOG_WARNING, AREA, "escrow-swept", "records=%u", n);
+}
+
 static int
 cmd_conn_sweep(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 {
@@ -193,6 +239,7 @@ cmd_conn_sweep(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 		ike_engine_conn_sweep(d->engine, spw_clock_ns(), sweep->generation);
 		conns_follow(d);
 	}
+	escrow_unwanted_end(d);
 	orphans_unwanted_end(d);
 	return done(c, m);
 }
@@ -244,8 +291,10 @@ cmd_rekey(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 static void
 rows_add_orphans(const struct iked *d, struct spw_ike_status *rows, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		rows[i].children += (uint32_t)iked_sas_carrying(&d->dp.sas, rows[i].tunnel);
+		rows[i].escrow &= d->escrow.kept;
+	}
 }
 
 static int
@@ -278,6 +327,7 @@ static const struct command {
 	{SPW_IKE_SOCKET_GET, false, cmd_socket_get}, {SPW_IKE_CONN_SET, false, cmd_conn_set},
 	{SPW_IKE_CONN_DEL, false, cmd_conn_del},     {SPW_IKE_CONN_SWEEP, false, cmd_conn_sweep},
 	{SPW_IKE_RESET, false, cmd_reset},	     {SPW_IKE_REKEY, false, cmd_rekey},
+	{SPW_IKE_ESCROW_SET, true, cmd_escrow_set},  {SPW_IKE_ESCROW_GET, false, cmd_escrow_get},
 	{SPW_IKE_GET_CONNS, false, cmd_get_conns},
 };
 

@@ -7,8 +7,9 @@
  * one fails, both are closed and tried again with a growing pause; IKE goes on meanwhile and
  * operations on SAs answer -ENOTCONN. At each new hello the SAs on the other side are read:
  *
- *   first hello, or another incarnation   what stands there is an orphan of an earlier iked; the
- *                                         engine makes its children anew, nothing is installed
+ *   first hello, or another incarnation   what stands there is an orphan of an earlier iked, until
+ *                                         the engine finds it in escrow and takes it over; children
+ *                                         that are not there it makes anew; nothing is installed
  *                                         twice (a repeated GCM IV gives the key away)
  *   the same incarnation                  nothing happened to our SAs; one that is gone met its
  *                                         hard limit unseen, one we do not know was installed by a
@@ -115,6 +116,21 @@ iked_dataplane_call(struct iked *d, uint16_t number, const void *elem, uint16_t 
 	return rc;
 }
 
+static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+row_take(struct iked_sa *sa, const struct spw_dp_sa_stats *row)
+{
+	sa->last_in_ns = row->last_in_ns;
+	sa->packets = larger(row->in_packets, row->out_packets);
+	sa->bytes = larger(row->in_bytes, row->out_bytes);
+	sa->heard = row->in_packets > 0;
+}
+
 static int
 rows_take(const struct spw_msg *m, struct iked_sas *found)
 {
@@ -125,7 +141,7 @@ rows_take(const struct spw_msg *m, struct iked_sas *found)
 
 		if (rc != 0)
 			return rc;
-		iked_sas_find(found, row[i].spi_in)->last_in_ns = row[i].last_in_ns;
+		row_take(iked_sas_find(found, row[i].spi_in), &row[i]);
 	}
 	return 0;
 }
@@ -284,6 +300,7 @@ meet_anew(struct iked *d, const struct spw_dp_hello_reply *h, struct spw_err *er
 	dp->encr_mask = h->encr_mask;
 	dp->seen = true;
 	if (d->engine) {
+		ike_engine_incarnation(d->engine, dp->incarnation);
 		ike_engine_dataplane_reset(d->engine, spw_clock_ns(), dp->encr_mask);
 		dial_those_that_wait(d);
 	}

@@ -55,15 +55,32 @@ iked_op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 	(void)call(ctx, SPW_DP_SPI_FREE, &ref, sizeof(ref), spi);
 }
 
+/* It stands there since before we started, under an SPI that our escrow knows. */
+static int
+take_over(struct iked *d, struct iked_sa *sa, bool outbound)
+{
+	sa->orphan = false;
+	sa->delete_at_ns = 0;
+	spw_log(SPW_LOG_INFO, AREA, "taken-over",
+		"tunnel=%" PRIu32 " spi-in=%08" PRIx32 " outbound=%d", sa->tunnel, sa->spi_in,
+		outbound);
+	return outbound ? iked_op_sa_switch(d, sa->spi_in) : 0;
+}
+
 int
 iked_op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 {
 	struct iked *d = ctx;
-	struct spw_dp_sa_install req = {
+	struct iked_sa *there = iked_sas_find(&d->dp.sas, sa->spi_in);
+	struct spw_dp_sa_install req;
+	int rc;
+
+	if (there && there->orphan)
+		return take_over(d, there, outbound);
+	req = (struct spw_dp_sa_install){
 		.incarnation = d->dp.incarnation, .outbound = outbound, .sa = *sa};
 	/* Before the request: there must be no SA that we cannot note. */
-	int rc = iked_sas_add(&d->dp.sas, sa->spi_in, sa->tunnel, false);
-
+	rc = iked_sas_add(&d->dp.sas, sa->spi_in, sa->tunnel, false);
 	if (rc == 0)
 		rc = call(d, SPW_DP_SA_INSTALL, &req, sizeof(req), sa->spi_in);
 	spw_wipe(&req, sizeof(req));
@@ -142,10 +159,31 @@ last_in_refresh(struct iked *d)
 	for (size_t i = 0; i < found.n; i++) {
 		struct iked_sa *sa = iked_sas_find(&d->dp.sas, found.sa[i].spi_in);
 
-		if (sa)
-			sa->last_in_ns = found.sa[i].last_in_ns;
+		if (!sa)
+			continue;
+		sa->last_in_ns = found.sa[i].last_in_ns;
+		sa->packets = found.sa[i].packets;
+		sa->bytes = found.sa[i].bytes;
+		sa->heard = found.sa[i].heard;
 	}
 	iked_sas_clear(&found);
+}
+
+int
+iked_op_sa_adopt(void *ctx, uint32_t tunnel, uint32_t spi_in, struct ike_adopted *a)
+{
+	struct iked *d = ctx;
+	struct iked_sa *sa;
+
+	if (!iked_dataplane_connected(&d->dp))
+		return -ENOTCONN;
+	if (spw_clock_ns() - d->dp.refreshed_ns >= LAST_IN_FRESH_NS)
+		last_in_refresh(d);
+	sa = iked_sas_find(&d->dp.sas, spi_in);
+	if (!sa || sa->tunnel != tunnel)
+		return -ENOENT;
+	*a = (struct ike_adopted){.heard = sa->heard, .bytes = sa->bytes, .packets = sa->packets};
+	return take_over(d, sa, false);
 }
 
 uint64_t

@@ -60,6 +60,7 @@ static const struct ike_ops ops = {
 	.sa_switch = iked_op_sa_switch,
 	.sa_delete = iked_op_sa_delete,
 	.sa_move = iked_op_sa_move,
+	.sa_adopt = iked_op_sa_adopt,
 	.last_inbound = iked_op_last_inbound,
 	.tunnel_event = op_tunnel_event,
 };
@@ -73,12 +74,15 @@ iked_engine_start(struct iked *d, struct spw_err *err)
 
 	(void)iked_dataplane_connect(d);
 	config.encr_mask = iked_dataplane_encr_mask(&d->dp);
+	config.incarnation = d->dp.seen ? d->dp.incarnation : 0;
+	config.escrow = d->escrow.store;
 	config.no_initial_contact = !d->dp.seen || iked_sas_orphans(&d->dp.sas) > 0;
 	rc = ike_engine_new(&d->engine, &config, spw_clock_ns());
 	if (rc != 0)
 		return spw_fail(err, rc, "the IKE engine cannot start: %s", strerror(-rc));
-	spw_log(SPW_LOG_INFO, AREA, "engine-started", "initial-contact=%d orphans=%zu",
-		!config.no_initial_contact, iked_sas_orphans(&d->dp.sas));
+	spw_log(SPW_LOG_INFO, AREA, "engine-started", "initial-contact=%d orphans=%zu escrow=%u",
+		!config.no_initial_contact, iked_sas_orphans(&d->dp.sas),
+		d->escrow.store ? ike_escrow_found(d->escrow.store) : 0);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "ike/ike.h"
 #include "ike/iked/conns.h"
+#include "ike/iked/escrow.h"
 #include "ike/iked/privilege.h"
 #include "ike/iked/sas.h"
 
@@ -61,13 +62,16 @@ struct iked_client {
 
 struct iked {
 	struct event_base *base;
-	struct event *tick;	/* the engine's next wake-up */
-	struct event *second;	/* once a second: keepalives, orphans, state log */
-	struct event *stop[2];	/* SIGTERM, SIGINT */
-	struct event *stop_end; /* the end of the moment given to Deletes */
+	struct event *tick;	 /* the engine's next wake-up */
+	struct event *second;	 /* once a second: keepalives, orphans, state log */
+	struct event *stop[2];	 /* SIGTERM, SIGINT */
+	struct event *hand_over; /* SIGUSR1 */
+	bool handing_over;	 /* the SAs go on without us */
+	struct event *stop_end;	 /* the end of the moment given to Deletes */
 	uint64_t stop_by_ns;
 	uint64_t instance;
 	struct ike_engine *engine; /* made with the first connection */
+	struct iked_escrow escrow;
 	struct iked_conns conns;
 	struct iked_dataplane dp;
 	struct iked_socket *sockets;
@@ -116,6 +120,7 @@ int iked_op_sa_switch(void *ctx, uint32_t spi_in);
 int iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts);
 int iked_op_sa_move(void *ctx, uint32_t spi_in, const struct spw_addr *remote, uint16_t remote_port,
 		    uint16_t local_port);
+int iked_op_sa_adopt(void *ctx, uint32_t tunnel, uint32_t spi_in, struct ike_adopted *a);
 uint64_t iked_op_last_inbound(void *ctx, uint32_t tunnel);
 /* Delete the orphans whose time has come. */
 void iked_orphans_reap(struct iked *d, uint64_t now_ns);

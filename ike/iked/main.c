@@ -4,12 +4,14 @@
  * (ike/ike.h); here are the order of start, the event loop and the order of stop.
  *
  * Start: options, who to become, limits, the listening socket, privileges dropped, self-test of the
- * cryptography, the data plane, the sandbox, ready. From then on nothing needs root. The UDP sockets and the
- * connections come from controld over ike.sock, after a restart as after a first start; SAs in
- * the data plane are left alone and go on carrying traffic meanwhile.
+ * cryptography, the escrow's memory, the data plane, the sandbox, ready. From then on nothing needs
+ * root. The UDP sockets, the escrow of an earlier instance and the connections come from controld
+ * over ike.sock, after a restart as after a first start; SAs in the data plane are left alone and
+ * go on carrying traffic meanwhile.
  *
- * Stop (SIGTERM, SIGINT): a Delete to every peer, a moment for the answers, exit 0. One thread,
- * one event loop; all secrets in guarded memory.
+ * Hand over (SIGUSR1): exit 0 without a word to peers or data plane; the next instance finds the
+ * IKE SAs in escrow. Stop (SIGTERM, SIGINT): a Delete to every peer, a moment for the answers,
+ * exit 0. One thread, one event loop; all secrets in guarded memory.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -149,6 +151,21 @@ on_stop(evutil_socket_t signal, short what, void *arg)
 	event_add(d->stop_end, &look);
 }
 
+/* Leave as a kill would, but with everything recorded and said: the next instance goes on. */
+static void
+on_hand_over(evutil_socket_t signal, short what, void *arg)
+{
+	struct iked *d = arg;
+
+	if (!d->escrow.kept)
+		spw_log(SPW_LOG_WARNING, AREA, "not-kept",
+			"cause=\"nobody keeps the escrow; the next instance makes new IKE SAs\"");
+	spw_log(SPW_LOG_INFO, AREA, "handing-over", "records=%u",
+		d->escrow.store ? ike_escrow_used(d->escrow.store) : 0);
+	d->handing_over = true;
+	event_base_loopbreak(d->base);
+}
+
 static int
 events_make(struct iked *d, struct spw_err *err)
 {
@@ -166,10 +183,11 @@ events_make(struct iked *d, struct spw_err *err)
 	d->second = event_new(d->base, -1, EV_PERSIST, on_second, d);
 	d->stop[0] = evsignal_new(d->base, SIGTERM, on_stop, d);
 	d->stop[1] = evsignal_new(d->base, SIGINT, on_stop, d);
+	d->hand_over = evsignal_new(d->base, SIGUSR1, on_hand_over, d);
 	d->stop_end = event_new(d->base, -1, EV_PERSIST, on_stop_look, d);
-	if (!d->tick || !d->second || !d->stop[0] || !d->stop[1] || !d->stop_end ||
-	    event_add(d->second, &second) < 0 || event_add(d->stop[0], NULL) < 0 ||
-	    event_add(d->stop[1], NULL) < 0)
+	if (!d->tick || !d->second || !d->stop[0] || !d->stop[1] || !d->stop_end || !d->hand_over ||
+	    event_add(d->hand_over, NULL) < 0 || event_add(d->second, &second) < 0 ||
+	    event_add(d->stop[0], NULL) < 0 || event_add(d->stop[1], NULL) < 0)
 		return spw_fail(err, -ENOMEM, "no memory for events");
 	return 0;
 }
@@ -177,7 +195,8 @@ events_make(struct iked *d, struct spw_err *err)
 static void
 events_free(struct iked *d)
 {
-	struct event *all[] = {d->tick, d->second, d->stop[0], d->stop[1], d->stop_end};
+	struct event *all[] = {d->tick,	   d->second,	d->stop[0],
+			       d->stop[1], d->stop_end, d->hand_over};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i])
@@ -222,6 +241,11 @@ start(struct iked *d, const struct iked_options *o, struct spw_err *err)
 	if ((size_t)snprintf(d->dp.path, sizeof(d->dp.path), "%s/dataplane.sock", o->run_dir) >=
 	    sizeof(d->dp.path))
 		return spw_fail(err, -ENAMETOOLONG, "--run-dir '%.60s' is too long", o->run_dir);
+	if (iked_escrow_make(&d->escrow, err) != 0)
+		spw_log(SPW_LOG_WARNING, AREA, "no-escrow", "cause=\"%s\"", err->text);
+	else
+		spw_log(SPW_LOG_INFO, AREA, "escrow", "secret=%d slots=%u", d->escrow.secret,
+			ike_escrow_slots(d->escrow.store));
 	rc = iked_dataplane_start(d, err);
 	if (rc == 0 && iked_server_start(d) != 0)
 		rc = spw_fail(err, -ENOMEM, "no memory for the server");
@@ -235,8 +259,11 @@ stop(struct iked *d, const struct iked_options *o)
 {
 	iked_server_stop(d, o->run_dir);
 	iked_udp_stop(d);
-	if (d->engine)
+	if (d->handing_over)
+		ike_engine_abandon(d->engine);
+	else
 		ike_engine_free(d->engine);
+	iked_escrow_close(&d->escrow);
 	iked_dataplane_stop(d);
 	iked_conns_clear(&d->conns);
 	free(d->news);
@@ -246,7 +273,8 @@ stop(struct iked *d, const struct iked_options *o)
 int
 main(int argc, char **argv)
 {
-	static struct iked d = {.listen_fd = -1, .dp = {.client.fd = -1, .event_fd = -1}};
+	static struct iked d = {
+		.listen_fd = -1, .escrow = {.fd = -1}, .dp = {.client.fd = -1, .event_fd = -1}};
 	struct iked_options o;
 	struct spw_err err = {0};
 	int rc = iked_options_parse(&o, argc, argv, &err);

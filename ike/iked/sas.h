@@ -15,9 +15,12 @@
 struct iked_sa {
 	uint32_t spi_in;
 	uint32_t tunnel;
-	bool orphan;	       /* installed by an earlier instance of iked */
-	bool present;	       /* seen by the resynchronisation that runs */
-	uint64_t last_in_ns;   /* last valid inbound packet, 0 = none */
+	bool orphan;	     /* installed by an earlier instance of iked */
+	bool present;	     /* seen by the resynchronisation that runs */
+	uint64_t last_in_ns; /* last valid inbound packet, 0 = none */
+	uint64_t packets;    /* of the busier direction, when last asked */
+	uint64_t bytes;
+	bool heard;	       /* a packet has come in on it */
 	uint64_t delete_at_ns; /* orphans: 0 = while nothing replaces it */
 };
 

@@ -9,6 +9,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pwd.h>
@@ -45,13 +46,14 @@ struct side {
 	char dir[64];
 	struct spw_addr local, remote;
 	int udp[2]; /* the duplicates that controld keeps */
+	int escrow; /* as well; -1 = none */
 	struct fake_dataplane dp;
 	pid_t pid;
 	struct spw_client client;
 	int events;
 };
-static struct side a = {.name = "a", .client.fd = -1, .events = -1};
-static struct side b = {.name = "b", .client.fd = -1, .events = -1};
+static struct side a = {.name = "a", .client.fd = -1, .events = -1, .escrow = -1};
+static struct side b = {.name = "b", .client.fd = -1, .events = -1, .escrow = -1};
 static struct spw_msg reply;
 
 static void
@@ -484,6 +486,49 @@ a_soft_limit_rekeys_the_child(void **state)
 	assert_true(EVENTUALLY(sides_agree()));
 }
 
+/* As controld does: give back what is kept, keep what is in use. */
+static int
+escrow_exchange(struct side *s)
+{
+	struct spw_err err = {0};
+	int rc = 0;
+
+	if (s->escrow >= 0)
+		rc = call(s, SPW_IKE_ESCROW_SET, NULL, 0, &s->escrow, 1, &err);
+	assert_int_equal(call(s, SPW_IKE_ESCROW_GET, NULL, 0, NULL, 0, &err), 0);
+	assert_int_equal(reply.n_fds, 1);
+	if (s->escrow >= 0)
+		close(s->escrow);
+	s->escrow = reply.fds[0];
+	return rc;
+}
+
+static void
+a_strange_escrow_is_refused_and_an_empty_one_used(void **state)
+{
+	struct spw_ike_status before, after;
+	struct spw_err err = {0};
+	int strange = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	struct stat st;
+
+	assert_int_equal(escrow_exchange(&a), 0);
+	assert_int_equal(fstat(a.escrow, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	status_get(&a, &before);
+	daemon_end(&a, SIGKILL);
+	daemon_start(&a);
+	refused(call(&a, SPW_IKE_ESCROW_SET, NULL, 0, &strange, 1, &err), -EINVAL, &err);
+	close(strange);
+	close(a.escrow);
+	a.escrow = -1;
+	assert_int_equal(escrow_exchange(&a), 0); /* the new one's */
+	configure(&a, 1);
+	assert_true(EVENTUALLY((status_get(&a, &after), after.state == SPW_IKE_ESTABLISHED)));
+	assert_true(after.spi_i != before.spi_i);
+	first_packet_from_a();
+	assert_true(EVENTUALLY(sides_agree()));
+}
+
 static void
 a_killed_daemon_leaves_its_sas_and_replaces_them_later(void **state)
 {
@@ -511,6 +556,71 @@ a_killed_daemon_leaves_its_sas_and_replaces_them_later(void **state)
 	assert_true(sides_agree());
 	while (event_next(&a, &ev, 100))
 		assert_int_equal(ev.up, 1); /* never told to be down */
+}
+
+/* Ended by `signal`, started again with its escrow: the same IKE SA and the same child go on. */
+static void
+goes_on(int signal)
+{
+	struct spw_ike_status before, after;
+	struct spw_ike_tunnel_event ev;
+	struct spw_sa_desc old, new;
+	struct spw_err err = {0};
+
+	status_get(&a, &before);
+	assert_int_equal(before.escrow, 1);
+	assert_true(fake_outbound(&a.dp, TUNNEL, &old));
+	assert_int_equal(WIFEXITED(daemon_end(&a, signal)), signal != SIGKILL);
+	assert_true(fake_has(&a.dp, old.spi_in));
+	daemon_start(&a);
+	assert_int_equal(escrow_exchange(&a), 0);
+	configure(&a, 1);
+	assert_true(event_next(&a, &ev, 1000));
+	assert_int_equal(ev.up, 1);
+	status_get(&a, &after);
+	assert_int_equal(after.state, SPW_IKE_ESTABLISHED);
+	assert_true(after.spi_i == before.spi_i && after.spi_r == before.spi_r);
+	assert_int_equal(after.children, 1);
+	assert_int_equal(after.escrow, 1);
+	assert_true(fake_outbound(&a.dp, TUNNEL, &new));
+	assert_int_equal(new.spi_in, old.spi_in);
+	/* it works: a rekey of the child, and one of the IKE SA */
+	struct spw_ike_reset rekey = {.name = "tun", .what = SPW_IKE_RESET_CHILD};
+
+	assert_int_equal(call(&a, SPW_IKE_REKEY, &rekey, sizeof(rekey), NULL, 0, &err), 0);
+	assert_true(EVENTUALLY(moved_from(old.spi_in)));
+	first_packet_from_a();
+	assert_true(EVENTUALLY(sides_agree()));
+	while (event_next(&a, &ev, 50))
+		assert_int_equal(ev.up, 1);
+}
+
+static void
+a_killed_daemon_goes_on_from_its_escrow(void **state)
+{
+	close(a.escrow); /* of an instance that is gone */
+	a.escrow = -1;
+	assert_int_equal(escrow_exchange(&a), 0);
+	goes_on(SIGKILL);
+	goes_on(SIGKILL);
+}
+
+static void
+a_daemon_that_hands_over_is_followed(void **state)
+{
+	goes_on(SIGUSR1);
+}
+
+static void
+an_escrow_is_taken_once_and_only_a_real_one(void **state)
+{
+	struct spw_err err = {0};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(escrow_exchange(&a), -EEXIST); /* controld came again, iked did not */
+	refused(call(&a, SPW_IKE_ESCROW_SET, NULL, 0, NULL, 0, &err), -EINVAL, &err);
+	refused(call(&a, SPW_IKE_ESCROW_GET, NULL, 0, &null, 1, &err), -EINVAL, &err);
+	close(null);
 }
 
 static void
@@ -652,7 +762,11 @@ main(int argc, char **argv)
 		cmocka_unit_test(bad_requests_are_refused_and_change_nothing),
 		cmocka_unit_test(the_same_settings_again_touch_nothing),
 		cmocka_unit_test(a_soft_limit_rekeys_the_child),
+		cmocka_unit_test(a_strange_escrow_is_refused_and_an_empty_one_used),
 		cmocka_unit_test(a_killed_daemon_leaves_its_sas_and_replaces_them_later),
+		cmocka_unit_test(a_killed_daemon_goes_on_from_its_escrow),
+		cmocka_unit_test(a_daemon_that_hands_over_is_followed),
+		cmocka_unit_test(an_escrow_is_taken_once_and_only_a_real_one),
 		cmocka_unit_test(a_new_incarnation_gets_new_children),
 		cmocka_unit_test(a_dial_without_a_data_plane_is_made_up_when_it_comes),
 		cmocka_unit_test(an_orderly_stop_tells_the_peer),
