@@ -26,10 +26,36 @@
 
 #define AREA "ike"
 
+bool
+iked_random_repeats(struct iked_random *r, const uint8_t block[IKED_RANDOM_BLOCK])
+{
+	bool same = r->drawn && memcmp(r->last, block, sizeof(r->last)) == 0;
+
+	memcpy(r->last, block, sizeof(r->last));
+	r->drawn = true;
+	return same;
+}
+
+void
+iked_random_draw(struct iked_random *r, void *buf, size_t len)
+{
+	uint8_t block[IKED_RANDOM_BLOCK];
+
+	/* a short draw is the beginning of a whole block, so that every draw is looked at */
+	randombytes_buf(len < sizeof(block) ? block : buf, len < sizeof(block) ? sizeof(block) : len);
+	if (iked_random_repeats(r, len < sizeof(block) ? block : buf)) {
+		spw_log(SPW_LOG_ERROR, AREA, "random-repeats", "cause=\"the same 16 octets twice\"");
+		abort();
+	}
+	if (len < sizeof(block))
+		memcpy(buf, block, len);
+	spw_wipe(block, sizeof(block));
+}
+
 static void
 op_random(void *ctx, void *buf, size_t len)
 {
-	randombytes_buf(buf, len);
+	iked_random_draw(&((struct iked *)ctx)->random, buf, len);
 }
 
 static void

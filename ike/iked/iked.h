@@ -16,6 +16,7 @@
 #define IKED_ORPHAN_S	   12 /* an orphan lives so long beside its successor */
 #define IKED_HALF_OPEN_MAX 64 /* cookies above */
 #define IKED_STOP_MS	   1000
+#define IKED_EXIT_AGAIN	   75 /* exit status after a hand-over: start the next instance */
 
 struct iked_options {
 	const char *run_dir;
@@ -60,6 +61,13 @@ struct iked_client {
 	bool dead; /* to be freed when nobody walks the list */
 };
 
+/* The beginning of the draw before: a source that repeats itself is broken. */
+#define IKED_RANDOM_BLOCK 16
+struct iked_random {
+	uint8_t last[IKED_RANDOM_BLOCK];
+	bool drawn;
+};
+
 struct iked {
 	struct event_base *base;
 	struct event *tick;	 /* the engine's next wake-up */
@@ -71,6 +79,7 @@ struct iked {
 	uint64_t stop_by_ns;
 	uint64_t instance;
 	struct ike_engine *engine; /* made with the first connection */
+	struct iked_random random;
 	struct iked_escrow escrow;
 	struct iked_conns conns;
 	struct iked_dataplane dp;
@@ -88,6 +97,10 @@ int iked_options_parse(struct iked_options *o, int argc, char **argv, struct spw
 
 /* engine.c: the operations given to the engine, and what follows a call of it. */
 int iked_engine_start(struct iked *d, struct spw_err *err);
+/* Fill with random octets. A source that fails, or repeats itself, ends the process. */
+void iked_random_draw(struct iked_random *r, void *buf, size_t len);
+/* True when this block is the one before; it is remembered for the next. */
+bool iked_random_repeats(struct iked_random *r, const uint8_t block[IKED_RANDOM_BLOCK]);
 /*
  * Status of every connection, on the heap (the caller frees). *n is 0 and the result NULL when
  * there is none, or no memory.

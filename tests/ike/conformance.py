@@ -118,7 +118,7 @@ def run(test, build):
     for line in out.stdout.splitlines():
         tap = re.match(r'(not ok|ok)\b[ \d]*-? *(.*)$', line)
         if tap:
-            said[re.sub(r'^test_', '', tap.group(2).strip())] = tap.group(1) == 'ok'
+            said[re.sub(r'^(?:\w+\.)?test_', '', tap.group(2).strip())] = tap.group(1) == 'ok'
     for name, result in re.findall(r'^(test_\w+) .*\.\.\. (ok|FAIL|ERROR)$', out.stderr, re.M):
         said[name[5:]] = result == 'ok'
     return said

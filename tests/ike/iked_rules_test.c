@@ -6,12 +6,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -377,6 +380,62 @@ the_sandbox_ends_whoever_does_what_the_daemon_never_does(void **state)
 		assert_int_equal(end_of(forbidden[i]), SIGSYS);
 }
 
+static void
+alg_08_random_octets_that_repeat_are_noticed(void **state)
+{
+	struct iked_random r = {0};
+	uint8_t zero[IKED_RANDOM_BLOCK] = {0}, other[IKED_RANDOM_BLOCK] = {1}, draws[200][40];
+
+	assert_false(iked_random_repeats(&r, zero)); /* the first is never a repeat */
+	assert_true(iked_random_repeats(&r, zero));
+	assert_false(iked_random_repeats(&r, other));
+	assert_false(iked_random_repeats(&r, zero));
+	for (size_t i = 0; i < 200; i++) { /* short and long draws, all different */
+		memset(draws[i], 0, sizeof(draws[i]));
+		iked_random_draw(&r, draws[i], i % 2 ? 8 : 40);
+		for (size_t k = 0; k < i; k++)
+			assert_memory_not_equal(draws[i], draws[k], 8);
+	}
+}
+
+/* From here on the kernel gives this process no random octets, neither way. */
+static bool
+take_randomness_away(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {.len = 5, .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+}
+
+static void
+alg_08_a_draw_that_fails_ends_the_process(void **state)
+{
+	for (size_t len = 1; len <= 64; len *= 8) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			struct iked_random r = {0};
+			uint8_t buf[64];
+
+			if (freopen("/dev/null", "w", stderr) && take_randomness_away())
+				iked_random_draw(&r, buf, len);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGABRT);
+	}
+}
+
 int
 main(void)
 {
@@ -393,6 +452,8 @@ main(void)
 		cmocka_unit_test(identity_is_found_or_named_in_the_refusal),
 		cmocka_unit_test(ciphers_are_all_of_esp_until_the_data_plane_says),
 		cmocka_unit_test(the_sandbox_ends_whoever_does_what_the_daemon_never_does),
+		cmocka_unit_test(alg_08_random_octets_that_repeat_are_noticed),
+		cmocka_unit_test(alg_08_a_draw_that_fails_ends_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

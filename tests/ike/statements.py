@@ -394,8 +394,6 @@ OPEN = {
     'EXT-13': 'nothing listens on TCP; no test says so',
     'ALG-01': 'HMAC-SHA2-512 (PRF and integrity) is not there yet; all else of it is',
     'ALG-06': 'the configuration does not compare the strengths yet',
-    'ALG-08': 'a draw that fails ends the daemon (libsodium); one that repeats is not noticed, and '
-              'neither has a test yet',
     'LIF-05': 'an idle SA is rekeyed like any other; no test says so',
 }
 
