@@ -8,6 +8,7 @@
  * copy is bounded again. Relative names of secret files are made absolute.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,32 @@ check_legacy(const struct lyd_node *tunnel, const struct ctl_tunnel *t, struct c
 	return 0;
 }
 
+/*
+ * What IKE agrees on is no stronger than IKE itself. A profile is Azure's own list, not ours to
+ * judge.
+ */
+static void
+check_strength(const struct lyd_node *tunnel, const struct ctl_tunnel *t,
+	       struct ctl_lines *warnings)
+{
+	unsigned int ike = UINT_MAX, esp = 0;
+
+	if (!warnings || t->n_ike == 0 || model_get(tunnel, "profile"))
+		return;
+	for (unsigned int i = 0; i < t->n_ike; i++)
+		if (spw_encr_info(t->ike[i].encr)->key_len < ike)
+			ike = spw_encr_info(t->ike[i].encr)->key_len;
+	for (unsigned int i = 0; i < t->n_esp; i++)
+		if (spw_encr_info(t->esp[i].encr)->key_len > esp)
+			esp = spw_encr_info(t->esp[i].encr)->key_len;
+	if (ike < esp)
+		ctl_lines_add(
+			warnings,
+			"tunnel %s: IKE may agree on a key of %u bits, ESP on one of %u: ESP is "
+			"no stronger than IKE, so take for IKE what ESP has",
+			t->name, ike * 8, esp * 8);
+}
+
 static void
 build_limits(const struct lyd_node *node, struct ctl_tunnel *t)
 {
@@ -225,6 +252,8 @@ build_tunnel(const struct lyd_node *node, const char *keys_dir, struct ctl_tunne
 	rc = build_proposals(node, t, err);
 	if (rc == 0)
 		build_capacity(node, t);
+	if (rc == 0)
+		check_strength(node, t, warnings);
 	return rc < 0 ? rc : check_legacy(node, t, warnings, err);
 }
 

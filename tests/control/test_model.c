@@ -415,6 +415,39 @@ legacy_algorithms_need_a_profile_or_permission_and_are_warned_about(void **state
 }
 
 static void
+alg_06_ike_that_is_weaker_than_esp_is_warned_about(void **state)
+{
+	static const struct {
+		const char *ike, *esp;
+		unsigned int warnings;
+	} t[] = {
+		{"aes256gcm16-prfsha384-ecp384", "aes256gcm16", 0},
+		{"aes256gcm16-prfsha384-ecp384", "aes128gcm16", 0},
+		{"aes128gcm16-prfsha256-ecp256", "aes128gcm16", 0},
+		{"aes128gcm16-prfsha256-ecp256", "aes256gcm16", 1},
+		{"aes128-sha256-ecp256", "chacha20poly1305", 1},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char ike[100], esp[100];
+		const char *lines[] = {ike, esp, NULL};
+		struct ctl_lines warnings = {0};
+		struct ctl_config *c = NULL;
+		struct spw_err err = {0};
+
+		snprintf(ike, sizeof(ike), "set tunnel azure-a ike-proposal %s", t[i].ike);
+		snprintf(esp, sizeof(esp), "set tunnel azure-a esp-proposal %s", t[i].esp);
+		assert_int_equal(build_with(lines, &c, &warnings, &err), 0);
+		assert_int_equal(warnings.n, t[i].warnings);
+		if (warnings.n)
+			assert_non_null(strstr(warnings.line[0],
+					       "IKE may agree on a key of 128 bits, ESP on one of 256"));
+		ctl_config_free(c);
+		ctl_lines_free(&warnings);
+	}
+}
+
+static void
 profile_and_proposals_exclude_each_other(void **state)
 {
 	const char *both[] = {"set tunnel azure-a profile azure-default",
@@ -793,6 +826,7 @@ main(void)
 		cmocka_unit_test(bad_configurations_are_refused_with_path_and_remedy),
 		cmocka_unit_test(
 			legacy_algorithms_need_a_profile_or_permission_and_are_warned_about),
+		cmocka_unit_test(alg_06_ike_that_is_weaker_than_esp_is_warned_about),
 		cmocka_unit_test(profile_and_proposals_exclude_each_other),
 		cmocka_unit_test(doubtful_settings_are_warned_about),
 		cmocka_unit_test(model_and_algorithm_table_agree),
