@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pseudo-random functions and integrity of IKE: HMAC over SHA-1, SHA-256, SHA-384 (RFC 2104,
+ * Pseudo-random functions and integrity of IKE: HMAC over SHA-1 and SHA-2 (RFC 2104,
  * RFC 2404, RFC 4868), prf+ (RFC 7296 2.13) and the SHA-1 of NAT detection (RFC 7296 2.23).
  *
  * Input comes as a list of chunks, so that no caller joins secrets in a buffer of its own. Every
@@ -25,11 +25,13 @@ static const char *const prf_hash[SPW_PRF_COUNT] = {
 	[SPW_PRF_HMAC_SHA1] = "SHA1",
 	[SPW_PRF_HMAC_SHA256] = "SHA256",
 	[SPW_PRF_HMAC_SHA384] = "SHA384",
+	[SPW_PRF_HMAC_SHA512] = "SHA512",
 };
 static const char *const integ_hash[SPW_INTEG_COUNT] = {
 	[SPW_INTEG_HMAC_SHA1_96] = "SHA1",
 	[SPW_INTEG_HMAC_SHA256_128] = "SHA256",
 	[SPW_INTEG_HMAC_SHA384_192] = "SHA384",
+	[SPW_INTEG_HMAC_SHA512_256] = "SHA512",
 };
 
 static bool

@@ -51,6 +51,9 @@ struct blob {
 #define JEFE_SHA384                                                        \
 	"af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e" \
 	"8e2240ca5e69e2c78b3239ecfab21649"
+#define JEFE_SHA512                                                        \
+	"164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554" \
+	"9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
 #define MODP_A "0881382cdb87660c6dc13e614938d5b9c8b2f248581cc5e31b35454397fce50e"
 #define MODP_B "7d62a7e3ef36de617b13d1afb82c780d83a23bd4ee6705645121f371f546a53d"
 
@@ -58,12 +61,14 @@ static const struct ike_kat_mac prf_vectors[SPW_PRF_COUNT] = {
 	[SPW_PRF_HMAC_SHA1] = {JEFE, JEFE_DATA, JEFE_SHA1},
 	[SPW_PRF_HMAC_SHA256] = {JEFE, JEFE_DATA, JEFE_SHA256},
 	[SPW_PRF_HMAC_SHA384] = {JEFE, JEFE_DATA, JEFE_SHA384},
+	[SPW_PRF_HMAC_SHA512] = {JEFE, JEFE_DATA, JEFE_SHA512},
 };
 /* Only the first ICV bytes of the answer are compared. */
 static const struct ike_kat_mac integ_vectors[SPW_INTEG_COUNT] = {
 	[SPW_INTEG_HMAC_SHA1_96] = {JEFE, JEFE_DATA, JEFE_SHA1},
 	[SPW_INTEG_HMAC_SHA256_128] = {JEFE, JEFE_DATA, JEFE_SHA256},
 	[SPW_INTEG_HMAC_SHA384_192] = {JEFE, JEFE_DATA, JEFE_SHA384},
+	[SPW_INTEG_HMAC_SHA512_256] = {JEFE, JEFE_DATA, JEFE_SHA512},
 };
 static const struct ike_kat_cipher cipher_vectors[SPW_ENCR_COUNT] = {
 	[SPW_ENCR_AES128_GCM] = {.key = GCM_KEY GCM_SALT,

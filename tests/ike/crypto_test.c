@@ -109,6 +109,9 @@ prf_matches_rfc_vectors(void **state)
 		{SPW_PRF_HMAC_SHA384, 0xaa, 20, NULL, 0xdd, 50,
 		 "88062608d3e6ad8a0aa2ace014c8a86f0aa635d947ac9febe83ef4e55966144b"
 		 "2a5ab39dc13814b94e3ab6e101a34f27"},
+		{SPW_PRF_HMAC_SHA512, 0x0b, 20, "Hi There", 0, 8,
+		 "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde"
+		 "daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854"},
 	};
 	uint8_t key[80], data[64], out[64];
 

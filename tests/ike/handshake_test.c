@@ -43,10 +43,11 @@ every_proposal_works(void **state)
 		       {SPW_ENCR_AES256_GCM, 0},
 		       {SPW_ENCR_AES128_CBC, SPW_INTEG_HMAC_SHA1_96},
 		       {SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA256_128},
-		       {SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA384_192}};
+		       {SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA384_192},
+		       {SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA512_256}};
 	unsigned int n = 0;
 
-	for (unsigned int c = 0; c < 5; c++)
+	for (unsigned int c = 0; c < 6; c++)
 		for (uint8_t prf = 1; prf < SPW_PRF_COUNT; prf++)
 			for (uint8_t group = 1; group < SPW_GROUP_COUNT; group++, n++) {
 				struct net *net = net_new(100 + n);
