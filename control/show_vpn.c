@@ -132,6 +132,7 @@ ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 	json_object_update(o, live);
 	json_decref(live);
 	json_object_set_new(o, "nat", up ? json_string(nat_word(s)) : json_null());
+	json_object_set_new(o, "escrow", up ? json_boolean(s->escrow) : json_null());
 	if (!up || t->conf.dpd_delay_s == 0)
 		json_object_set_new(o, "dpd", json_null());
 	else

@@ -239,10 +239,8 @@ answer_child(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 void
 ike_auth_spi_free(struct ike_sa *sa)
 {
-	const struct ike_engine_config *c = &sa->e->config;
-
 	if (sa->auth_spi && sa->conn)
-		c->ops->spi_free(c->ctx, sa->conn->set.tunnel, sa->auth_spi);
+		ike_post_spi_free(sa->e, sa->conn->set.tunnel, sa->auth_spi);
 	sa->auth_spi = 0;
 }
 

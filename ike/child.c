@@ -256,7 +256,7 @@ make_answer(struct ike_sa *sa, struct ike_child_plan *plan, const struct answer 
 		return IKE_OK;
 	if (*made)
 		ike_child_free(*made);
-	c->ops->spi_free(c->ctx, sa->conn->set.tunnel, plan->spi_in);
+	ike_post_spi_free(sa->e, sa->conn->set.tunnel, plan->spi_in);
 	return rc == -ENOSPC ? IKE_FAULT_NO_ROOM : IKE_FAULT_INTERNAL;
 }
 
@@ -338,7 +338,6 @@ enum ike_fault
 ike_child_take(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choice_rule *rule,
 	       bool outbound, struct ike_child **made)
 {
-	const struct ike_engine_config *ec = &sa->e->config;
 	struct ike_request *r = &sa->req;
 	bool auth = !rule->with_group;
 	struct ike_nonce nr;
@@ -374,7 +373,7 @@ ike_child_take(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choi
 	plan.g = NULL;
 	make_doomed(sa, &plan);
 	if (!stale)
-		ec->ops->spi_free(ec->ctx, sa->conn->set.tunnel, r->spi_in);
+		ike_post_spi_free(sa->e, sa->conn->set.tunnel, r->spi_in);
 	r->spi_in = 0;
 	return rc == -EBADMSG ? IKE_FAULT_CHILD_SYNTAX
 	       : rc != 0      ? IKE_FAULT_INTERNAL

@@ -135,7 +135,6 @@ ike_child_best(struct ike_conn *conn, const struct ike_child *except)
 void
 ike_child_stop_out(struct ike_child *c)
 {
-	const struct ike_engine_config *ec = &c->sa->e->config;
 	struct ike_child *heir;
 
 	ike_touch(c->sa);
@@ -148,7 +147,7 @@ ike_child_stop_out(struct ike_child *c)
 		c->active = false;
 	}
 	if (!c->absent && !c->out_gone)
-		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_OUT);
+		ike_post_delete(c->sa->e, c->spi_in, SPW_SA_PART_OUT);
 	c->out_gone = true;
 }
 
@@ -163,12 +162,11 @@ ike_child_linger(struct ike_child *c)
 void
 ike_child_free(struct ike_child *c)
 {
-	const struct ike_engine_config *ec = &c->sa->e->config;
 	struct ike_child **at = &c->sa->children;
 
 	ike_child_stop_out(c);
 	if (!c->absent)
-		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_IN);
+		ike_post_delete(c->sa->e, c->spi_in, SPW_SA_PART_IN);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -225,8 +223,6 @@ ike_child_lost(struct ike_child *c)
 void
 ike_child_ended(struct ike_child *c)
 {
-	const struct ike_engine_config *ec = &c->sa->e->config;
-
 	if (c->state == IKE_CHILD_LINGER)
 		return;
 	spw_log(SPW_LOG_WARNING, "ike", "child-expired", "conn=%s spi=%08x state=%s",
@@ -234,7 +230,7 @@ ike_child_ended(struct ike_child *c)
 		ike_child_state_name(c->state));
 	ike_child_stop_out(c);
 	if (!c->absent)
-		ec->ops->sa_delete(ec->ctx, c->spi_in, SPW_SA_PART_IN);
+		ike_post_delete(c->sa->e, c->spi_in, SPW_SA_PART_IN);
 	c->absent = true;
 	c->redundant = true;
 	c->hard_at = c->rekey_at = UINT64_MAX;

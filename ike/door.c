@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The end of every call into the engine: what changed is put into escrow, then what was said is
- * sent, then what died is freed.
+ * sent and what was deleted goes from the data plane, then what died is freed.
  *
- * A call is a transaction. While it runs, datagrams only queue up; at its end the records of all
- * IKE SAs that changed go into one batch of the escrow, and only when the batch holds do the
- * datagrams leave. So whatever a peer has ever seen of us, the escrow knows, and a process killed
- * anywhere in between has either said nothing or remembers what it said. Operations on the data
- * plane do take effect inside the call: what was installed but not recorded is met again when the
- * peer's message is, and installing is then a matter of taking over (struct ike_ops). That needs
- * the same SPI where the keys would be the same: a request has it on record, and so has, from
- * before the installation, an answer to IKE_AUTH, whose child brings no nonce of its own.
+ * A call is a transaction. While it runs, datagrams and deletions only queue up; at its end the
+ * records of all IKE SAs that changed go into one batch of the escrow, and only when the batch
+ * holds do they leave. So whatever a peer has ever seen of us, the escrow knows, and a process
+ * killed anywhere in between has either said nothing or remembers what it said. What makes an SA,
+ * or sends on it, does take effect inside the call: what was installed but not recorded is met
+ * again when the peer's message is, and installing is then a matter of taking over (struct
+ * ike_ops). That needs the same SPI where the keys would be the same: a request has it on record,
+ * and so has, from before the installation, an answer to IKE_AUTH, whose child brings no nonce of
+ * its own.
  *
  * Changes are marked by connection (ike_touch), not by field: SAs of one connection change each
  * other. Writing a record equal to the present one costs a comparison. An SA that cannot be
@@ -22,8 +23,12 @@
 
 #include "ike/engine.h"
 
+enum kind { DATAGRAM, DELETE_SA, FREE_SPI };
+
 struct ike_letter {
 	struct ike_letter *next;
+	enum kind kind;
+	uint32_t tunnel, spi, parts;
 	struct ike_datagram d;
 	uint8_t bytes[];
 };
@@ -37,29 +42,77 @@ ike_touch(struct ike_sa *sa)
 		sa->conn->dirty = true;
 }
 
+/* A letter with room for a datagram, at the end of the queue. NULL: as good as lost on the way. */
+static struct ike_letter *
+letter_new(struct ike_engine *e, enum kind kind, size_t len)
+{
+	struct ike_letter *l = malloc(sizeof(*l) + len);
+
+	if (!l)
+		return NULL;
+	memset(l, 0, sizeof(*l));
+	l->kind = kind;
+	*(e->last ? &e->last->next : &e->letters) = l;
+	e->last = l;
+	return l;
+}
+
 void
 ike_post(struct ike_engine *e, const struct ike_datagram *d)
 {
-	struct ike_letter *l = malloc(sizeof(*l) + d->len);
+	struct ike_letter *l = letter_new(e, DATAGRAM, d->len);
 
 	if (!l)
-		return; /* as good as lost on the way */
-	l->next = NULL;
+		return;
 	l->d = *d;
 	memcpy(l->bytes, d->bytes, d->len);
 	l->d.bytes = l->bytes;
-	*(e->last ? &e->last->next : &e->letters) = l;
-	e->last = l;
+}
+
+void
+ike_post_delete(struct ike_engine *e, uint32_t spi_in, uint32_t parts)
+{
+	struct ike_letter *l = letter_new(e, DELETE_SA, 0);
+
+	if (!l) {
+		e->config.ops->sa_delete(e->config.ctx, spi_in, parts);
+		return;
+	}
+	l->spi = spi_in;
+	l->parts = parts;
+}
+
+void
+ike_post_spi_free(struct ike_engine *e, uint32_t tunnel, uint32_t spi)
+{
+	struct ike_letter *l = letter_new(e, FREE_SPI, 0);
+
+	if (!l) {
+		e->config.ops->spi_free(e->config.ctx, tunnel, spi);
+		return;
+	}
+	l->tunnel = tunnel;
+	l->spi = spi;
 }
 
 static void
-send_all(struct ike_engine *e)
+deliver(const struct ike_engine_config *c, const struct ike_letter *l)
+{
+	switch (l->kind) {
+	case DATAGRAM: c->ops->send(c->ctx, &l->d); break;
+	case DELETE_SA: c->ops->sa_delete(c->ctx, l->spi, l->parts); break;
+	case FREE_SPI: c->ops->spi_free(c->ctx, l->tunnel, l->spi); break;
+	}
+}
+
+static void
+deliver_all(struct ike_engine *e)
 {
 	while (e->letters) {
 		struct ike_letter *l = e->letters;
 
 		e->letters = l->next;
-		e->config.ops->send(e->config.ctx, &l->d);
+		deliver(&e->config, l);
 		free(l);
 	}
 	e->last = NULL;
@@ -146,7 +199,7 @@ ike_door_close(struct ike_engine *e)
 	if (e->config.escrow && e->dirty)
 		commit(e);
 	e->dirty = false;
-	send_all(e);
+	deliver_all(e);
 	ike_engine_reap(e);
 }
 

@@ -174,7 +174,7 @@ struct ike_sa {
 	bool pending;	/* made by the peer's IKE rekey while ours is out; not decided yet */
 	bool redundant; /* lost against another IKE SA */
 	bool contact_sent;
-	uint32_t fragment; /* longest IP packet of ours; 0 = never cut: one side cannot */
+	uint32_t fragment;	     /* longest IP packet of ours; 0 = never cut: one side cannot */
 	struct ike_pieces pieces[2]; /* of a request, of an answer */
 	uint64_t spi_i, spi_r;
 	struct spw_addr local, remote;
@@ -263,7 +263,10 @@ const struct ike_fault_info *ike_fault_info(enum ike_fault f);
 void ike_touch(struct ike_sa *sa);
 /* Send at the end of the call, when the escrow holds what it tells. Copies. */
 void ike_post(struct ike_engine *e, const struct ike_datagram *d);
-/* Record, send, free what is DEAD. */
+/* The same of deletions in the data plane: what a lost record still names must be there. */
+void ike_post_delete(struct ike_engine *e, uint32_t spi_in, uint32_t parts);
+void ike_post_spi_free(struct ike_engine *e, uint32_t tunnel, uint32_t spi);
+/* Record, send, delete, free what is DEAD. */
 void ike_door_close(struct ike_engine *e);
 /* Record this one SA now, before something that must not happen twice. */
 void ike_record_now(struct ike_sa *sa);

@@ -298,6 +298,21 @@ sa_times(struct codec *c, struct ike_sa *sa)
 	flag(c, &sa->probe_wanted);
 }
 
+/* What its connection counts; of several records the highest. */
+static void
+counters(struct codec *c, struct ike_conn *conn)
+{
+	uint32_t *at[] = {&conn->ike_rekeys, &conn->child_rekeys, &conn->child_rekey_failures};
+
+	for (unsigned int i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		uint32_t n = *at[i];
+
+		FIELD(c, n);
+		if (!c->bad && n > *at[i])
+			*at[i] = n;
+	}
+}
+
 struct prefix {
 	char name[IKE_ESCROW_NAME];
 	uint8_t mark[IKE_CONN_MARK];
@@ -330,6 +345,7 @@ ike_record_save(struct ike_sa *sa, uint8_t *room, size_t size)
 	FIELD(&c, p);
 	sa_fields(&c, sa);
 	sa_times(&c, sa);
+	counters(&c, sa->conn);
 	request(&c, &sa->req);
 	children(&c, sa);
 	return c.bad ? 0 : (size_t)(c.at - room);
@@ -388,6 +404,7 @@ ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len)
 		return NULL;
 	sa_fields(&c, sa);
 	sa_times(&c, sa);
+	counters(&c, conn);
 	request(&c, &sa->req);
 	children(&c, sa);
 	if (c.bad || c.at != c.end || ike_sa_own_spi(sa) == 0 || sa->state == IKE_SA_INIT_SENT ||

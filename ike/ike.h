@@ -88,9 +88,10 @@ void ike_engine_abandon(struct ike_engine *e);
 
 /*
  * Add or replace a connection. A new one first takes its IKE SAs from escrow, when it negotiates
- * with what they were negotiated with: they go on where they stood. Equal settings leave the running SAs untouched (only the generation
- * moves); a change that matters deletes its SAs and dials again. `conn` is copied, its PSK into
- * guarded memory; the caller wipes its own. 0, -EINVAL or -ENOMEM with a sentence, nothing changed.
+ * with what they were negotiated with: they go on where they stood. Equal settings leave the
+ * running SAs untouched (only the generation moves); a change that matters deletes its SAs and
+ * dials again. `conn` is copied, its PSK into guarded memory; the caller wipes its own. 0, -EINVAL
+ * or -ENOMEM with a sentence, nothing changed.
  */
 int ike_engine_conn_set(struct ike_engine *e, uint64_t now_ns, const struct spw_ike_conn *conn,
 			struct spw_err *err) __attribute__((warn_unused_result));

@@ -169,12 +169,11 @@ void
 ike_request_clear(struct ike_sa *sa)
 {
 	struct ike_request *r = &sa->req;
-	const struct ike_engine_config *c = &sa->e->config;
 
 	if (r->task != IKE_TASK_NONE)
 		ike_touch(sa);
 	if (r->spi_in && !r->stale && sa->conn)
-		c->ops->spi_free(c->ctx, sa->conn->set.tunnel, r->spi_in);
+		ike_post_spi_free(sa->e, sa->conn->set.tunnel, r->spi_in);
 	ike_dh_free(r->dh);
 	ike_blob_free(&r->msg);
 	memset(r, 0, sizeof(*r));

@@ -42,9 +42,11 @@ iked_random_draw(struct iked_random *r, void *buf, size_t len)
 	uint8_t block[IKED_RANDOM_BLOCK];
 
 	/* a short draw is the beginning of a whole block, so that every draw is looked at */
-	randombytes_buf(len < sizeof(block) ? block : buf, len < sizeof(block) ? sizeof(block) : len);
+	randombytes_buf(len < sizeof(block) ? block : buf,
+			len < sizeof(block) ? sizeof(block) : len);
 	if (iked_random_repeats(r, len < sizeof(block) ? block : buf)) {
-		spw_log(SPW_LOG_ERROR, AREA, "random-repeats", "cause=\"the same 16 octets twice\"");
+		spw_log(SPW_LOG_ERROR, AREA, "random-repeats",
+			"cause=\"the same 16 octets twice\"");
 		abort();
 	}
 	if (len < sizeof(block))

@@ -9,9 +9,9 @@
  * over ike.sock, after a restart as after a first start; SAs in the data plane are left alone and
  * go on carrying traffic meanwhile.
  *
- * Hand over (SIGUSR1): exit 0 without a word to peers or data plane; the next instance finds the
- * IKE SAs in escrow. Stop (SIGTERM, SIGINT): a Delete to every peer, a moment for the answers,
- * exit 0. One thread, one event loop; all secrets in guarded memory.
+ * Hand over (SIGUSR1): exit 75 (to be started again) without a word to peers or data plane; the
+ * next instance finds the IKE SAs in escrow. Stop (SIGTERM, SIGINT): a Delete to every peer, a
+ * moment for the answers, exit 0. One thread, one event loop; all secrets in guarded memory.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -297,5 +297,5 @@ main(int argc, char **argv)
 	event_base_dispatch(d.base);
 	stop(&d, &o);
 	spw_log(SPW_LOG_INFO, AREA, "stopped", "version=" SPILLWAY_VERSION);
-	return 0;
+	return d.handing_over ? IKED_EXIT_AGAIN : 0;
 }

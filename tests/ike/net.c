@@ -122,21 +122,21 @@ image_torn(struct net_host *h)
 	}
 }
 
-/* Is this operation still done? */
+/* Is this operation still done? `late`: it is one that comes after the records. */
 static bool
-dying(struct net_host *h, bool datagram)
+dying(struct net_host *h, bool late)
 {
 	if (h->killed)
 		return true;
 	if (h->kill_in > 0 && --h->kill_in == 0) {
 		h->killed = true;
-		if (datagram && h->torn && !h->spoke)
+		if (late && h->torn && !h->spoke)
 			image_torn(h);
 		else
 			memcpy(h->escrow_image, h->escrow_mem, escrow_size());
 		return true;
 	}
-	h->spoke |= datagram;
+	h->spoke |= late;
 	return false;
 }
 
@@ -273,7 +273,7 @@ op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 {
 	struct net_host *h = ctx;
 
-	if (dying(h, false))
+	if (dying(h, true))
 		return;
 	assert_true(h->spis_out > 0);
 	h->spis_out--;
@@ -355,7 +355,7 @@ op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 	struct net_host *h = ctx;
 	struct net_sa *sa = find_sa(h, spi_in);
 
-	if (dying(h, false))
+	if (dying(h, true))
 		return 0;
 	if (!sa)
 		return -ENOENT;
@@ -776,7 +776,7 @@ step(struct net *net, uint64_t end)
 	uint64_t wake[2];
 
 	for (int i = 0; i < 2; i++) {
-		wake[i] = net->host[i].dead	      ? UINT64_MAX
+		wake[i] = net->host[i].dead	    ? UINT64_MAX
 			  : net->host[i].down_until ? net->host[i].down_until
 						    : ike_engine_wakeup(net->host[i].engine);
 		at = ike_min_u64(at, wake[i]);

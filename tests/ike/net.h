@@ -79,7 +79,7 @@ struct net {
 	unsigned int loss_percent, dup_percent; /* of IKE datagrams */
 	net_script *script;
 	const struct ike_datagram *sending; /* for scripts: the datagram, as its sender made it */
-	int drops; /* for scripts: how many more to drop */
+	int drops;			    /* for scripts: how many more to drop */
 	int script_state;
 	bool nat; /* host 0 is behind a NAT: seen as 203.0.113.9 from a mapped port */
 	uint16_t nat_port;
