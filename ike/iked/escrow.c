@@ -115,10 +115,10 @@ locked_limit(void)
 }
 
 int
-iked_escrow_make(struct iked_escrow *e, struct spw_err *err)
+iked_escrow_make(struct iked_escrow *e, bool try_secret, struct spw_err *err)
 {
 	size_t size = ike_escrow_size(slots_within(locked_limit()));
-	int fd = secret_open(size), rc = fd < 0 ? -ENOSYS : use(e, fd, size, true);
+	int fd = try_secret ? secret_open(size) : -1, rc = fd < 0 ? -ENOSYS : use(e, fd, size, true);
 
 	if (rc == 0)
 		return 0;

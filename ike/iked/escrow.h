@@ -21,10 +21,10 @@ struct iked_escrow {
 
 /*
  * Make an empty one, locked, left out of core dumps, of fixed size: memfd_secret where the kernel
- * has it, else a sealed memfd. Before the sandbox. 0, or -errno with a sentence, also in `cause`;
+ * has it, else (or when try_secret is false) a sealed memfd. Before the sandbox. 0, or -errno with a sentence, also in `cause`;
  * the daemon can go on without.
  */
-int iked_escrow_make(struct iked_escrow *e, struct spw_err *err);
+int iked_escrow_make(struct iked_escrow *e, bool try_secret, struct spw_err *err);
 /*
  * Go on with what an earlier instance left in `fd`, in place of the present one, which must not be
  * in use yet. Takes the descriptor on success. -EINVAL: it is nothing of ours; nothing changed.

@@ -241,7 +241,7 @@ start(struct iked *d, const struct iked_options *o, struct spw_err *err)
 	if ((size_t)snprintf(d->dp.path, sizeof(d->dp.path), "%s/dataplane.sock", o->run_dir) >=
 	    sizeof(d->dp.path))
 		return spw_fail(err, -ENAMETOOLONG, "--run-dir '%.60s' is too long", o->run_dir);
-	if (iked_escrow_make(&d->escrow, err) != 0)
+	if (iked_escrow_make(&d->escrow, true, err) != 0)
 		spw_log(SPW_LOG_WARNING, AREA, "no-escrow", "cause=\"%s\"", err->text);
 	else
 		spw_log(SPW_LOG_INFO, AREA, "escrow", "secret=%d slots=%u", d->escrow.secret,

@@ -436,10 +436,64 @@ alg_08_a_draw_that_fails_ends_the_process(void **state)
 	}
 }
 
+/* Both kinds of memory: what one instance records, the next one finds through the descriptor. */
+static void
+an_escrow_outlives_its_instance(void **state)
+{
+	for (int secret = 0; secret < 2; secret++) {
+		struct iked_escrow first = {.fd = -1}, next = {.fd = -1};
+		struct spw_err err = {0};
+		unsigned int slot;
+		uint8_t *draft;
+		size_t room;
+		int kept;
+
+		assert_int_equal(iked_escrow_make(&first, secret, &err), 0);
+		if (!secret)
+			assert_false(first.secret);
+		slot = ike_escrow_take(first.store);
+		draft = ike_escrow_draft(first.store, slot, &room);
+		memset(draft, 'x', 100);
+		ike_escrow_write(first.store, slot, 100);
+		ike_escrow_publish(first.store);
+		kept = dup(first.fd);
+		iked_escrow_close(&first);
+		assert_int_equal(iked_escrow_make(&next, secret, &err), 0);
+		assert_int_equal(ike_escrow_found(next.store), 0);
+		assert_int_equal(iked_escrow_replace(&next, kept, &err), 0);
+		assert_int_equal(next.fd, kept);
+		assert_int_equal(ike_escrow_found(next.store), 1);
+		assert_int_equal(ike_escrow_sweep(next.store), 1);
+		iked_escrow_close(&next);
+	}
+}
+
+static void
+an_escrow_that_could_shrink_or_is_of_another_is_refused(void **state)
+{
+	struct iked_escrow e = {.fd = -1};
+	struct spw_err err = {0};
+	int fd = memfd_create("t", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	unsigned int slots;
+
+	assert_int_equal(iked_escrow_make(&e, false, &err), 0);
+	slots = ike_escrow_slots(e.store);
+	assert_int_equal(ftruncate(fd, (off_t)ike_escrow_size(slots)), 0);
+	assert_int_equal(iked_escrow_replace(&e, fd, &err), -EINVAL); /* not sealed */
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	assert_int_equal(pwrite(fd, "other", 5, 0), 5);
+	assert_int_equal(iked_escrow_replace(&e, fd, &err), -EINVAL); /* something else */
+	assert_int_equal(ike_escrow_slots(e.store), slots);	      /* nothing changed */
+	close(fd);
+	iked_escrow_close(&e);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_escrow_outlives_its_instance),
+		cmocka_unit_test(an_escrow_that_could_shrink_or_is_of_another_is_refused),
 		cmocka_unit_test(sas_are_found_after_random_adds_and_dels),
 		cmocka_unit_test(an_orphan_stays_until_its_successor_is_up_and_then_its_time_out),
 		cmocka_unit_test(an_orphan_on_which_the_peer_still_sends_waits_but_not_for_ever),
