@@ -244,6 +244,15 @@ ike_auth_spi_free(struct ike_sa *sa)
 	sa->auth_spi = 0;
 }
 
+void
+ike_auth_spi_void(struct ike_sa *sa)
+{
+	if (!sa->auth_spi)
+		return;
+	sa->auth_spi = 0;
+	ike_state_set(sa, IKE_SA_DEAD);
+}
+
 /*
  * The child of this answer has the same keys whenever the request is answered, for its nonces are
  * those of the IKE SA. So has it the same SPI: killed after its installation, the next process

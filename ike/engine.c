@@ -191,7 +191,7 @@ ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_
 		ike_touch(sa);
 		if (sa->req.spi_in)
 			sa->req.stale = true;
-		sa->auth_spi = 0;
+		ike_auth_spi_void(sa);
 		if (sa->conn)
 			sa->conn->child_at = 0;
 	}

@@ -380,6 +380,11 @@ int ike_auth_start(struct ike_sa *sa) __attribute__((warn_unused_result));
 ike_handler ike_auth_request, ike_auth_response;
 /* Give back the SPI that was kept for the answer to IKE_AUTH, when it was not used. */
 void ike_auth_spi_free(struct ike_sa *sa);
+/*
+ * It was of an incarnation of the data plane that is gone. The keys of that child may have been in
+ * use there, and this IKE SA knows no others: it ends, the peer dials anew.
+ */
+void ike_auth_spi_void(struct ike_sa *sa);
 void ike_auth_ids(const struct spw_ike_conn *c, struct spw_ike_id *local,
 		  struct spw_ike_id *remote);
 

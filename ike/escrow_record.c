@@ -414,10 +414,10 @@ ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len)
 	}
 	if (p.incarnation != conn->e->config.incarnation) {
 		sa->req.stale |= sa->req.spi_in != 0;
-		sa->auth_spi = 0;
+		ike_auth_spi_void(sa);
 	}
 	resume_times(sa);
-	return sa;
+	return sa->state == IKE_SA_DEAD ? NULL : sa;
 }
 
 /* ---- the mark of a connection ---- */

@@ -111,8 +111,13 @@ image_torn(struct net_host *h)
 	uint8_t *image = h->escrow_image;
 	uint64_t batch, held;
 
-	memcpy(image, h->escrow_before, escrow_size());
 	memcpy(&held, now + ESCROW_COMMITTED, 8);
+	memcpy(&batch, (uint8_t *)h->escrow_before + ESCROW_COMMITTED, 8);
+	if (batch + 1 != held) { /* two batches in one call: the first one held */
+		memcpy(image, now, escrow_size());
+		return;
+	}
+	memcpy(image, h->escrow_before, escrow_size());
 	for (size_t at = ESCROW_HEAD; at < escrow_size(); at += ESCROW_HALF) {
 		memcpy(&batch, now + at, 8);
 		if (batch != held || memcmp(now + at, image + at, 8) == 0)
