@@ -126,7 +126,7 @@ run_schedule(uint64_t seed, bool gentle, bool kills)
 static void
 explore(uint64_t base, bool gentle, bool kills)
 {
-	uint64_t each = getenv("SPW_LONG") ? 250000 : 800;
+	uint64_t each = getenv("SPW_LONG") ? 250000 : 500;
 	uint64_t first = base + setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", each);
 
 	for (uint64_t i = 0; i < n; i++)

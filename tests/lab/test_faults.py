@@ -5,7 +5,7 @@ import signal
 import time
 
 from net import now_ns, send, wait_until
-from scenario import bed_with, leaves_bed_clean
+from scenario import bed_with, leaves_bed_clean, long_form
 
 WRONG_PSK = "Another-Pre-Shared-Key-0002"
 
@@ -47,6 +47,7 @@ def test_wrong_psk_is_named_and_expressroute_goes_on(bed):
     unchanged_on_expressroute(bed, lambda: peer_reason(bed, "authentication"))
 
 
+@long_form
 @bed_with(azure={"ike_proposals": "aes128-sha256-modp3072"}, ready=False)
 def test_no_common_ike_proposal_is_named(bed):
     unchanged_on_expressroute(bed, lambda: peer_reason(bed, "proposal"))

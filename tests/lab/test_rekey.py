@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Rekeys from either side under traffic in the tunnel lose nothing.
 
-Short form: 10 child and 4 IKE rekeys a side; SPILLWAY_LAB_LONG=1: 100 and 20.
+Short form: 10 child rekeys by Azure and 4 IKE rekeys by us; SPILLWAY_LAB_LONG=1: 100 and 20 by each side.
 """
 import time
 
 from bed import LONG
 from net import now_ns, wait_until
-from scenario import bed_with, leaves_bed_clean
+from scenario import bed_with, leaves_bed_clean, long_form
 
 CHILD_REKEYS = 100 if LONG else 10
 IKE_REKEYS = 20 if LONG else 4
@@ -39,6 +39,7 @@ def rekey_under_load(bed, count, start_one, present):
     span.expect_no_loss(begun)
 
 
+@long_form
 @leaves_bed_clean
 def test_child_rekeys_started_by_us_lose_nothing(bed):
     rekey_under_load(bed, CHILD_REKEYS,
@@ -56,6 +57,7 @@ def test_ike_rekeys_started_by_us_lose_nothing(bed):
                      lambda: bed.gateway.shell("rekey", "tunnel", "azure-a", "ike"), ike_spis)
 
 
+@long_form
 @leaves_bed_clean
 def test_ike_rekeys_started_by_azure_lose_nothing(bed):
     rekey_under_load(bed, IKE_REKEYS, bed.lab.azure.rekey_ike, ike_spis)
