@@ -5,7 +5,7 @@
  * both ends have one IKE SA and one child SA, the same ones, and nothing is left over. Without
  * Deletes and resets in the schedule no packet of the traffic may be lost either.
  *
- * A sample of 3,200 schedules in all, 1,000,000 with SPW_LONG=1; each kind says how many it ran and
+ * A sample of 2,000 schedules in all, 1,000,000 with SPW_LONG=1; each kind says how many it ran and
  * from which seed. SPW_IKE_SCHEDULES sets how many of each kind, SPW_IKE_SEED the first seed.
  */
 #include <setjmp.h>
