@@ -8,7 +8,6 @@
  * in flight is lost (IKE-077). A child that is `absent` is not in the data plane (it was refused
  * there, or belongs to an earlier incarnation) and no call is made for it. One thread.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +27,8 @@ int
 ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outbound)
 {
 	struct ike_engine *e = c->sa->e;
-	int rc = e->config.ops->sa_install(e->config.ctx, d, outbound);
+	/* the first packet shows the peer that we have it: not before that is on record */
+	int rc = e->config.ops->sa_install(e->config.ctx, d, false);
 
 	if (rc != 0) {
 		c->absent = true;
@@ -42,8 +42,10 @@ ike_child_install(struct ike_child *c, const struct spw_sa_desc *d, bool outboun
 		spw_encr_info(c->suite.encr)->show_name, spw_integ_info(c->suite.integ)->show_name,
 		spw_group_info(c->suite.group)->show_name, c->mine ? "initiator" : "responder",
 		outbound);
-	if (outbound)
+	if (outbound) {
+		ike_post_switch(e, c->spi_in);
 		set_active(c);
+	}
 	if (!c->proven)
 		c->prove_at = ike_after(e->now, IKE_HOLD_NS);
 	return 0;
@@ -62,19 +64,9 @@ ike_child_mute(struct ike_child *c)
 void
 ike_child_activate(struct ike_child *c)
 {
-	struct ike_engine *e = c->sa->e;
-	int rc;
-
 	if (c->active || c->absent || c->out_gone)
 		return;
-	rc = e->config.ops->sa_switch(e->config.ctx, c->spi_in);
-	if (rc == -ENOENT)
-		ike_child_mute(c);
-	if (rc != 0) {
-		spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "conn=%s spi=%08x",
-			c->sa->conn ? c->sa->conn->set.name : "-", c->spi_in);
-		return;
-	}
+	ike_post_switch(c->sa->e, c->spi_in);
 	set_active(c);
 }
 

@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The end of every call into the engine: what changed is put into escrow, then what was said is
- * sent and what was deleted goes from the data plane, then what died is freed.
+ * sent, the data plane changes its sender and deletes, then what died is freed.
  *
- * A call is a transaction. While it runs, datagrams and deletions only queue up; at its end the
- * records of all IKE SAs that changed go into one batch of the escrow, and only when the batch
- * holds do they leave. So whatever a peer has ever seen of us, the escrow knows, and a process
- * killed anywhere in between has either said nothing or remembers what it said. What makes an SA,
- * or sends on it, does take effect inside the call: what was installed but not recorded is met
- * again when the peer's message is, and installing is then a matter of taking over (struct
- * ike_ops). That needs the same SPI where the keys would be the same: a request has it on record,
- * and so has, from before the installation, an answer to IKE_AUTH, whose child brings no nonce of
- * its own.
+ * A call is a transaction. While it runs, datagrams, switches and deletions only queue up; at its
+ * end the records of all IKE SAs that changed go into one batch of the escrow, and only when the
+ * batch holds do they leave. So whatever a peer has ever seen of us, the escrow knows, and a
+ * process killed anywhere in between has either said nothing or remembers what it said. What makes
+ * an SA does take effect inside the call, but nothing is sent on it yet, for a first packet tells
+ * the peer that we have it: what was installed but not recorded is met again when the peer's
+ * message is, and installing is then a matter of taking over (struct ike_ops). That needs the same
+ * SPI where the keys would be the same: a request has it on record, and so has, from before the
+ * installation, an answer to IKE_AUTH, whose child brings no nonce of its own.
  *
  * Changes are marked by connection (ike_touch), not by field: SAs of one connection change each
  * other. Writing a record equal to the present one costs a comparison. An SA that cannot be
  * recorded (full, too long) is taken out instead, so that nobody restores what it was before.
  * Without an escrow only the queue is left of all this. One thread.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ike/engine.h"
 
-enum kind { DATAGRAM, DELETE_SA, FREE_SPI };
+enum kind { DATAGRAM, SWITCH_SA, DELETE_SA, FREE_SPI };
 
 struct ike_letter {
 	struct ike_letter *next;
@@ -96,10 +97,39 @@ ike_post_spi_free(struct ike_engine *e, uint32_t tunnel, uint32_t spi)
 }
 
 static void
-deliver(const struct ike_engine_config *c, const struct ike_letter *l)
+start_sending(struct ike_engine *e, uint32_t spi_in)
 {
+	int rc = e->config.ops->sa_switch(e->config.ctx, spi_in);
+	struct ike_child *c = rc == 0 ? NULL : ike_child_find_in(e, spi_in);
+
+	if (rc == 0)
+		return;
+	spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "spi=%08x errno=%d", spi_in, -rc);
+	if (c && rc == -ENOENT)
+		ike_child_mute(c);
+	else if (c)
+		c->active = false; /* tried again at the next call */
+}
+
+void
+ike_post_switch(struct ike_engine *e, uint32_t spi_in)
+{
+	struct ike_letter *l = letter_new(e, SWITCH_SA, 0);
+
+	if (l)
+		l->spi = spi_in;
+	else
+		start_sending(e, spi_in);
+}
+
+static void
+deliver(struct ike_engine *e, const struct ike_letter *l)
+{
+	const struct ike_engine_config *c = &e->config;
+
 	switch (l->kind) {
 	case DATAGRAM: c->ops->send(c->ctx, &l->d); break;
+	case SWITCH_SA: start_sending(e, l->spi); break;
 	case DELETE_SA: c->ops->sa_delete(c->ctx, l->spi, l->parts); break;
 	case FREE_SPI: c->ops->spi_free(c->ctx, l->tunnel, l->spi); break;
 	}
@@ -112,7 +142,7 @@ deliver_all(struct ike_engine *e)
 		struct ike_letter *l = e->letters;
 
 		e->letters = l->next;
-		deliver(&e->config, l);
+		deliver(e, l);
 		free(l);
 	}
 	e->last = NULL;
@@ -199,7 +229,7 @@ ike_door_close(struct ike_engine *e)
 	if (e->config.escrow && e->dirty)
 		commit(e);
 	e->dirty = false;
-	deliver_all(e);
+	deliver_all(e); /* what goes wrong in it is for the next call to record */
 	ike_engine_reap(e);
 }
 

@@ -266,6 +266,8 @@ void ike_post(struct ike_engine *e, const struct ike_datagram *d);
 /* The same of deletions in the data plane: what a lost record still names must be there. */
 void ike_post_delete(struct ike_engine *e, uint32_t spi_in, uint32_t parts);
 void ike_post_spi_free(struct ike_engine *e, uint32_t tunnel, uint32_t spi);
+/* Send on a new child SA. */
+void ike_post_switch(struct ike_engine *e, uint32_t spi_in);
 /* Record, send, delete, free what is DEAD. */
 void ike_door_close(struct ike_engine *e);
 /* Record this one SA now, before something that must not happen twice. */
