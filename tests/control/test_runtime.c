@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <event2/event.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "control/runtime.h"
 #include "tests/control/double.h"
+#include "tests/control/kernel_bed.h"
 
 static struct event_base *base;
 static struct ctl_runtime *rt;
@@ -34,36 +33,6 @@ static struct ctl_config config = {.n_interfaces = 2,
 				   .n_vnets = 1,
 				   .vnets = &vnet};
 static char dir[] = "/tmp/ctl-runtime-XXXXXX";
-
-static void
-ip(const char *words)
-{
-	char line[256], *argv[24] = {"ip"}, *save = NULL;
-	unsigned int n = 1;
-	int status;
-	pid_t pid;
-
-	snprintf(line, sizeof(line), "%s", words);
-	for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
-		argv[n++] = w;
-	pid = fork();
-	if (pid == 0) {
-		execv("/sbin/ip", argv);
-		_exit(127);
-	}
-	waitpid(pid, &status, 0);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		fail_msg("ip %s", words);
-}
-
-static struct spw_prefix
-prefix(const char *text)
-{
-	struct spw_prefix p;
-
-	assert_int_equal(spw_prefix_parse(&p, text, NULL), 0);
-	return p;
-}
 
 static void
 run_loop(unsigned int ms)
@@ -251,11 +220,12 @@ make_config(void)
 static int
 setup(void **state)
 {
-	if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0)
-		return 0;
-	spw_log_init("test", SPW_LOG_ERROR);
-	if (!mkdtemp(dir) || spw_secret_init() != 0)
+	bool entered;
+
+	if (bed_enter(dir, &entered) != 0)
 		return -1;
+	if (!entered)
+		return 0;
 	base = event_base_new();
 	ip("link set lo up");
 	ip("link add p-er type veth peer name far-er");
@@ -271,19 +241,12 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char path[64];
-
 	if (!base)
 		return 0;
 	ctl_runtime_free(rt);
 	double_stop();
 	event_base_free(base);
-	for (unsigned int i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir,
-			 (const char *[]){"key", "controld.ids", "dataplane.sock"}[i]);
-		unlink(path);
-	}
-	return rmdir(dir);
+	return bed_leave(dir);
 }
 
 static void
