@@ -343,7 +343,7 @@ op_sa_switch(void *ctx, uint32_t spi_in)
 	struct net_host *h = ctx;
 	struct net_sa *sa = find_sa(h, spi_in);
 
-	if (dying(h, false))
+	if (dying(h, true))
 		return 0;
 	if (h->kills && (!sa || !sa->out)) /* a deletion that was not recorded any more */
 		return -ENOENT;
