@@ -30,7 +30,7 @@ bed_clock(void)
 int
 bed_start(void **state)
 {
-	char *args[] = {"esp_test", "--no-huge", "--no-pci",	   "--no-shconf",   "-m", "128",
+	char *args[] = {"esp_test", "--no-huge", "--no-pci",	   "--no-shconf",   "-m", "400",
 			"-l",	    "0",	 "--no-telemetry", "--log-level=4", NULL};
 
 	cpu_set_t cpus; /* the EAL pins us, and threads would inherit that and never race */

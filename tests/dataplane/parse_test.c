@@ -12,6 +12,7 @@
 #include "dataplane/checksum.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
+#include "tests/dataplane/fib_bed.h"
 
 #define PORTS	2
 #define PLAIN	1 /* interfaces of port 0: untagged, VLAN 100, QinQ 300/20, down */
@@ -31,6 +32,7 @@ struct yard {
 	struct dp_worker_priv *priv;
 	struct dp_port *port[PORTS];
 	struct dp_iface *iface[OTHER + 1];
+	struct rte_rcu_qsbr *qsbr;
 };
 
 static struct dp_iface *
@@ -87,6 +89,10 @@ yard_open(struct yard *y)
 	iface_new(y, OTHER, 1, SPW_IF_ROLE_INTERNET, true);
 	atomic_store(&y->w.tables->local, dp_local_new(&v4, 1, OUR_V4));
 	atomic_store(&y->w.tables->local6, dp_local6_new(&v6, 1, our_v6));
+	/* Without a route: nobody may answer from the Internet. */
+	y->qsbr = fib_bed_qsbr();
+	assert_int_equal(dp_fib_new(&y->w.tables->fib, 64, y->qsbr, NULL), 0);
+	assert_int_equal(dp_fib6_new(&y->w.tables->fib6, 64, y->qsbr, NULL), 0);
 }
 
 static void
@@ -100,6 +106,9 @@ yard_close(struct yard *y)
 		free(y->iface[i]);
 	free(atomic_load(&y->w.tables->local));
 	free(atomic_load(&y->w.tables->local6));
+	dp_fib_free(y->w.tables->fib);
+	dp_fib6_free(y->w.tables->fib6);
+	free(y->qsbr);
 	dp_tables_free(y->w.tables);
 	free(y->w.iface);
 	free(y->priv);
