@@ -4,7 +4,7 @@ import time
 
 from acceptance import KINDS, Acceptance
 from net import now_ns
-from scenario import leaves_bed_clean
+from scenario import leaves_bed_clean, long_form
 from traffic import SITE, SITE_PREFIX, VNET_PREFIX, Sniffer, within
 
 CAUSES = {kind.key: kind for kind in KINDS}
@@ -89,6 +89,7 @@ def test_lockout_keeps_traffic_out_of_the_tunnel(bed):
     bed.gateway.shell("failover", "resume")
 
 
+@long_form
 @leaves_bed_clean
 def test_flapping_within_wait_to_restore_does_not_return(bed):
     with bed.traffic():

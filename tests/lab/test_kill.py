@@ -12,7 +12,7 @@ import time
 from bed import LONG
 from net import now_ns, send, wait_until
 from product import PROGRAMS
-from scenario import ends_bed, leaves_bed_clean
+from scenario import ends_bed, leaves_bed_clean, long_form
 
 SETTLE_S = 3
 UNIQUE = ("never", "no", "keep", "replace") if LONG else ("never",)
@@ -41,6 +41,7 @@ def kill_twice_without_loss(bed, name):
     span.expect_outside_tunnel(start, calm)
 
 
+@long_form
 @leaves_bed_clean
 def test_kill_iked_loses_nothing(bed):
     kill_twice_without_loss(bed, "iked")
@@ -145,6 +146,7 @@ def test_kill_dataplane_is_back_within_5_s_with_new_keys(bed):
     assert not after, "%d packets under a key from before the crash" % len(after)
 
 
+@long_form
 @leaves_bed_clean
 def test_kill_dataplane_on_expressroute_is_back_within_5_s(bed):
     with bed.traffic() as span:
