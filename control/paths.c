@@ -21,7 +21,6 @@
 
 #include "control/dataplane.h"
 #include "control/fib.h"
-#include "control/frr.h"
 #include "control/show.h"
 #include "control/watch_private.h"
 
@@ -111,7 +110,7 @@ hash_of(const struct ctl_path *p)
 }
 
 static struct ctl_path *
-find(const struct ctl_runtime *rt, enum spw_dp_path_kind kind, const struct ctl_iface *iface,
+find(struct ctl_runtime *rt, enum spw_dp_path_kind kind, const struct ctl_iface *iface,
      const struct ctl_tun *tun, const struct spw_addr *next_hop)
 {
 	const void *over = tun ? (const void *)tun : iface;
@@ -206,7 +205,7 @@ ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind, struct ctl_ifac
 }
 
 struct ctl_path *
-ctl_path_find(const struct ctl_runtime *rt, const struct ctl_iface *iface,
+ctl_path_find(struct ctl_runtime *rt, const struct ctl_iface *iface,
 	      const struct spw_addr *next_hop)
 {
 	return find(rt, SPW_PATH_ADJACENCY, iface, NULL, next_hop);
@@ -246,9 +245,6 @@ ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path_faul
 						   .event_ns = event_ns,
 						   .detect_ms = on ? detect_ms : -1};
 	ctl_fib_update(rt);
-	/* What is announced over a black hole is withdrawn, or Azure goes on answering into it. */
-	if (fault == CTL_FAULT_PROBE && path->kind == SPW_PATH_ADJACENCY && rt->config.bgp.local_as)
-		ctl_frr_apply(rt);
 }
 
 void

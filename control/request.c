@@ -97,16 +97,6 @@ link_of(const struct ctl_runtime *rt, const struct ctl_neighbor *n)
 	return NULL;
 }
 
-/* Its session may stand while what it sends goes nowhere (azure.md 4.3). */
-static bool
-is_black_hole(const struct ctl_runtime *rt, const struct ctl_iface *link,
-	      const struct ctl_neighbor *n)
-{
-	const struct ctl_path *p = ctl_path_find(rt, link, &n->address);
-
-	return p && (p->faults & CTL_FAULT_PROBE) != 0;
-}
-
 bool
 ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl_neighbor *n)
 {
@@ -115,8 +105,6 @@ ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl
 
 	if (!link || link->aside)
 		return link != NULL;
-	if (is_black_hole(rt, link, n))
-		return true;
 	for (const struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
 		if (!v->keep || !ctl_vnet_uses_circuit(v, link))
 			continue;
