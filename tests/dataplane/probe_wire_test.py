@@ -315,7 +315,8 @@ class Adjacency(Watching, routing_bed.RoutingBed):
             ev = self.must_become(pid, UP)
             s = self.stats(pid)
             self.assertGreaterEqual(s.lost, 3)
-            # A loaded machine may make the far end late; it never makes an answer two.
+            # A loaded machine may make the far end late; then each is a loss, and none counts twice.
+            self.assertLessEqual(s.late, s.lost)
             self.assertEqual(s.duplicate, 0)
 
     def test_late_answers_are_losses_counted_apart(self):

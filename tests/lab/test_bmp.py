@@ -12,7 +12,7 @@ from net import send, wait_until
 from scenario import bed_with, leaves_bed_clean
 
 ROUNDS = 3 if LONG else 2
-HEARD_MS = 40       # 3 to 6 on a quiet machine, bird's command included; the kernel's table says it after some 60
+HEARD_MS = 15       # bird's command included; the kernel's table says it after some 60
 OVER = "bgp restart-over"
 
 
