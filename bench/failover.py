@@ -71,11 +71,11 @@ def gap_figures(found):
             skipped[f"gap-ms-{kind}"] = why
             continue
         figures[f"gap-ms-{kind}"] = percentile([r["gap_ms"]["out"] for r in runs], 95)
-        figures[f"gap-first-ms-{kind}"] = percentile([r["first_gap_ms"]["out"] for r in runs], 95)
         figures[f"gap-in-ms-{kind}"] = percentile([r["gap_ms"]["in"] for r in runs], 95)
     records = found["records"]
     if records:
         figures["gap-calm-ms"] = percentile([r["calm_gap_ms"]["out"] for r in records], 95)
+        figures["gap-tunnel-ms"] = percentile([r["tunnel_gap_ms"]["out"] for r in records], 95)
         figures["lost-on-return"] = sum(sum(r["lost_on_return"].values()) for r in records)
         figures["violations"] = max(r["violations"] for r in records)
     figures["gap-runs-failed"] = sum(map(len, found["failed"].values()))
