@@ -9,9 +9,10 @@
 #define SPW_FINGERPRINT_LEN 17 /* 16 hex digits and the terminator */
 
 /*
- * A key in guarded, locked memory (libsodium): guard pages around it, locked against swapping,
- * left out of core dumps, wiped when freed. The one type that holds secrets at rest. Never copy
- * `bytes` elsewhere without wiping the copy.
+ * A key in guarded, locked memory: between guard pages (with others of its size, a canary after
+ * each), locked against swapping, left out of core dumps, wiped when freed. The one type that holds
+ * secrets at rest. Never copy `bytes` elsewhere without wiping the copy. `len` stays what it was
+ * made with.
  */
 struct spw_secret {
 	uint8_t *bytes;
@@ -28,7 +29,10 @@ int spw_secret_alloc(struct spw_secret *s, size_t len) __attribute__((warn_unuse
 /* Allocate and fill with a copy of `bytes` (borrowed; the caller wipes its own copy). */
 int spw_secret_set(struct spw_secret *s, const void *bytes, size_t len)
 	__attribute__((warn_unused_result));
-/* Wipe and free; safe on a zeroed or already freed secret. */
+/*
+ * Wipe and free; safe on a zeroed or already freed secret. Aborts when something was written around
+ * it. Any thread.
+ */
 void spw_secret_free(struct spw_secret *s);
 /* Move ownership from `from` (left empty) to `to` (which must be empty). */
 void spw_secret_move(struct spw_secret *to, struct spw_secret *from);
