@@ -87,6 +87,7 @@ ike_child_rekey_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_b
 	if (fault != IKE_OK)
 		return fault;
 	sa->conn->child_rekeys++;
+	ike_check_passed(sa->conn, made->suite.group, false);
 	if (old->state == IKE_CHILD_LIVE) {
 		replace(old, made, ike_after(sa->e->now, IKE_REPLACED_NS));
 	} else {
@@ -200,6 +201,7 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 	struct ike_child *old = ike_child_find_in(sa->e, sa->req.old_spi_in);
 	struct ike_child *rival = ike_child_find_in(sa->e, sa->req.rival_spi_in);
 	struct ike_child *made;
+	enum ike_fault fault;
 
 	if (old && old->state != IKE_CHILD_REKEYING)
 		old = NULL; /* the peer deleted it meanwhile */
@@ -209,12 +211,18 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 		return IKE_OK;
 	if (old)
 		old->group = SPW_GROUP_NONE;
-	if ((error && !m->has_sa) ||
-	    ike_child_take(sa, m, &rule, !sa->req.rival, &made) != IKE_OK) {
+	if (error && !m->has_sa)
+		fault = IKE_FAULT_REFUSED;
+	else
+		fault = ike_child_take(sa, m, &rule, !sa->req.rival, &made);
+	if (fault != IKE_OK) {
 		rekey_failed(sa, old, error ? error->type : 0);
+		if (old && fault != IKE_FAULT_INTERNAL)
+			ike_check_refused(old, error);
 		return IKE_OK;
 	}
 	sa->busy_since = 0;
+	ike_check_passed(sa->conn, made->suite.group, true);
 	/* the rule holds whatever has become of the rival since: the peer applies it too */
 	if (!sa->req.rival || ike_nonce_compare(&made->low, &sa->req.rival_low) > 0) {
 		sa->conn->child_rekeys++;

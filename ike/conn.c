@@ -197,6 +197,7 @@ add_conn(struct ike_engine *e, const struct spw_ike_conn *c, struct spw_err *err
 	}
 	conn->e = e;
 	conn->since_ns = e->now;
+	conn->check.due_ns = UINT64_MAX;
 	take_settings(conn, c);
 	if (ike_conn_mark(conn) != 0) {
 		spw_secret_free(&conn->psk);
@@ -222,6 +223,8 @@ ike_engine_conn_set(struct ike_engine *e, uint64_t now_ns, const struct spw_ike_
 	old = ike_conn_find(e, c->name);
 	if (old && same_peer(old, c)) {
 		take_settings(old, c);
+		if (old->up && old->check.outcome == SPW_IKE_CHECK_NOT_YET)
+			ike_check_up(old);
 	} else {
 		rc = add_conn(e, c, err); /* in front of the old one until that is gone */
 		if (rc == 0 && old)
@@ -317,6 +320,16 @@ status_reason(struct spw_ike_status *s, const struct ike_conn *conn)
 }
 
 static void
+status_check(struct spw_ike_status *s, const struct ike_check *k)
+{
+	s->check = k->outcome;
+	s->check_notify = k->notify;
+	s->check_wanted = k->wanted;
+	s->check_ns = k->at_ns;
+	s->check_at_ns = k->due_ns == UINT64_MAX ? 0 : k->due_ns;
+}
+
+static void
 status_conn(struct spw_ike_status *s, const struct ike_conn *conn)
 {
 	const struct ike_engine_config *c = &conn->e->config;
@@ -339,6 +352,7 @@ status_conn(struct spw_ike_status *s, const struct ike_conn *conn)
 	s->ike_rekeys = conn->ike_rekeys;
 	s->child_rekeys = conn->child_rekeys;
 	s->child_rekey_failures = conn->child_rekey_failures;
+	status_check(s, &conn->check);
 	esp = c->ops->last_inbound(c->ctx, conn->set.tunnel);
 	if (sa && esp > s->heard_ns)
 		s->heard_ns = esp;

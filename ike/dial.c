@@ -50,6 +50,8 @@ ike_timeout(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 
 	if (sa->req.task == IKE_TASK_IKE_REKEY && sa->req.rival)
 		ike_rekey_adopt(sa);
+	if (conn && sa->req.task == IKE_TASK_CHILD_REKEY)
+		ike_check_silent(conn);
 	if (!conn || (!dial && !sa->children && ike_conn_sa(conn) != sa))
 		return IKE_OK;
 	if (!dial)
@@ -139,6 +141,8 @@ start_next(struct ike_sa *sa)
 		rc = ike_rekey_start(sa);
 	else if ((c = due_rekey(sa)))
 		rc = ike_child_rekey_start(c, c->group);
+	else if (conn->check.due_ns <= now && (c = ike_check_child(sa)))
+		rc = ike_check_start(c);
 	else if (lacks_child(sa) && conn->child_at <= now)
 		rc = ike_child_start(sa, conn->child_group);
 	else if (sa->probe_wanted || probe_at(sa) <= now)
@@ -351,8 +355,12 @@ ike_conn_update(struct ike_conn *conn)
 		return;
 	conn->up = up;
 	conn->since_ns = conn->e->now;
-	if (up)
+	if (up) {
 		conn->reason[0] = '\0';
+		ike_check_up(conn);
+	} else {
+		ike_check_down(conn);
+	}
 	ev.up = up;
 	snprintf(ev.name, sizeof(ev.name), "%s", conn->set.name);
 	snprintf(ev.reason, sizeof(ev.reason), "%s", conn->reason);
@@ -406,6 +414,8 @@ wish_at(const struct ike_sa *sa)
 	if (sa->pending || sa->redundant)
 		return t;
 	t = ike_min_u64(t, sa->rekey_at);
+	if (ike_check_child(sa))
+		t = ike_min_u64(t, sa->conn->check.due_ns);
 	if (lacks_child(sa))
 		t = ike_min_u64(t, sa->conn->child_at);
 	return sa->probe_wanted ? 0 : ike_min_u64(t, probe_at(sa));

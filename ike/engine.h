@@ -31,6 +31,8 @@
 #define IKE_BUSY_LIMIT_NS     (180 * SPW_NS_PER_S) /* of it: a new IKE SA is made */
 #define IKE_REKEY_RETRY_NS    (30 * SPW_NS_PER_S)
 #define IKE_HINT_NS	      (10 * SPW_NS_PER_S)
+#define IKE_CHECK_AGAIN_NS    (60 * SPW_NS_PER_S) /* the check of rekeying: a busy peer */
+#define IKE_CHECK_TRIES	      2			  /* that went unanswered */
 #define IKE_COOKIE_ROUNDS     5
 #define IKE_MID_MAX	      0x80000000u
 #define IKE_CONN_MARK	      32
@@ -200,6 +202,18 @@ struct ike_sa {
 	unsigned int slot; /* of the escrow, 0 = none */
 };
 
+/* Whether the two sides agree on how to rekey: check.c. */
+struct ike_check {
+	enum spw_ike_check outcome;
+	uint16_t notify;   /* REFUSED: the peer's, 0 = an answer that does not fit */
+	uint16_t wanted;   /* group it asked for instead, IANA number, 0 = it did not say */
+	uint64_t at_ns;	   /* of the outcome */
+	uint64_t due_ns;   /* of the check; UINT64_MAX = none waits */
+	uint64_t later_ns; /* when the child would have been rekeyed without it, 0 = none was */
+	uint32_t tries;
+	bool running;
+};
+
 struct ike_conn {
 	struct ike_conn *next;
 	struct ike_engine *e;
@@ -210,6 +224,8 @@ struct ike_conn {
 	bool dirty;		     /* one of its SAs is not as in escrow */
 	bool up;
 	bool renew; /* a new IKE SA is wanted beside the one that stands */
+	bool restored; /* from escrow, and not up since */
+	struct ike_check check;
 	uint32_t attempts;
 	uint32_t child_attempts;
 	uint64_t next_try;
@@ -471,6 +487,25 @@ ike_handler ike_rekey_request, ike_rekey_response;
 enum ike_fault ike_rekey_adopt(struct ike_sa *sa);
 /* Wait after TEMPORARY_FAILURE; asks for a new IKE SA when that goes on too long. */
 uint64_t ike_busy_wait(struct ike_sa *sa);
+
+/* ---- check.c: does rekeying work? ---- */
+
+/* Whether a tunnel that has come up is checked. `restored`: from escrow, so it was up before. Pure. */
+bool ike_check_wanted(enum spw_ike_check outcome, unsigned int tries, bool restored);
+/* Does this notify say that the peer will never take such a rekey? Pure. */
+bool ike_check_is_verdict(uint16_t notify);
+/* The tunnel came up, or may be checked from now on; it went down. */
+void ike_check_up(struct ike_conn *conn);
+void ike_check_down(struct ike_conn *conn);
+/* The request was not answered. */
+void ike_check_silent(struct ike_conn *conn);
+/* The child of this IKE SA whose check waits for its time; NULL = none. */
+struct ike_child *ike_check_child(const struct ike_sa *sa);
+int ike_check_start(struct ike_child *c) __attribute__((warn_unused_result));
+/* A rekey with this group worked, one of ours (`mine`) or one of the peer's. */
+void ike_check_passed(struct ike_conn *conn, enum spw_group group, bool mine);
+/* The peer refused ours; NULL = its answer was unusable. After the child's next rekey is set. */
+void ike_check_refused(struct ike_child *old, const struct ike_notify *error);
 
 /* ---- informational.c ---- */
 

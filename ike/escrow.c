@@ -27,7 +27,7 @@
 #include "ike/engine.h"
 
 #define MAGIC	  "SPWESCR"
-#define VERSION	  1
+#define VERSION	  2
 #define HEAD_SIZE 4096
 #define HALF_SIZE 8192
 

@@ -313,6 +313,26 @@ counters(struct codec *c, struct ike_conn *conn)
 	}
 }
 
+/* Each record of a connection has it, and all have the same. */
+static void
+check(struct codec *c, struct ike_conn *conn)
+{
+	struct ike_check k = conn->check;
+
+	ENUM(c, k.outcome, SPW_IKE_CHECKS);
+	FIELD(c, k.notify);
+	FIELD(c, k.wanted);
+	FIELD(c, k.at_ns);
+	FIELD(c, k.due_ns);
+	FIELD(c, k.later_ns);
+	FIELD(c, k.tries);
+	flag(c, &k.running);
+	if (c->load && !c->bad) {
+		conn->check = k;
+		conn->restored = true;
+	}
+}
+
 struct prefix {
 	char name[IKE_ESCROW_NAME];
 	uint8_t mark[IKE_CONN_MARK];
@@ -346,6 +366,7 @@ ike_record_save(struct ike_sa *sa, uint8_t *room, size_t size)
 	sa_fields(&c, sa);
 	sa_times(&c, sa);
 	counters(&c, sa->conn);
+	check(&c, sa->conn);
 	request(&c, &sa->req);
 	children(&c, sa);
 	return c.bad ? 0 : (size_t)(c.at - room);
@@ -405,6 +426,7 @@ ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len)
 	sa_fields(&c, sa);
 	sa_times(&c, sa);
 	counters(&c, conn);
+	check(&c, conn);
 	request(&c, &sa->req);
 	children(&c, sa);
 	if (c.bad || c.at != c.end || ike_sa_own_spi(sa) == 0 || sa->state == IKE_SA_INIT_SENT ||

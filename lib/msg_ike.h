@@ -98,6 +98,7 @@ struct spw_ike_conn {
 	struct spw_sa_limit child_bytes;
 	struct spw_sa_limit child_packets;
 	uint32_t jitter_percent; /* soft limits are drawn this much lower at most */
+	uint32_t pfs_check_s;	 /* up this long, rekeying is tried once; 0 = never */
 	uint32_t n_local;
 	uint32_t n_remote;
 	struct spw_selector sel_local[SPW_SA_SELECTORS];
@@ -125,6 +126,14 @@ enum spw_ike_state {
 	SPW_IKE_REKEYING = 3,
 	SPW_IKE_CLOSING = 4,
 };
+/* What is known of rekeying the child SA, and so of the PFS group (RFC 7296 1.2). */
+enum spw_ike_check {
+	SPW_IKE_CHECK_NOT_YET = 0, /* no rekey has been tried */
+	SPW_IKE_CHECK_OK = 1,
+	SPW_IKE_CHECK_REFUSED = 2,
+	SPW_IKE_CHECK_NO_ANSWER = 3,
+	SPW_IKE_CHECKS,
+};
 struct spw_ike_status {
 	char name[SPW_NAME_LEN];
 	uint32_t tunnel;
@@ -147,6 +156,11 @@ struct spw_ike_status {
 	uint32_t nat_there;
 	uint32_t ike_rekeys, child_rekeys, child_rekey_failures;
 	uint32_t escrow; /* 1: kept, a restart of iked goes on with this IKE SA */
+	uint32_t check;	 /* enum spw_ike_check */
+	uint32_t check_notify; /* REFUSED: notify type of the peer, 0 = an unusable answer */
+	uint32_t check_wanted; /* group the peer asked for instead, IANA number; 0 = not said */
+	uint64_t check_ns;     /* CLOCK_MONOTONIC of that outcome, 0 = none */
+	uint64_t check_at_ns;  /* when it is tried, 0 = no check waits */
 	char reason[SPW_IKE_STATE_TEXT]; /* why it is not established, for a person */
 };
 
