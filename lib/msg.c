@@ -180,6 +180,8 @@ spw_msg_recv(int fd, struct spw_msg *out)
 	if ((size_t)n < sizeof(out->hdr) || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
 	    out->hdr.protocol != SPW_MSG_PROTOCOL || (size_t)n != want) {
 		spw_msg_close_fds(out);
+		/* it may have been meant to hold a key, and its header does not say how much */
+		spw_wipe(out->body, sizeof(out->body));
 		return -EPROTO;
 	}
 	return 0;
