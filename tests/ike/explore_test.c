@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random schedules (IKE-121): two engines, random commands, soft and hard limits, loss,
- * duplication, reordering and resets of the data plane; then quiet. Whatever happened, afterwards
- * both ends have one IKE SA and one child SA, the same ones, and nothing is left over. Without
- * Deletes and resets in the schedule no packet of the traffic may be lost either.
+ * duplication, reordering, damage and resets of the data plane; then quiet. Whatever happened,
+ * afterwards both ends have one IKE SA and one child SA, the same ones, and nothing is left over.
+ * Without Deletes and resets in the schedule no packet of the traffic may be lost either, and at
+ * every moment the one end can receive whatever the other may send. An IKE SA is ESTABLISHED only
+ * after an IKE_AUTH that both ends understood alike: see witness.c.
  *
- * A sample of 2,000 schedules in all, 1,000,000 with SPW_LONG=1; each kind says how many it ran and
- * from which seed. SPW_IKE_SCHEDULES sets how many of each kind, SPW_IKE_SEED the first seed.
+ * A sample of 20,000 schedules in all, 1,000,000 with SPW_LONG=1; each kind says how many it ran
+ * and from which seed. SPW_IKE_SCHEDULES sets how many of each kind, SPW_IKE_SEED the first seed.
+ * An argument `N/M` (with SPW_LONG) runs the N-th of M equal parts of the seeds.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +20,10 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/net.h"
+#include "tests/ike/witness.h"
+
+static unsigned int part = 1, parts = 1;
+static struct witness_count counted;
 
 static uint64_t
 setting(const char *name, uint64_t otherwise)
@@ -85,22 +92,55 @@ check_quiet(struct net *net, uint64_t seed)
 		fail_msg("seed %llu: a repeated message changed", (unsigned long long)seed);
 }
 
+/* Until the ends have the same key, nothing comes up. */
+static void
+stay_down(struct net *net, uint64_t seed)
+{
+	const struct spw_ike_conn right = net->host[1].conn;
+	struct spw_ike_conn wrong = right;
+
+	wrong.psk[net_random(&net->rng) % wrong.psk_len] ^= 1;
+	net_set(net, 1, &wrong);
+	net_run(net, 40 * NET_S);
+	if (net_ike_sas(net, 0) || net_ike_sas(net, 1) || net_sas(net, 0) || net_sas(net, 1))
+		fail_msg("seed %llu: up with another key", (unsigned long long)seed);
+	net_set(net, 1, &right);
+}
+
+/* The first IKE SA: over a network that damages, or against the wrong key at first, at times. */
+static void
+bring_up(struct net *net, uint64_t seed)
+{
+	uint32_t mode1 = seed & 1 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND;
+
+	net_connect(net, SPW_IKE_MODE_BOTH, mode1);
+	if (seed % 32 == 6)
+		stay_down(net, seed);
+	if (seed % 4 == 3)
+		net->corrupt_percent = 30;
+	if (!net_run_up(net, 300 * NET_S))
+		fail_msg("seed %llu: not up", (unsigned long long)seed);
+	net->corrupt_percent = 0;
+}
+
 static void
 run_schedule(uint64_t seed, bool gentle, bool kills)
 {
 	struct net *net = net_new(seed);
-	uint32_t mode1 = seed & 1 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND;
+	struct witness_count count;
 
-	net_connect(net, SPW_IKE_MODE_BOTH, mode1);
-	assert_true(net_run_up(net, 60 * NET_S));
+	witness_new(net);
+	bring_up(net, seed);
 	net->traffic = true;
 	net->traffic_every = 40 * NET_MS;
 	net_run(net, (seed & 1 ? 15 : 1) * NET_S);
 	net->esp_lost = net->esp_unsent = 0;
+	net->strict = gentle;
 	net->delay_min = 1 * NET_MS;
 	net->delay_max = (1 + net_random(&net->rng) % 300) * NET_MS;
 	net->dup_percent = net_random(&net->rng) % 20;
 	net->loss_percent = net_random(&net->rng) % 25;
+	net->corrupt_percent = seed % 4 == 1 ? net_random(&net->rng) % 15 : 0;
 	net->audit = kills && seed % 8 == 0;
 	for (int n = 0; n < 12; n++) {
 		if (kills)
@@ -109,8 +149,7 @@ run_schedule(uint64_t seed, bool gentle, bool kills)
 		net_run(net, net_random(&net->rng) % (3 * NET_S));
 	}
 	net->host[0].kill_in = net->host[1].kill_in = 0;
-	net->loss_percent = 0;
-	net->dup_percent = 0;
+	net->loss_percent = net->dup_percent = net->corrupt_percent = 0;
 	net_run(net, 30 * NET_S);
 	net->traffic_every = 400 * NET_MS; /* the rest is quiet */
 	net_run(net, 220 * NET_S);
@@ -120,19 +159,33 @@ run_schedule(uint64_t seed, bool gentle, bool kills)
 	if (gentle && (net->esp_lost || net->esp_unsent))
 		fail_msg("seed %llu: %llu packets lost, %llu not sent", (unsigned long long)seed,
 			 (unsigned long long)net->esp_lost, (unsigned long long)net->esp_unsent);
+	net->strict = false;
+	count = witness_free(net);
+	counted.moments += count.moments;
+	counted.authenticated += count.authenticated;
+	counted.successors += count.successors;
 	net_free(net);
 }
 
 static void
 explore(uint64_t base, bool gentle, bool kills)
 {
-	uint64_t each = getenv("SPW_LONG") ? 250000 : 500;
-	uint64_t first = base + setting("SPW_IKE_SEED", 1), n = setting("SPW_IKE_SCHEDULES", each);
+	uint64_t all = setting("SPW_IKE_SCHEDULES", getenv("SPW_LONG") ? 250000 : 5000);
+	uint64_t begin = all * (part - 1) / parts, end = all * part / parts;
+	uint64_t first = base + setting("SPW_IKE_SEED", 1);
 
-	for (uint64_t i = 0; i < n; i++)
+	counted = (struct witness_count){0};
+	for (uint64_t i = begin; i < end; i++)
 		run_schedule(first + i, gentle, kills);
-	print_message("# %llu schedules from seed %llu\n", (unsigned long long)n,
-		      (unsigned long long)first);
+	if (end > begin)
+		assert_true(counted.authenticated > 0 && counted.successors > 0);
+	assert_true(!gentle || end == begin || counted.moments > 0);
+	print_message(
+		"# %llu schedules from seed %llu; %llu IKE SAs authenticated, %llu successors; "
+		"%llu moments\n",
+		(unsigned long long)(end - begin), (unsigned long long)(first + begin),
+		(unsigned long long)counted.authenticated, (unsigned long long)counted.successors,
+		(unsigned long long)counted.moments);
 }
 
 static void
@@ -169,7 +222,14 @@ main(int argc, char **argv)
 		cmocka_unit_test(killed_processes_in_any_order_end_well),
 	};
 
-	if (argc > 1)
+	/* the same memory again for each schedule */
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	if (argc > 1 && sscanf(argv[1], "%u/%u", &part, &parts) != 2)
 		cmocka_set_test_filter(argv[1]);
+	if (part < 1 || part > parts) {
+		fprintf(stderr, "explore: '%s' is no part\n", argv[1]);
+		return 2;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

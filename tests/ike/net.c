@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "tests/ike/witness.h"
+
 uint64_t
 net_random(uint64_t *state)
 {
@@ -92,12 +94,29 @@ draw_delay(struct net *net)
 #define ESCROW_SLOTS	 24
 #define ESCROW_HEAD	 4096
 #define ESCROW_HALF	 8192
+#define ESCROW_TOP	 20
 #define ESCROW_COMMITTED 24
 
 static size_t
 escrow_size(void)
 {
 	return ike_escrow_size(ESCROW_SLOTS);
+}
+
+/* All of an escrow that may hold something: slots that were never used are not looked at. */
+static size_t
+escrow_filled(const void *mem)
+{
+	uint32_t top;
+
+	memcpy(&top, (const uint8_t *)mem + ESCROW_TOP, sizeof(top));
+	return ESCROW_HEAD + 2 * (size_t)top * ESCROW_HALF;
+}
+
+static void
+escrow_copy(void *to, const void *from)
+{
+	memcpy(to, from, escrow_filled(from));
 }
 
 /*
@@ -114,17 +133,31 @@ image_torn(struct net_host *h)
 	memcpy(&held, now + ESCROW_COMMITTED, 8);
 	memcpy(&batch, (uint8_t *)h->escrow_before + ESCROW_COMMITTED, 8);
 	if (batch + 1 != held) { /* two batches in one call: the first one held */
-		memcpy(image, now, escrow_size());
+		escrow_copy(image, now);
 		return;
 	}
-	memcpy(image, h->escrow_before, escrow_size());
-	for (size_t at = ESCROW_HEAD; at < escrow_size(); at += ESCROW_HALF) {
+	escrow_copy(image, h->escrow_before);
+	memset(image + escrow_filled(image), 0, escrow_filled(now) - escrow_filled(image));
+	memcpy(image + ESCROW_TOP, now + ESCROW_TOP,
+	       4); /* slots are taken before they are written */
+	for (size_t at = ESCROW_HEAD; at < escrow_filled(now); at += ESCROW_HALF) {
 		memcpy(&batch, now + at, 8);
 		if (batch != held || memcmp(now + at, image + at, 8) == 0)
 			continue;
 		memcpy(image + at, now + at, ESCROW_HALF);
 		memset(image + at + 300, 0x5a, net_random(&h->net->rng) % 1000);
 	}
+}
+
+/* Memory is as it was at the kill; what was written after it is undone. */
+static void
+escrow_restore(struct net_host *h)
+{
+	size_t kept = escrow_filled(h->escrow_image), now = escrow_filled(h->escrow_mem);
+
+	escrow_copy(h->escrow_mem, h->escrow_image);
+	if (now > kept)
+		memset((uint8_t *)h->escrow_mem + kept, 0, now - kept);
 }
 
 /* Is this operation still done? `late`: it is one that comes after the records. */
@@ -138,7 +171,7 @@ dying(struct net_host *h, bool late)
 		if (late && h->torn && !h->spoke)
 			image_torn(h);
 		else
-			memcpy(h->escrow_image, h->escrow_mem, escrow_size());
+			escrow_copy(h->escrow_image, h->escrow_mem);
 		return true;
 	}
 	h->spoke |= late;
@@ -185,6 +218,9 @@ push_datagram(struct net *net, int to, const struct ike_datagram *d, uint64_t de
 
 	p.bytes = malloc(d->len + 1);
 	memcpy(p.bytes, d->bytes, d->len);
+	if (net->corrupt_percent && net_random(&net->rng) % 100 < net->corrupt_percent)
+		p.bytes[net_random(&net->rng) % d->len] ^=
+			(uint8_t)(1 << net_random(&net->rng) % 8);
 	push(net, &p);
 }
 
@@ -250,10 +286,18 @@ op_random(void *ctx, void *buf, size_t len)
 		p[i] = (uint8_t)net_random(&h->rng);
 }
 
+/* A data plane is not as it was. */
+static void
+changed(const struct net_host *h)
+{
+	if (h->net->witness && h->net->strict)
+		witness_change(h->net);
+}
+
 static struct net_sa *
 find_sa(struct net_host *h, uint32_t spi_in)
 {
-	for (unsigned int i = 0; i < NET_SAS; i++)
+	for (unsigned int i = 0; i < h->sa_top; i++)
 		if ((h->sa[i].in || h->sa[i].out) && h->sa[i].spi_in == spi_in)
 			return &h->sa[i];
 	return NULL;
@@ -308,7 +352,7 @@ op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 		h->refuse_installs--;
 		return -EIO;
 	}
-	for (unsigned int i = 0; i < NET_SAS; i++) {
+	for (unsigned int i = 0; i < NET_SAS && i <= h->sa_top; i++) {
 		/* an SPI whose SA has ended meanwhile is not given out any more */
 		if (h->kills && h->sa[i].key_len && h->sa[i].spi_in == sa->spi_in)
 			return -EINVAL;
@@ -323,6 +367,7 @@ op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 	assert_true(h->spis_out > 0);
 	h->spis_out--;
 	h->installs++;
+	h->sa_top += slot == &h->sa[h->sa_top];
 	memset(slot, 0, sizeof(*slot));
 	slot->spi_in = sa->spi_in;
 	slot->spi_out = sa->spi_out;
@@ -334,6 +379,7 @@ op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 	slot->desc = *sa;
 	if (outbound)
 		h->active = sa->spi_in;
+	changed(h);
 	return 0;
 }
 
@@ -351,6 +397,7 @@ op_sa_switch(void *ctx, uint32_t spi_in)
 	assert_true(sa->out);
 	h->active = spi_in;
 	h->switches++;
+	changed(h);
 	return 0;
 }
 
@@ -370,6 +417,7 @@ op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 		sa->out = false;
 	if (!sa->out && h->active == spi_in)
 		h->active = 0;
+	changed(h);
 	return 0;
 }
 
@@ -445,6 +493,7 @@ start_engine(struct net_host *h)
 						 .incarnation = 1 + h->incarnation};
 
 	assert_int_equal(ike_engine_new(&h->engine, &config, h->net->now), 0);
+	h->wake_known = false;
 }
 
 /* An escrow from what stands in memory, or an empty one. */
@@ -468,7 +517,7 @@ start_again(struct net_host *h)
 	ike_engine_free(h->engine);
 	h->down_until = 0;
 	start_escrow(h, false);
-	for (unsigned int k = 0; k < NET_SAS; k++)
+	for (unsigned int k = 0; k < h->sa_top; k++)
 		h->sa[k].orphan = h->sa[k].in || h->sa[k].out;
 	start_engine(h);
 	net_call_begins(h);
@@ -502,9 +551,9 @@ audit(const struct net_host *h)
 void
 net_call_begins(struct net_host *h)
 {
-	h->spoke = false;
+	h->spoke = h->wake_known = false;
 	if (h->kill_in > 0 && h->torn)
-		memcpy(h->escrow_before, h->escrow_mem, escrow_size());
+		escrow_copy(h->escrow_before, h->escrow_mem);
 }
 
 void
@@ -515,10 +564,12 @@ net_call_ends(struct net_host *h)
 	if (!h->killed) {
 		if (h->net->audit && !h->down_until)
 			audit(h);
+		if (h->net->witness)
+			witness_call(h->net, h->index);
 		return;
 	}
 	ike_engine_abandon(h->engine);
-	memcpy(h->escrow_mem, h->escrow_image, escrow_size());
+	escrow_restore(h);
 	h->killed = false;
 	h->kills++;
 	h->down_until = h->net->now + h->down_ns;
@@ -560,7 +611,7 @@ net_orphans_end(struct net *net, int i)
 {
 	struct net_host *h = &net->host[i];
 
-	for (unsigned int k = 0; k < NET_SAS; k++) {
+	for (unsigned int k = 0; k < h->sa_top; k++) {
 		if (!h->sa[k].orphan)
 			continue;
 		assert_int_not_equal(h->active, h->sa[k].spi_in);
@@ -772,6 +823,20 @@ tick(struct net_host *h)
 	net_call_ends(h);
 }
 
+static uint64_t
+wakeup(struct net_host *h)
+{
+	if (h->dead)
+		return UINT64_MAX;
+	if (h->down_until)
+		return h->down_until;
+	if (!h->wake_known) {
+		h->wake = ike_engine_wakeup(h->engine);
+		h->wake_known = true;
+	}
+	return h->wake;
+}
+
 /* Run the earliest event before `end`; false when there is none. */
 static bool
 step(struct net *net, uint64_t end)
@@ -781,9 +846,7 @@ step(struct net *net, uint64_t end)
 	uint64_t wake[2];
 
 	for (int i = 0; i < 2; i++) {
-		wake[i] = net->host[i].dead	    ? UINT64_MAX
-			  : net->host[i].down_until ? net->host[i].down_until
-						    : ike_engine_wakeup(net->host[i].engine);
+		wake[i] = wakeup(&net->host[i]);
 		at = ike_min_u64(at, wake[i]);
 	}
 	if (net->traffic)
@@ -806,6 +869,8 @@ net_run(struct net *net, uint64_t ns)
 {
 	uint64_t end = net->now + ns, steps = 0;
 
+	for (int i = 0; i < 2; i++) /* tests call engines themselves in between */
+		net->host[i].wake_known = false;
 	while (step(net, end))
 		if (++steps > 20000000)
 			fail_msg("the engines never rest");
@@ -851,7 +916,7 @@ net_dataplane_reset(struct net *net, int i)
 {
 	struct net_host *h = &net->host[i];
 
-	for (unsigned int k = 0; k < NET_SAS; k++)
+	for (unsigned int k = 0; k < h->sa_top; k++)
 		h->sa[k].in = h->sa[k].out = false; /* keys stay, to see none come back */
 	h->active = 0;
 	h->incarnation++;
@@ -894,7 +959,7 @@ net_sas(const struct net *net, int i)
 {
 	unsigned int n = 0;
 
-	for (unsigned int k = 0; k < NET_SAS; k++)
+	for (unsigned int k = 0; k < net->host[i].sa_top; k++)
 		n += net->host[i].sa[k].in;
 	return n;
 }

@@ -34,6 +34,7 @@ struct net_host {
 	struct ike_engine *engine;
 	struct spw_addr addr;
 	struct net_sa sa[NET_SAS];
+	unsigned int sa_top;  /* of them the first so many were ever used */
 	uint32_t active;      /* spi_in of the SA it sends on, 0 = none */
 	uint32_t incarnation; /* counts resets of the data plane */
 	uint64_t last_inbound;
@@ -53,6 +54,8 @@ struct net_host {
 	bool spoke;	      /* in the present call */
 	uint64_t down_ns, down_until;
 	unsigned int kills, adopted;
+	bool wake_known; /* no call since */
+	uint64_t wake;
 };
 
 struct net_packet {
@@ -88,6 +91,9 @@ struct net {
 	uint64_t esp_sent, esp_lost, esp_unsent;
 	uint64_t ike_sent;
 	bool trace;
+	struct witness *witness;      /* sees every call, see witness.h */
+	bool strict;		      /* and that everything sent could be received */
+	unsigned int corrupt_percent; /* of IKE datagrams: one bit is another */
 	bool audit; /* after every call the escrow must say what the engine knows */
 	/* every request seen, to check that repeats are the same bytes */
 	struct net_seen {

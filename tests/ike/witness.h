@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Invariants of two engines, checked at every moment. */
+#ifndef SPW_TESTS_IKE_WITNESS_H
+#define SPW_TESTS_IKE_WITNESS_H
+
+#include "tests/ike/net.h"
+
+/* How often each was looked at, to see that it was. */
+struct witness_count {
+	uint64_t moments, authenticated, successors;
+};
+
+/* From now on net->witness sees every call and, while net->strict is set, every change. */
+void witness_new(struct net *net);
+/* Before net_free(). */
+struct witness_count witness_free(struct net *net);
+/* For net.c: host i's engine was called; a data plane changed. */
+void witness_call(struct net *net, int i);
+void witness_change(struct net *net);
+
+#endif
