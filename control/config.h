@@ -87,6 +87,7 @@ struct ctl_tunnel {
 	uint32_t child_lifetime_s; /* hard limits; soft is 90 % */
 	uint64_t child_lifetime_bytes, child_lifetime_packets;
 	uint32_t jitter_percent;
+	bool pfs_check; /* rekey once soon after it came up first */
 	uint32_t dpd_delay_s, dpd_timeout_s;
 	uint32_t nat_keepalive_s;
 	bool force_encap;

@@ -78,7 +78,8 @@ void ctl_request_expire(struct ctl_runtime *rt, uint64_t now_ns);
 uint64_t ctl_request_next(const struct ctl_runtime *rt);
 /*
  * A neighbour is drained, so nothing is announced to it: an operator has set its link aside, or has
- * forced every vnet that may use its circuit away.
+ * forced every vnet that may use its circuit away; or probes say that nothing passes over it though
+ * its session stands, and Azure would go on answering into the hole.
  */
 bool ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl_neighbor *n);
 /* drill.c: "failover test" and "failover exercise". */

@@ -476,6 +476,7 @@ update(struct ctl_runtime *rt, size_t most)
 		ctl_paths_send_up(rt, true);
 	}
 	ctl_failover_evaluate(rt);
+	ctl_paths_announce(rt);
 	changed_done(rt);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		v->dirty = false;

@@ -56,10 +56,12 @@ void ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path
 /* "bfd-timeout", "bgp-down", "probe-lost": the cause that a fault gives to a switch. */
 const char *ctl_path_fault_name(enum ctl_path_fault fault);
 /* The path of an adjacency, when it exists; never makes one. */
-struct ctl_path *ctl_path_find(struct ctl_runtime *rt, const struct ctl_iface *iface,
+struct ctl_path *ctl_path_find(const struct ctl_runtime *rt, const struct ctl_iface *iface,
 			       const struct spw_addr *next_hop);
 /* Recompute which paths are alive; vnets that are touched become dirty. */
 void ctl_paths_check(struct ctl_runtime *rt);
+/* Tell neighbours what is announced to them, when that changed with a path; after the packets. */
+void ctl_paths_announce(struct ctl_runtime *rt);
 void ctl_paths_send_new(struct ctl_runtime *rt);
 /* Send bits that fell, or bits that rise; `restored`: those that had been lost. */
 void ctl_paths_send_down(struct ctl_runtime *rt);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "control/iked.h"
+#include "control/pfs.h"
 
 #define SOFT_PERCENT 90
 
@@ -116,6 +117,7 @@ ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t gene
 	out->child_bytes = limit(c->child_lifetime_bytes);
 	out->child_packets = limit(c->child_lifetime_packets);
 	out->jitter_percent = c->jitter_percent;
+	out->pfs_check_s = c->pfs_check ? CTL_PFS_CHECK_S : 0;
 	out->n_local = selectors(c->local_selector, c->n_local_selectors, ipv6, out->sel_local);
 	out->n_remote = selectors(c->remote_selector, c->n_remote_selectors, ipv6, out->sel_remote);
 }

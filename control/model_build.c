@@ -239,6 +239,7 @@ build_tunnel(const struct lyd_node *node, const char *keys_dir, struct ctl_tunne
 	t->force_encap = model_get_bool(node, "force-encapsulation");
 	t->ike_fragment = model_get_u32(node, "ike-fragment");
 	t->esn = esn_of(model_get(node, "esn"));
+	t->pfs_check = model_get_bool(node, "pfs-check");
 	t->dscp_copy = model_get_bool(node, "dscp-copy");
 	t->outer_df = outer_df_of(model_get(node, "outer-df"));
 	build_limits(node, t);

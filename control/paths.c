@@ -21,6 +21,7 @@
 
 #include "control/dataplane.h"
 #include "control/fib.h"
+#include "control/frr.h"
 #include "control/show.h"
 #include "control/watch_private.h"
 
@@ -110,7 +111,7 @@ hash_of(const struct ctl_path *p)
 }
 
 static struct ctl_path *
-find(struct ctl_runtime *rt, enum spw_dp_path_kind kind, const struct ctl_iface *iface,
+find(const struct ctl_runtime *rt, enum spw_dp_path_kind kind, const struct ctl_iface *iface,
      const struct ctl_tun *tun, const struct spw_addr *next_hop)
 {
 	const void *over = tun ? (const void *)tun : iface;
@@ -205,7 +206,7 @@ ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind, struct ctl_ifac
 }
 
 struct ctl_path *
-ctl_path_find(struct ctl_runtime *rt, const struct ctl_iface *iface,
+ctl_path_find(const struct ctl_runtime *rt, const struct ctl_iface *iface,
 	      const struct spw_addr *next_hop)
 {
 	return find(rt, SPW_PATH_ADJACENCY, iface, NULL, next_hop);
@@ -228,6 +229,31 @@ ctl_path_fault_name(enum ctl_path_fault fault)
 	return "unknown";
 }
 
+/*
+ * Probes condemned it while link, BFD and session stood: a black hole, which Azure would go on
+ * answering into as long as we announce over it. A path that is dead for any other reason is none,
+ * also while its probes are silent still after the other reason has gone: nothing is announced over
+ * a session that is down, and one that comes back announces at once.
+ */
+static bool
+is_hole(struct ctl_runtime *rt, const struct ctl_path *p)
+{
+	const struct ctl_neighbour *n;
+
+	if (p->kind != SPW_PATH_ADJACENCY || p->faults != CTL_FAULT_PROBE ||
+	    p->iface->role != SPW_IF_ROLE_EXPRESSROUTE || !ctl_link_is_up(p->iface))
+		return false;
+	n = ctl_neighbour_find(rt, p->iface, &p->next_hop);
+	return n && n->reachable;
+}
+
+static void
+hole_set(struct ctl_runtime *rt, struct ctl_path *p, bool hole)
+{
+	rt->announce |= p->hole != hole;
+	p->hole = hole;
+}
+
 void
 ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path_fault fault, bool on,
 	       uint64_t event_ns, double detect_ms)
@@ -239,6 +265,8 @@ ctl_path_fault(struct ctl_runtime *rt, struct ctl_path *path, enum ctl_path_faul
 	spw_log(SPW_LOG_WARNING, "path", on ? "fault" : "fault-over", "path=\"%s\" cause=%s",
 		path->key, ctl_path_fault_name(fault));
 	path->faults = faults;
+	if (fault == CTL_FAULT_PROBE && on)
+		hole_set(rt, path, path->alive && is_hole(rt, path));
 	ctl_journal_path(rt, path, fault, on);
 	if (!rt->trigger.cause)
 		rt->trigger = (struct ctl_trigger){.cause = on ? ctl_path_fault_name(fault) : NULL,
@@ -326,10 +354,21 @@ ctl_paths_check(struct ctl_runtime *rt)
 	uint64_t now = spw_clock_ns();
 	bool any = check(rt, false, now);
 
+	for (struct ctl_path *p = rt->paths; p; p = p->next)
+		if (p->hole && !is_hole(rt, p))
+			hole_set(rt, p, false);
 	/* Tunnels last: one over ExpressRoute lives by next hops. */
 	any |= check(rt, true, now);
 	if (any)
 		ctl_groups_evaluate_plain(rt);
+}
+
+void
+ctl_paths_announce(struct ctl_runtime *rt)
+{
+	if (rt->announce && rt->config.bgp.local_as)
+		ctl_frr_apply(rt);
+	rt->announce = false;
 }
 
 static void

@@ -101,10 +101,14 @@ bool
 ctl_failover_neighbour_is_drained(const struct ctl_runtime *rt, const struct ctl_neighbor *n)
 {
 	const struct ctl_iface *link = link_of(rt, n);
+	const struct ctl_path *path;
 	bool any = false;
 
 	if (!link || link->aside)
 		return link != NULL;
+	path = ctl_path_find(rt, link, &n->address);
+	if (path && path->hole)
+		return true;
 	for (const struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
 		if (!v->keep || !ctl_vnet_uses_circuit(v, link))
 			continue;

@@ -130,6 +130,7 @@ struct ctl_path {
 	uint64_t lost_ns;
 	struct ctl_damping damping; /* how often it was lost lately */
 	uint8_t faults;		    /* enum ctl_path_fault */
+	bool hole;		    /* it swallows packets though all else of it stands */
 	unsigned int refs;	    /* groups that name it */
 	char key[CTL_ID_KEY];
 };
@@ -264,6 +265,7 @@ struct ctl_runtime {
 	struct event *timer;	       /* waits, hold-offs */
 	struct event *tick;	       /* once a second: garbage, readiness */
 	struct ctl_trigger trigger;
+	bool announce;	   /* what neighbours are told depends on paths that changed */
 	bool kernel_known; /* the first reading of the kernel is through */
 	bool in_sync; /* the data plane has all objects that paths, groups and leaves refer to */
 	uint64_t started_ns;

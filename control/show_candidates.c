@@ -14,7 +14,7 @@
 
 #define LINKS_MAX 16
 
-/* Next hops that routes of the vnet have now. */
+/* Next hops that routes of the vnet have now, or those of its tunnels over ExpressRoute. */
 struct links {
 	unsigned int n;
 	const struct ctl_path *path[LINKS_MAX];
@@ -31,13 +31,39 @@ link_add(struct links *l, const struct ctl_path *p)
 }
 
 static void
+level_add(struct ctl_runtime *rt, struct links *l, const struct ctl_level *level)
+{
+	for (unsigned int h = 0; h < level->n; h++)
+		link_add(l, ctl_path_by_id(rt, level->path[h]));
+}
+
+/* The next hops that the outer packets of tunnels over ExpressRoute have. */
+static void
+underlay_add(struct ctl_runtime *rt, const struct ctl_tun *t, struct links *l)
+{
+	const struct ctl_rib_entry *e;
+	struct ctl_level level;
+	int below;
+
+	if (!t || !t->encrypts)
+		return;
+	below = (int)(8 * spw_addr_len(t->conf.remote.family)) + 1;
+	while ((e = ctl_rib_covering(&rt->rib, &t->conf.remote, below))) {
+		if (e->had_expressroute && ctl_entry_level(rt, NULL, e, &level))
+			level_add(rt, l, &level);
+		below = e->prefix.len;
+	}
+}
+
+static void
 links_of(struct ctl_runtime *rt, const struct ctl_vnet_state *v, struct links *l)
 {
 	l->n = 0;
 	for (const struct ctl_group *g = v->groups; g; g = g->next)
 		for (unsigned int n = 0; g->refs && n < g->recipe.n_levels; n++)
-			for (unsigned int h = 0; h < g->recipe.level[n].n; h++)
-				link_add(l, ctl_path_by_id(rt, g->recipe.level[n].path[h]));
+			level_add(rt, l, &g->recipe.level[n]);
+	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
+		underlay_add(rt, v->tun[i], l);
 }
 
 static bool

@@ -6,7 +6,8 @@
  * The load is what the circuits carry now, averaged over some seconds and split by class; where
  * several vnets share a circuit each is shown the whole of it, because all of them would move
  * together. Capacity is that of the tunnels that would carry; one of unknown capacity makes the sum
- * unknown. Every few seconds the verdict is looked at, and a change is logged once.
+ * unknown. A tunnel over ExpressRoute is no standby but what the others stand behind: it counts for
+ * the way back. Every few seconds the verdict is looked at, and a change is logged once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,7 @@ struct walk {
 	bool capacity_known;
 	json_t *tunnels, *findings, *remarks;
 	const char *standby;
+	const char *primary; /* a tunnel over ExpressRoute that would carry */
 };
 
 static json_t *
@@ -240,6 +242,28 @@ tunnel_json(const struct ctl_readiness *r, const struct ctl_tun *t, const struct
 		t && t->conf.capacity_kbps ? json_integer(t->conf.capacity_kbps) : json_null());
 }
 
+/* One that stands behind ExpressRoute. */
+static void
+standby_add(struct walk *w, const struct ctl_tun *t, const char *name, enum ctl_ready verdict)
+{
+	w->facts.ready += verdict == CTL_READY;
+	w->facts.degraded += verdict == CTL_DEGRADED;
+	w->facts.not_ready += verdict == CTL_NOT_READY;
+	if (verdict == CTL_NOT_READY)
+		return;
+	w->standby = w->standby ? w->standby : name;
+	w->capacity_known &= t->conf.capacity_kbps > 0;
+	w->capacity.capacity_kbps += t->conf.capacity_kbps;
+	w->capacity.shaped &= t->conf.shape;
+}
+
+/* What is wrong with a tunnel over ExpressRoute is of the standby while its backup carries. */
+static bool
+tells_of_standby(const struct walk *w, const struct ctl_tun *t)
+{
+	return !t || !t->encrypts || w->facts.on_backup;
+}
+
 static void
 walk_tunnel(struct ctl_readiness *r, struct ctl_runtime *rt, const struct ctl_vnet_state *v,
 	    unsigned int n, struct walk *w)
@@ -255,16 +279,12 @@ walk_tunnel(struct ctl_readiness *r, struct ctl_runtime *rt, const struct ctl_vn
 	sum_of(r, rt, v->conf.name, t ? t->path : NULL, WATCH_MTU, &mtu);
 	facts_of(t, ctl_ike_list_find(&r->ike, name), &probes, &mtu, &f);
 	verdict = ctl_ready_tunnel(&f, &perils);
-	w->facts.ready += verdict == CTL_READY;
-	w->facts.degraded += verdict == CTL_DEGRADED;
-	w->facts.not_ready += verdict == CTL_NOT_READY;
-	if (verdict != CTL_NOT_READY) {
-		w->standby = w->standby ? w->standby : t->conf.name;
-		w->capacity_known &= t->conf.capacity_kbps > 0;
-		w->capacity.capacity_kbps += t->conf.capacity_kbps;
-		w->capacity.shaped &= t->conf.shape;
-	}
-	findings_add(w->findings, w->remarks, name, t, perils);
+	if (t && t->encrypts)
+		w->primary = w->primary || verdict == CTL_NOT_READY ? w->primary : name;
+	else
+		standby_add(w, t, name, verdict);
+	findings_add(tells_of_standby(w, t) ? w->findings : w->remarks, w->remarks, name, t,
+		     perils);
 	json_array_append_new(w->tunnels, tunnel_json(r, t, &probes, &mtu, verdict, name));
 }
 
@@ -351,8 +371,7 @@ walk_vnet(const struct ctl_readiness *r, struct ctl_runtime *rt, const struct ct
 	f->dataplane = r->dataplane;
 	f->iked = r->iked;
 	f->locked_out = v->request == CTL_OPERATOR_LOCKOUT;
-	f->on_backup = ctl_vnet_on_backup(v);
-	f->circuit_up = er.alive;
+	f->circuit_up = er.alive && (!v->encrypted || w->primary);
 	f->backup_is_internet = v->conf.peering == CTL_PEERING_MICROSOFT;
 	f->internet_up = internet_is_up(rt);
 	say(w->findings, f->on_backup && !er.learnt, "expressroute: no route learnt");
@@ -369,7 +388,8 @@ walk_vnet(const struct ctl_readiness *r, struct ctl_runtime *rt, const struct ct
 json_t *
 ctl_readiness_vnet(struct ctl_readiness *r, struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 {
-	struct walk w = {.capacity_known = true,
+	struct walk w = {.facts = {.on_backup = ctl_vnet_on_backup(v)},
+			 .capacity_known = true,
 			 .capacity = {.shaped = true},
 			 .tunnels = json_array(),
 			 .findings = json_array(),
@@ -386,8 +406,8 @@ ctl_readiness_vnet(struct ctl_readiness *r, struct ctl_runtime *rt, const struct
 	verdict = ctl_ready_vnet(&w.facts);
 	o = json_pack("{s:s,s:s,s:b,s:o,s:s,s:o,s:o,s:o,s:o}", "name", v->conf.name, "verdict",
 		      ctl_ready_name(verdict), "ready", verdict != CTL_NOT_READY, "standby",
-		      verdict == CTL_NOT_READY	   ? json_null()
-		      : w.facts.on_backup	   ? json_string("expressroute")
+		      verdict == CTL_NOT_READY ? json_null()
+		      : w.facts.on_backup      ? json_string(w.primary ? w.primary : "expressroute")
 		      : w.facts.backup_is_internet ? json_string("internet")
 						   : ctl_json_text(w.standby),
 		      "active", ctl_failover_name(rt, v->kind, v->path), "findings", w.findings,

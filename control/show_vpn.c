@@ -9,6 +9,7 @@
 
 #include "control/dataplane.h"
 #include "control/iked.h"
+#include "control/pfs.h"
 #include "control/show.h"
 
 static void
@@ -110,6 +111,21 @@ nat_word(const struct spw_ike_status *s)
 	return s->nat_here ? "here" : s->nat_there ? "there" : "none";
 }
 
+static json_t *
+pfs_json(const struct ctl_tunnel *t, const struct spw_ike_status *s, uint64_t now)
+{
+	char cause[CTL_TEXT], mend[2 * CTL_TEXT];
+	bool failed = ctl_pfs_cause(s, cause, sizeof(cause));
+
+	if (failed)
+		ctl_pfs_mend(t, s, mend, sizeof(mend));
+	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "outcome", ctl_pfs_outcome(t, s), "group",
+			 t->n_esp ? spw_group_info(t->esp[0].group)->name : "none", "ago_s",
+			 since_json(s->check_ns, now), "in_s", until_json(s->check_at_ns, now),
+			 "cause", failed ? json_string(cause) : json_null(), "mend",
+			 failed ? json_string(mend) : json_null());
+}
+
 static void
 ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 {
@@ -131,6 +147,7 @@ ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 
 	json_object_update(o, live);
 	json_decref(live);
+	json_object_set_new(o, "pfs_check", pfs_json(&t->conf, s, now));
 	json_object_set_new(o, "nat", up ? json_string(nat_word(s)) : json_null());
 	json_object_set_new(o, "escrow", up ? json_boolean(s->escrow) : json_null());
 	if (!up || t->conf.dpd_delay_s == 0)

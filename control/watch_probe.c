@@ -100,10 +100,11 @@ watch_vnet_paths(struct ctl_runtime *rt, const struct ctl_vnet_state *v, struct 
 	unsigned int n = 0;
 
 	circuits_find(rt);
+	/* What is encrypted over ExpressRoute has no use for its next hops in the clear. */
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
 		if (v->tun[i] && v->tun[i]->keep && v->tun[i]->path && n < max)
 			path[n++] = v->tun[i]->path;
-	for (unsigned int i = 0; i < rt->watch->n_circuits && n < max; i++)
+	for (unsigned int i = 0; !v->encrypted && i < rt->watch->n_circuits && n < max; i++)
 		if (leads_to(rt, v, rt->watch->circuit[i]))
 			path[n++] = rt->watch->circuit[i];
 	return n;
@@ -148,7 +149,9 @@ is_for(const struct ctl_probe *t, const struct ctl_path *p)
 
 	if (!tunnel && p->next_hop.family != t->target.family)
 		return false;
-	return t->over == CTL_PROBE_BOTH || (t->over == CTL_PROBE_TUNNEL) == tunnel;
+	if (t->over == CTL_PROBE_CIRCUIT)
+		return !tunnel || p->tunnel->encrypts;
+	return t->over == CTL_PROBE_BOTH || tunnel;
 }
 
 static uint16_t

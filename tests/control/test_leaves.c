@@ -496,6 +496,63 @@ a_neighbour_is_drained_when_every_vnet_of_its_circuit_is_forced_away(void **stat
 }
 
 static void
+a_neighbour_over_which_nothing_passes_is_drained_while_that_lasts(void **state)
+{
+	struct ctl_bgp *bgp = &bed.rt->config.bgp;
+	struct spw_addr via = bed_addr(VIA0);
+	struct ctl_path *p;
+
+	settled();
+	bgp->local_as = 65001;
+	bgp->n_neighbors = 2;
+	bgp->neighbor[0].address = via;
+	bgp->neighbor[1].address = bed_addr(VIA1);
+	p = ctl_path_find(bed.rt, ctl_iface_by_name(bed.rt, "er0"), &via);
+	assert_non_null(p);
+	ctl_path_fault(bed.rt, p, CTL_FAULT_PROBE, true, bed.now, -1);
+	assert_true(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+	assert_false(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[1]));
+	assert_int_equal(bed.frr_applied, 1);
+	ctl_path_fault(bed.rt, p, CTL_FAULT_PROBE, false, bed.now, -1);
+	assert_false(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+	assert_int_equal(bed.frr_applied, 2);
+}
+
+/* Its session is down, or comes back and has to announce at once. */
+static void
+a_neighbour_lost_otherwise_is_not_drained_by_silent_probes(void **state)
+{
+	static const enum ctl_path_fault lost[] = {CTL_FAULT_BFD, CTL_FAULT_SESSION};
+	struct ctl_bgp *bgp = &bed.rt->config.bgp;
+	struct spw_addr via = bed_addr(VIA0);
+	struct ctl_path *p;
+
+	settled();
+	bgp->local_as = 65001;
+	bgp->n_neighbors = 1;
+	bgp->neighbor[0].address = via;
+	p = ctl_path_find(bed.rt, ctl_iface_by_name(bed.rt, "er0"), &via);
+	assert_non_null(p);
+	for (unsigned int i = 0; i < 2; i++) {
+		ctl_path_fault(bed.rt, p, lost[i], true, bed.now, -1);
+		ctl_path_fault(bed.rt, p, CTL_FAULT_PROBE, true, bed.now, -1);
+		assert_false(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+		ctl_path_fault(bed.rt, p, lost[i], false, bed.now, -1);
+		assert_false(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+		ctl_path_fault(bed.rt, p, CTL_FAULT_PROBE, false, bed.now, -1);
+	}
+	assert_int_equal(bed.frr_applied, 0);
+	/* a hole whose session ends later is none any more */
+	ctl_path_fault(bed.rt, p, CTL_FAULT_PROBE, true, bed.now, -1);
+	assert_true(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+	ctl_path_fault(bed.rt, p, CTL_FAULT_SESSION, true, bed.now, -1);
+	assert_false(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+	ctl_path_fault(bed.rt, p, CTL_FAULT_SESSION, false, bed.now, -1);
+	assert_false(ctl_failover_neighbour_is_drained(bed.rt, &bgp->neighbor[0]));
+	assert_int_equal(bed.frr_applied, 2);
+}
+
+static void
 a_manual_switch_ends_by_itself_and_a_forced_one_stays(void **state)
 {
 	struct ctl_vnet_state *v = settled();
@@ -633,6 +690,8 @@ main(void)
 		LEAVES_TEST(a_path_that_died_while_nobody_looked_waits_when_it_is_back),
 		LEAVES_TEST(a_link_or_circuit_is_set_aside_drained_and_given_back),
 		LEAVES_TEST(a_neighbour_is_drained_when_every_vnet_of_its_circuit_is_forced_away),
+		LEAVES_TEST(a_neighbour_over_which_nothing_passes_is_drained_while_that_lasts),
+		LEAVES_TEST(a_neighbour_lost_otherwise_is_not_drained_by_silent_probes),
 		LEAVES_TEST(a_manual_switch_ends_by_itself_and_a_forced_one_stays),
 		LEAVES_TEST(requests_of_lower_rank_are_refused_and_change_nothing),
 		LEAVES_TEST(a_switch_by_hand_back_ends_the_wait),
