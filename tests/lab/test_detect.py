@@ -4,16 +4,26 @@ import signal
 import time
 
 from bed import LONG
-from bed_two import EDGES, TUNNELS
+from bed_two import EDGES, SITE_PREFIX, TUNNELS
 from net import now_ns, send
 from scenario import leaves_bed_clean
 from test_links import FLUSH_S, calm
 
 BLACK_HOLE_MS = 3000
+TOLD_S = 10
 STALLS, LONG_STALLS = 3, 100
 STALL_S = 0.2
 TOGETHER_NS = 10**9
 FLAPS, FLAP_SPAN_S = (100, 60) if LONG else (20, 12)
+
+
+def wait_told(edge, told, timeout):
+    """Until the edge's router has, or has not, the site's prefix of us."""
+    end = time.monotonic() + timeout
+    while edge.bird.has_route(SITE_PREFIX) != told:
+        assert time.monotonic() < end, "the site is %s to %s after %d s" % (
+            "not announced" if told else "announced still", edge.ns, timeout)
+        time.sleep(0.2)
 
 
 def moves(switches):
@@ -35,8 +45,11 @@ def test_a_black_hole_behind_one_edge_is_left_within_3_s_for_the_other_link(two)
         two.wait_links(("secondary",), 6)
         alone = calm(0.5)
         assert edge.bird.established("site"), "BGP went down: that was no black hole"
+        wait_told(edge, False, TOLD_S)
+        assert two.lab.edges[2].bird.has_route(SITE_PREFIX)
         edge.mend_transit()
         two.wait_links(("primary", "secondary"), 30)
+        wait_told(edge, True, TOLD_S)
         time.sleep(FLUSH_S)
     flows = span.flows_on("er1", *before)
     gap = span.longest_gap_ms(broken, alone[1], "out", flows)
