@@ -240,6 +240,29 @@ a_batch_that_does_not_fit_changes_nothing(void **state)
 	}
 }
 
+/*
+ * A host route that leads where the route above it leads comes and goes, as the pinned route of a
+ * tunnel does over the default route: that must not use up the room of others.
+ */
+static void
+host_routes_that_lead_where_the_route_above_leads_take_no_room_for_good(void **state)
+{
+	struct dp_fib_op op[2] = {{.ip = 0x1e000000, .len = 8, .group = 77},
+				  {.ip = 0x1e000001, .len = 32, .group = 77}};
+	uint32_t bad;
+
+	for (int round = 0; round < 10000; round++) {
+		op[0].del = op[1].del = false;
+		assert_int_equal(dp_fib_apply(fib, op, 2, &bad, NULL), 0);
+		assert_int_equal(look_up(0x1e000001), 77);
+		assert_int_equal(look_up(0x1e000002), 77);
+		op[1].del = true;
+		assert_int_equal(dp_fib_apply(fib, &op[1], 1, &bad, NULL), 0);
+	}
+	op[0].del = true;
+	assert_int_equal(dp_fib_apply(fib, op, 1, &bad, NULL), 0);
+}
+
 static int
 start(void **state)
 {
@@ -277,6 +300,7 @@ main(void)
 		cmocka_unit_test(lookups_equal_the_naive_match_under_churn),
 		cmocka_unit_test(a_walk_visits_every_route_once),
 		cmocka_unit_test(a_reader_sees_right_leaves_and_whole_batches_under_churn),
+		cmocka_unit_test(host_routes_that_lead_where_the_route_above_leads_take_no_room_for_good),
 		cmocka_unit_test(a_batch_that_does_not_fit_changes_nothing),
 	};
 
