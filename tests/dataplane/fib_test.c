@@ -300,7 +300,8 @@ main(void)
 		cmocka_unit_test(lookups_equal_the_naive_match_under_churn),
 		cmocka_unit_test(a_walk_visits_every_route_once),
 		cmocka_unit_test(a_reader_sees_right_leaves_and_whole_batches_under_churn),
-		cmocka_unit_test(host_routes_that_lead_where_the_route_above_leads_take_no_room_for_good),
+		cmocka_unit_test(
+			host_routes_that_lead_where_the_route_above_leads_take_no_room_for_good),
 		cmocka_unit_test(a_batch_that_does_not_fit_changes_nothing),
 	};
 
