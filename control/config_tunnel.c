@@ -48,11 +48,34 @@ check_selector_families(const struct ctl_tunnel *t, struct spw_err *err)
 	return 0;
 }
 
+/* A packet has one family (RFC 7296 2.11); a link-local address names no link (RFC 4291 2.5.6). */
+static int
+check_outer(const struct ctl_tunnel *t, struct spw_err *err)
+{
+	bool local = config_is_link_local(&t->local);
+	char text[SPW_ADDR_TEXT];
+
+	if (t->local.family != t->remote.family)
+		return spw_fail(err, -EINVAL,
+				"tunnel %s remote-address %s: local-address is %s: set both of one "
+				"address family",
+				t->name, spw_addr_format(&t->remote, text),
+				t->local.family == AF_INET ? "IPv4" : "IPv6");
+	if (local || config_is_link_local(&t->remote))
+		return spw_fail(err, -EINVAL,
+				"tunnel %s %s-address %s: is link-local: name one that is routed",
+				t->name, local ? "local" : "remote",
+				spw_addr_format(local ? &t->local : &t->remote, text));
+	return 0;
+}
+
 static int
 check_tunnel(const struct ctl_config *c, const struct ctl_tunnel *t, struct spw_err *err)
 {
 	char text[SPW_ADDR_TEXT];
 
+	if (check_outer(t, err) < 0)
+		return -EINVAL;
 	if (ctl_config_interface_with(c, &t->local) == NULL)
 		return spw_fail(
 			err, -EINVAL,
@@ -151,7 +174,8 @@ way_is_known(const struct ctl_config *c, const struct ctl_interface *i, const st
 	for (unsigned int k = 0; k < i->n_addresses; k++)
 		if (spw_prefix_contains_addr(&i->address[k], &t->remote))
 			return true;
-	return spw_addr_is_set(&i->gateway4) || route_leaves_by(c, i, &t->remote);
+	return spw_addr_is_set(t->remote.family == AF_INET ? &i->gateway4 : &i->gateway6) ||
+	       route_leaves_by(c, i, &t->remote);
 }
 
 /* One line for an uplink, however many tunnels leave by it. */

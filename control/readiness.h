@@ -18,8 +18,8 @@ struct ctl_tunnel_facts {
 	bool probe_lossy;  /* more than CTL_READY_LOSS_PERCENT of the last hundred are lost */
 	bool mtu_fails;	   /* packets of its MTU are tested and do not pass */
 	bool other_way;	   /* most answers to its probes come back over another path */
-	bool rekey_fails;  /* a rekey of the child SA failed and none has succeeded */
-	bool pfs_unproven; /* PFS is agreed, and no rekey has shown that both mean the same group */
+	bool rekey_fails;  /* the newest rekey of the child SA was refused or not answered */
+	bool pfs_unproven; /* no rekey has shown that both mean the same group */
 };
 
 #define CTL_READY_LOSS_PERCENT 1

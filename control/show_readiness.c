@@ -16,6 +16,7 @@
 #include "control/dataplane.h"
 #include "control/fib.h"
 #include "control/iked.h"
+#include "control/pfs.h"
 #include "control/readiness.h"
 #include "control/show.h"
 #include "control/watch_private.h"
@@ -140,8 +141,9 @@ facts_of(const struct ctl_tun *t, const struct spw_ike_status *ike, const struct
 			probes->lost >= LOST_MIN && loss_percent(probes) > CTL_READY_LOSS_PERCENT,
 		.other_way = probes->other_way * 2 > probes->received,
 		.mtu_fails = mtu->down > 0 && mtu->up == 0,
-		.rekey_fails = ike && ike->child_rekey_failures > 0 && ike->child_rekeys == 0,
-		.pfs_unproven = ike && ike->esp.group != SPW_GROUP_NONE && ike->child_rekeys == 0,
+		.rekey_fails = ike && (ike->check == SPW_IKE_CHECK_REFUSED ||
+				       ike->check == SPW_IKE_CHECK_NO_ANSWER),
+		.pfs_unproven = ike && ike->check == SPW_IKE_CHECK_NOT_YET,
 	};
 }
 
@@ -175,16 +177,6 @@ mtu_json(const struct sum *s)
 	return o;
 }
 
-static const char *
-pfs_word(const struct spw_ike_status *ike)
-{
-	if (!ike || ike->esp.encr == SPW_ENCR_NONE)
-		return "unknown";
-	if (ike->esp.group == SPW_GROUP_NONE)
-		return "none";
-	return ike->child_rekeys ? "proven" : ike->child_rekey_failures ? "failed" : "unproven";
-}
-
 static json_t *
 age_json(uint64_t then)
 {
@@ -195,8 +187,10 @@ age_json(uint64_t then)
 
 static void
 findings_add(json_t *list, json_t *remarks, const char *tunnel, const struct ctl_tun *t,
-	     unsigned int perils)
+	     const struct spw_ike_status *ike, unsigned int perils)
 {
+	char cause[CTL_TEXT], mend[2 * CTL_TEXT];
+
 	for (unsigned int p = 0; p < CTL_PERILS; p++) {
 		const char *text = ctl_peril_text(p);
 
@@ -204,6 +198,12 @@ findings_add(json_t *list, json_t *remarks, const char *tunnel, const struct ctl
 			continue;
 		if (p == CTL_PERIL_NO_SA && t && t->reason[0])
 			text = t->reason;
+		if (p == CTL_PERIL_REKEY && t && ctl_pfs_cause(ike, cause, sizeof(cause))) {
+			ctl_pfs_mend(&t->conf, ike, mend, sizeof(mend));
+			json_array_append_new(list, json_sprintf("tunnel %s: %s: %s", tunnel, cause,
+								 mend));
+			continue;
+		}
 		json_array_append_new(ctl_peril_is_remark(p) ? remarks : list,
 				      json_sprintf("tunnel %s: %s", tunnel, text));
 	}
@@ -233,7 +233,7 @@ tunnel_json(const struct ctl_readiness *r, const struct ctl_tun *t, const struct
 		up ? age_json(ike->since_ns) : json_null(), "child_age_s", age_json(installed),
 		"last_rekey_s", ike && ike->child_rekeys ? age_json(installed) : json_null(),
 		"child_rekeys", (json_int_t)(ike ? ike->child_rekeys : 0), "child_rekey_failures",
-		(json_int_t)(ike ? ike->child_rekey_failures : 0), "pfs", pfs_word(ike), "probe",
+		(json_int_t)(ike ? ike->child_rekey_failures : 0), "pfs", t ? ctl_pfs_word(&t->conf, ike) : "unknown", "probe",
 		probe_word(probes), "probe_loss_percent",
 		probes->sent ? json_real(loss_percent(probes)) : json_null(), "rtt_p50_us",
 		quantile_json(probes->rtt, 0.5), "rtt_p99_us", quantile_json(probes->rtt, 0.99),
@@ -270,6 +270,7 @@ walk_tunnel(struct ctl_readiness *r, struct ctl_runtime *rt, const struct ctl_vn
 {
 	const struct ctl_tun *t = v->tun[n];
 	const char *name = v->conf.tunnel[n].name;
+	const struct spw_ike_status *ike = ctl_ike_list_find(&r->ike, name);
 	struct ctl_tunnel_facts f;
 	enum ctl_ready verdict;
 	struct sum probes, mtu;
@@ -277,13 +278,13 @@ walk_tunnel(struct ctl_readiness *r, struct ctl_runtime *rt, const struct ctl_vn
 
 	sum_of(r, rt, v->conf.name, t ? t->path : NULL, WATCH_FORWARDING, &probes);
 	sum_of(r, rt, v->conf.name, t ? t->path : NULL, WATCH_MTU, &mtu);
-	facts_of(t, ctl_ike_list_find(&r->ike, name), &probes, &mtu, &f);
+	facts_of(t, ike, &probes, &mtu, &f);
 	verdict = ctl_ready_tunnel(&f, &perils);
 	if (t && t->encrypts)
 		w->primary = w->primary || verdict == CTL_NOT_READY ? w->primary : name;
 	else
 		standby_add(w, t, name, verdict);
-	findings_add(tells_of_standby(w, t) ? w->findings : w->remarks, w->remarks, name, t,
+	findings_add(tells_of_standby(w, t) ? w->findings : w->remarks, w->remarks, name, t, ike,
 		     perils);
 	json_array_append_new(w->tunnels, tunnel_json(r, t, &probes, &mtu, verdict, name));
 }

@@ -120,7 +120,7 @@ pfs_json(const struct ctl_tunnel *t, const struct spw_ike_status *s, uint64_t no
 	if (failed)
 		ctl_pfs_mend(t, s, mend, sizeof(mend));
 	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "outcome", ctl_pfs_outcome(t, s), "group",
-			 t->n_esp ? spw_group_info(t->esp[0].group)->name : "none", "ago_s",
+			 t->n_esp ? spw_group_info(t->esp[0].group)->conf_name : "none", "ago_s",
 			 since_json(s->check_ns, now), "in_s", until_json(s->check_at_ns, now),
 			 "cause", failed ? json_string(cause) : json_null(), "mend",
 			 failed ? json_string(mend) : json_null());

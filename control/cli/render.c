@@ -99,14 +99,29 @@ cell_dpd(const json_t *row, char out[CLI_CELL])
 			 : "");
 }
 
+/* What the rekey after the first coming up has shown. */
+static void
+cell_pfs(const json_t *row, char out[CLI_CELL])
+{
+	const json_t *pfs = json_object_get(row, "pfs_check");
+
+	if (pfs)
+		snprintf(out, CLI_CELL, "%.20s", text_of(pfs, "outcome"));
+}
+
 /* "(no reply to IKE_SA_INIT, next try 8s)" */
 static void
 ike_trailer(const json_t *row, char out[CLI_CELL])
 {
 	char next[CLI_CELL];
 
-	if (!has(row, "reason") && !has(row, "next_try_s"))
+	const json_t *pfs = json_object_get(row, "pfs_check");
+
+	if (!has(row, "reason") && !has(row, "next_try_s")) {
+		if (pfs && has(pfs, "cause"))
+			snprintf(out, CLI_CELL, " (%.110s)", text_of(pfs, "cause"));
 		return;
+	}
 	snprintf(out, CLI_CELL, " (%.110s%s%s%.20s)", text_of(row, "reason"),
 		 has(row, "reason") && has(row, "next_try_s") ? ", " : "",
 		 has(row, "next_try_s") ? "next try " : "",
@@ -237,8 +252,8 @@ static const struct cli_column ike_columns[] = {
 	{"Peer", 12, cell_peer, false}, {"Remote", 16, cell_remote, false},
 	{"State", 13, cell_state, true}, {"Role", 6, cell_ike_role, false},
 	{"Cipher", 25, cell_cipher, false}, {"Up", 10, cell_up, false},
-	{"Rekey-in", 10, cell_rekey_in, false}, {"DPD", 6, cell_dpd, false},
-	{"Retx", 4, cell_retx, false},
+	{"Rekey-in", 10, cell_rekey_in, false}, {"PFS", 10, cell_pfs, false},
+	{"DPD", 6, cell_dpd, false}, {"Retx", 4, cell_retx, false},
 };
 static const struct cli_column sa_columns[] = {
 	{"Tunnel", 12, cell_tunnel, false}, {"Dir", 5, cell_dir, false},

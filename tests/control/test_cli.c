@@ -313,13 +313,13 @@ static const struct {
 		       "lan0        lan           up        1500  10.1.0.1/24         "
 		       "02:00:00:00:00:01  office LAN\n"},
 	{"ike", "Peer        Remote          State        Role  Cipher                   Up        "
-		"Rekey-in  "
+		"Rekey-in  PFS       "
 		"DPD   Retx\n"
 		"azure-a     203.0.113.2     established  init  AES256-GCM/PRF-SHA384/20 3d01:53   "
-		"05:31:02  "
+		"05:31:02  ok        "
 		"ok 3s 0\n"
 		"azure-b     203.0.113.3     connecting   init  -                        -         "
-		"-         "
+		"-         not-yet   "
 		"-     4     (no reply to IKE_SA_INIT, next try 8s)\n"},
 	{"ipsec-sa",
 	 "Tunnel      Dir  SPI         Cipher      NAT-T  Packets     Bytes    Rate       "

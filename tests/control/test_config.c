@@ -269,8 +269,8 @@ static const struct {
 	{"set routing bgp multipath 5", "1 to 4 routes"},
 	{"set routing bgp neighbor 10.0.0.1 local-preference 0", "1 to 4294967295"},
 	{"set interfaces x address 2001:db8::1/7", "an IP address with its prefix length"},
-	{"set tunnel t local-address 2001:db8::1", "tunnels run over IPv4"},
-	{"set tunnel t remote-address 2001:db8::1", "tunnels run over IPv4"},
+	{"set tunnel t local-address 2001:db8::1::2", "an IP address, for example"},
+	{"set tunnel t remote-address ::ffff:10.0.0.1", "an IP address, for example"},
 	{"set tunnel t azure-sku vpngw6", "one of basic, vpngw1az"},
 	{"set tunnel t bandwidth 0", "1 to 1000000 Mbit/s"},
 	{"set vnet v tunnel t weight 0", "1 to 255"},
@@ -447,6 +447,25 @@ static const struct {
 	 "set tunnel azure-a remote-address 198.51.100.7\n"
 	 "set tunnel azure-b remote-address 198.51.100.8",
 	 NULL, NULL},
+	/* outer addresses of IPv6 */
+	{"set tunnel azure-b remote-address 2001:db8:203::2",
+	 "tunnel azure-b remote-address 2001:db8:203::2: local-address is IPv4: set both of one "
+	 "address family",
+	 NULL},
+	{"set interfaces wan0 address 2001:db8:77::2/64 gateway 2001:db8:77::1\n"
+	 "set tunnel azure-b local-address 2001:DB8:77:0::2 remote-address 2001:db8:203::2",
+	 NULL, NULL},
+	{"set interfaces wan0 address 2001:db8:77::2/64\n"
+	 "set tunnel azure-b local-address 2001:db8:77::2 remote-address 2001:db8:203::2",
+	 NULL, "set interfaces wan0 gateway ADDRESS"},
+	{"set interfaces wan0 address fe80::2/64\n"
+	 "set tunnel azure-b local-address fe80::2 remote-address 2001:db8:203::2",
+	 "tunnel azure-b local-address fe80::2: is link-local", NULL},
+	{"set tunnel azure-b local-address 2001:db8:77::2 remote-address 2001:db8:203::2",
+	 "no interface has this address", NULL},
+	{"set interfaces wan0 address 2001:db8:77::2/64 gateway 2001:db8:77::1\n"
+	 "set tunnel azure-b local-address 2001:db8:77::2 remote-address 2001:db8:100::2",
+	 "lies inside prefix 2001:db8:100::/48", NULL},
 	/* underlays */
 	{"set tunnel azure-b remote-address 10.100.255.4", "lies inside prefix 10.100.0.0/16",
 	 NULL},

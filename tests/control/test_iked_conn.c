@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What iked is told of a configured tunnel, and small rules of devices. */
 #include "control/iked.h"
+#include "control/pfs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +48,98 @@ an_identity_that_is_not_configured_is_the_address(void **state)
 	ctl_iked_conn_message(&t, 3, 9, false, &m);
 	assert_int_equal(m.remote_id.type, SPW_ID_FQDN);
 	assert_int_equal(m.psk_len, 0);
+}
+
+static void
+outer_addresses_of_ipv6_are_identities_of_ipv6(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	t.local = prefix("2001:db8:77::2").addr;
+	t.remote = prefix("2001:db8:203::2").addr;
+	ctl_iked_conn_message(&t, 3, 9, false, &m);
+	assert_int_equal(m.local.family, AF_INET6);
+	assert_int_equal(m.local_id.type, SPW_ID_IPV6);
+	assert_int_equal(m.local_id.len, 16);
+	assert_memory_equal(m.remote_id.data, t.remote.bytes, 16);
+	/* what they carry is another matter */
+	assert_int_equal(m.n_local, 1);
+	assert_int_equal(m.sel_local[0].low.family, AF_INET);
+}
+
+static void
+a_tunnel_is_checked_unless_it_is_switched_off(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_conn m;
+
+	ctl_iked_conn_message(&t, 3, 9, false, &m);
+	assert_int_equal(m.pfs_check_s, 0);
+	t.pfs_check = true;
+	ctl_iked_conn_message(&t, 3, 9, false, &m);
+	assert_int_equal(m.pfs_check_s, CTL_PFS_CHECK_S);
+}
+
+static void
+what_the_check_found_is_said_with_azures_own_setting(void **state)
+{
+	static const struct {
+		enum spw_ike_check check;
+		uint8_t group;
+		uint16_t notify, wanted;
+		const char *outcome, *word, *cause, *mend;
+	} table[] = {
+		{SPW_IKE_CHECK_NOT_YET, SPW_GROUP_ECP384, 0, 0, "not-yet", "unproven", NULL, NULL},
+		{SPW_IKE_CHECK_OK, SPW_GROUP_ECP384, 0, 0, "ok", "proven", NULL, NULL},
+		{SPW_IKE_CHECK_OK, SPW_GROUP_NONE, 0, 0, "ok", "none", NULL, NULL},
+		{SPW_IKE_CHECK_REFUSED, SPW_GROUP_ECP384, 14, 0, "refused", "failed",
+		 "NO_PROPOSAL_CHOSEN",
+		 "pfsGroup of the Azure connection's ipsecPolicies to ECP384"},
+		{SPW_IKE_CHECK_REFUSED, SPW_GROUP_MODP2048, 17, 20, "refused", "failed",
+		 "INVALID_KE_PAYLOAD", "to PFS2048 (it asks for group 20)"},
+		{SPW_IKE_CHECK_REFUSED, SPW_GROUP_NONE, 14, 0, "refused", "failed",
+		 "NO_PROPOSAL_CHOSEN", "ipsecPolicies to None"},
+		{SPW_IKE_CHECK_REFUSED, SPW_GROUP_ECP256, 38, 0, "refused", "failed",
+		 "TS_UNACCEPTABLE", "compare selectors"},
+		{SPW_IKE_CHECK_REFUSED, SPW_GROUP_ECP256, 0, 0, "refused", "failed", "not offered",
+		 "to ECP256"},
+		{SPW_IKE_CHECK_NO_ANSWER, SPW_GROUP_ECP256, 0, 0, "no-answer", "failed",
+		 "not answered", "to ECP256"},
+	};
+	char cause[CTL_TEXT], mend[2 * CTL_TEXT];
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct spw_ike_status s = {.check = table[i].check,
+					   .check_notify = table[i].notify,
+					   .check_wanted = table[i].wanted,
+					   .esp = {.encr = SPW_ENCR_AES256_GCM}};
+		struct ctl_tunnel t = tunnel();
+
+		t.pfs_check = true;
+		t.n_esp = 1;
+		t.esp[0].group = table[i].group;
+		assert_string_equal(ctl_pfs_outcome(&t, &s), table[i].outcome);
+		assert_string_equal(ctl_pfs_word(&t, &s), table[i].word);
+		assert_int_equal(ctl_pfs_cause(&s, cause, sizeof(cause)), table[i].cause != NULL);
+		if (!table[i].cause)
+			continue;
+		ctl_pfs_mend(&t, &s, mend, sizeof(mend));
+		assert_non_null(strstr(cause, table[i].cause));
+		assert_non_null(strstr(mend, table[i].mend));
+	}
+	assert_string_equal(ctl_pfs_word(NULL, NULL), "unknown");
+}
+
+static void
+a_tunnel_that_is_not_checked_says_so(void **state)
+{
+	struct ctl_tunnel t = tunnel();
+	struct spw_ike_status s = {0};
+
+	assert_string_equal(ctl_pfs_outcome(&t, &s), "off");
+	s.check = SPW_IKE_CHECK_OK; /* a rekey of its own time tells as much */
+	assert_string_equal(ctl_pfs_outcome(&t, &s), "ok");
 }
 
 static void
@@ -158,6 +251,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_identity_that_is_not_configured_is_the_address),
+		cmocka_unit_test(outer_addresses_of_ipv6_are_identities_of_ipv6),
+		cmocka_unit_test(a_tunnel_is_checked_unless_it_is_switched_off),
+		cmocka_unit_test(what_the_check_found_is_said_with_azures_own_setting),
+		cmocka_unit_test(a_tunnel_that_is_not_checked_says_so),
 		cmocka_unit_test(the_soft_limit_is_at_ninety_percent_without_overflow),
 		cmocka_unit_test(no_selectors_mean_any_to_any),
 		cmocka_unit_test(a_prefix_becomes_its_range),

@@ -240,6 +240,33 @@ a_far_end_on_a_connected_network_needs_none(void **state)
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 }
 
+/* The same over IPv6: a host route by the gateway of that family, and back again. */
+static void
+a_far_end_of_ipv6_is_pinned_to_the_gateway_of_its_family(void **state)
+{
+	const struct spw_addr local = tunnel.local, remote = tunnel.remote;
+
+	need_root();
+	interfaces[2].address[1] = prefix("2001:db8:77::2/64");
+	interfaces[2].n_addresses = 2;
+	tunnel.local = prefix("2001:db8:77::2").addr;
+	tunnel.remote = prefix("2001:db8:203::2").addr;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
+	assert_string_equal(pinned("2001:db8:203::2"), "-");
+	ip("-6 route add default via 2001:db8:77::7 dev wan0 metric 50");
+	assert_string_equal(pin_becomes("2001:db8:203::2", "2001:db8:77::7"), "2001:db8:77::7");
+	interfaces[2].gateway6 = prefix("2001:db8:77::1").addr;
+	commit();
+	assert_string_equal(pin_becomes("2001:db8:203::2", "2001:db8:77::1"), "2001:db8:77::1");
+	assert_int_equal(ip_status("-6 route get fibmatch 2001:db8:203::2 oif wan0"), 0);
+	tunnel.local = local;
+	tunnel.remote = remote;
+	commit();
+	assert_string_equal(pin_becomes("2001:db8:203::2", "-"), "-");
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+}
+
 static void
 the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too(void **state)
 {
@@ -332,6 +359,7 @@ main(void)
 		cmocka_unit_test(the_configured_gateway_needs_no_route),
 		cmocka_unit_test(a_pin_that_somebody_deletes_comes_back),
 		cmocka_unit_test(a_far_end_on_a_connected_network_needs_none),
+		cmocka_unit_test(a_far_end_of_ipv6_is_pinned_to_the_gateway_of_its_family),
 		cmocka_unit_test(the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too),
 		cmocka_unit_test(a_tunnel_over_expressroute_is_pinned_to_its_next_hops),
 		cmocka_unit_test(
