@@ -5,10 +5,12 @@ A process that the lab starts is recorded in a file `pids/PID` of the run direct
 time, so that a later run (or a run after a crash) ends exactly those processes and never a stranger
 that was given the same number.
 """
+import contextlib
 import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -177,6 +179,32 @@ def send(pid, signo):
         os.kill(pid, signo)
     except ProcessLookupError:
         pass
+
+
+@contextlib.contextmanager
+def inside(ns):
+    """What this thread opens meanwhile belongs to network namespace `ns`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open("/run/netns/" + ns, os.O_RDONLY)
+    try:
+        if libc.setns(there, 0) != 0:
+            raise LabError("cannot enter namespace %s" % ns)
+        yield
+    finally:
+        libc.setns(home, 0)
+        os.close(home)
+        os.close(there)
+
+
+def packet_socket(ns, device, buffer_bytes=32 << 20):
+    """A socket that hears every frame on a device, both ways, and holds this much unread."""
+    with inside(ns):
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))    # ETH_P_ALL
+        sock.setsockopt(socket.SOL_SOCKET, 33, buffer_bytes)                # SO_RCVBUFFORCE
+        sock.bind((device, 3))
+    sock.setblocking(False)
+    return sock
 
 
 class Forwarding:

@@ -19,6 +19,8 @@ pubkey constraints kernel-libipsec kernel-netlink socket-default vici updown
   install_virtual_ip = no
   routing_table = 220
   routing_table_prio = 40000
+  fragment_size = {fragment_size}
+  {extra_daemon}
   retransmit_tries = {retransmit_tries}
   retransmit_timeout = {retransmit_timeout}
   retransmit_base = {retransmit_base}
@@ -92,7 +94,8 @@ AZURE_DEFAULTS = {
     "local_ts": "0.0.0.0/0", "remote_ts": "0.0.0.0/0",
     "psk": "Lab-Only-Pre-Shared-Key-0001",
     "retransmit_tries": 3, "retransmit_timeout": 4.0, "retransmit_base": 1.5,
-    "extra_connection": "", "log_levels": "",
+    "fragment_size": 1280,
+    "extra_connection": "", "extra_daemon": "", "log_levels": "",
 }
 
 
@@ -180,6 +183,12 @@ class StrongSwan:
         self.policy.update(changes)
         self._write("sw/swanctl.conf", SWANCTL_CONF)
         self.swanctl("--load-all", "--noprompt", "--clear")
+
+    def reload_settings(self, **changes):
+        """Change what stands in strongswan.conf; IKE SAs made from now on go by it."""
+        self.policy.update(changes)
+        self._write("strongswan.conf", STRONGSWAN_CONF)
+        self.swanctl("--reload-settings")
 
     def swanctl(self, *words, check=True):
         env = dict(os.environ, SWANCTL_DIR=os.path.join(self.dir, "sw"),
