@@ -103,7 +103,9 @@ class Bird:
         return "Established" in self.ctl("show", "protocols", protocol)
 
     def has_route(self, prefix):
-        return prefix in self.ctl("show", "route", prefix)
+        """BIRD says that it has it, or (by its exit code, too) that it has not."""
+        return prefix + " " in run("birdc", "-s", self.socket(), "show", "route", prefix,
+                                   check=False).stdout
 
     def disable(self, protocol):
         stamp = now_ns()
