@@ -42,11 +42,14 @@ enum spw_group ike_dh_group(const struct ike_dh *dh);
  * or -ENOENT when it has served already.
  */
 #define IKE_DH_PRIVATE_MAX 256
+#define IKE_DH_PUBLIC_MAX  256
 int ike_dh_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
 	__attribute__((warn_unused_result));
 /* A key pair from its private value (big-endian): of an escrow, and for known-answer tests. */
 int ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, size_t len)
 	__attribute__((warn_unused_result));
+/* Another one with the same private value, which shares nothing with it. -ENOENT: it has served. */
+int ike_dh_copy(struct ike_dh **out, const struct ike_dh *dh) __attribute__((warn_unused_result));
 /*
  * Our public value in wire form, spw_group_info()->public_len bytes: MODP left-padded to the
  * modulus, ECP x|y (RFC 7296 3.4, RFC 5903 7). The pointer lives as long as dh.

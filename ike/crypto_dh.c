@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Diffie-Hellman of IKE: MODP groups 2 (RFC 2409), 14 (RFC 3526), 24 (RFC 5114) and ECP groups 19
- * and 20 (RFC 5903), over EVP_PKEY.
+ * Diffie-Hellman of IKE: MODP groups 2 (RFC 2409), 14 (RFC 3526), 24 (RFC 5114) and ECP groups 19,
+ * 20 and 21 (RFC 5903), over EVP_PKEY; group 31, X25519 (RFC 7748, RFC 8031), over libsodium.
  *
  * Invariants: every length on the wire and of a secret is the group's, never the number's:
  * values are left-padded (RFC 7296 2.14, RFC 5903 7), because a lost leading zero breaks one
  * exchange in 256. A peer's value is checked as RFC 6989 asks before our private key touches it:
  * MODP 1 < y < p-1, and y^q = 1 where the group has a small prime-order subgroup; ECP
- * coordinates in range, on the curve. A private key serves one exchange and is freed (and
- * wiped, by OpenSSL) by it, whatever its outcome.
+ * coordinates in range, on the curve. X25519 takes any value but those of small order, whose secret
+ * is zero whatever the private key is. A private key serves one exchange and is freed and wiped by
+ * it, whatever its outcome.
  *
  * Group 2 has no name in OpenSSL, so its prime and generator are given; the others go by name.
  * Memory: the private value lives in OpenSSL's secure heap once ike_crypto_self_test() has set
- * it aside; the shared secret is derived straight into guarded memory. One thread per object.
+ * it aside, that of X25519 in guarded memory; the shared secret is derived straight into guarded
+ * memory. One thread per object, any number of objects at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,15 +27,17 @@
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
+#include <sodium.h>
 
 #include "ike/crypto_priv.h"
 
-#define PUBLIC_MAX	   256
+#define PUBLIC_MAX	   IKE_DH_PUBLIC_MAX
 #define POINT_UNCOMPRESSED 4
 
 struct ike_dh {
 	enum spw_group group;
-	EVP_PKEY *key; /* NULL once used */
+	EVP_PKEY *key;		  /* NULL once used */
+	struct spw_secret scalar; /* X25519: empty once used */
 	uint8_t public[PUBLIC_MAX];
 };
 
@@ -47,7 +51,63 @@ static const struct dh_kind {
 	[SPW_GROUP_ECP256] = {"EC", "P-256", NID_X9_62_prime256v1},
 	[SPW_GROUP_ECP384] = {"EC", "P-384", NID_secp384r1},
 	[SPW_GROUP_MODP2048S256] = {"DH", "dh_2048_256", 0},
+	[SPW_GROUP_ECP521] = {"EC", "P-521", NID_secp521r1},
 };
+
+/* ---- X25519 ---- */
+
+static int
+x25519_wrap(struct ike_dh **out, const uint8_t scalar[crypto_scalarmult_SCALARBYTES])
+{
+	struct ike_dh *dh = calloc(1, sizeof(*dh));
+	int rc = dh ? spw_secret_alloc(&dh->scalar, crypto_scalarmult_SCALARBYTES) : -ENOMEM;
+
+	if (rc != 0) {
+		free(dh);
+		return rc;
+	}
+	if (scalar)
+		memcpy(dh->scalar.bytes, scalar, dh->scalar.len);
+	else
+		randombytes_buf(dh->scalar.bytes, dh->scalar.len);
+	dh->group = SPW_GROUP_X25519;
+	if (crypto_scalarmult_base(dh->public, dh->scalar.bytes) != 0) {
+		spw_secret_free(&dh->scalar);
+		free(dh);
+		return -EIO;
+	}
+	*out = dh;
+	return 0;
+}
+
+/* `priv` is the scalar as RFC 7748 writes it, with zero octets before it when it is longer. */
+static int
+x25519_from_private(struct ike_dh **out, const uint8_t *priv, size_t len)
+{
+	if (len < crypto_scalarmult_SCALARBYTES)
+		return -EIO;
+	return x25519_wrap(out, priv + len - crypto_scalarmult_SCALARBYTES);
+}
+
+static int
+x25519_shared(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secret *out)
+{
+	struct spw_secret made = {0};
+	int rc;
+
+	if (!dh->scalar.bytes || len != crypto_scalarmult_BYTES)
+		return -EINVAL;
+	rc = spw_secret_alloc(&made, crypto_scalarmult_BYTES);
+	if (rc == 0 && crypto_scalarmult(made.bytes, dh->scalar.bytes, peer) != 0)
+		rc = -EINVAL; /* of small order (RFC 7748 6.1) */
+	if (rc == 0)
+		spw_secret_move(out, &made);
+	else
+		spw_secret_free(&made);
+	return rc;
+}
+
+/* ---- over OpenSSL ---- */
 
 static bool
 push_group(OSSL_PARAM_BLD *bld, const struct dh_kind *kind, BIGNUM **p, BIGNUM **g)
@@ -161,6 +221,8 @@ ike_dh_new(struct ike_dh **dh, enum spw_group group)
 	EVP_PKEY *params, *key = NULL;
 	EVP_PKEY_CTX *ctx;
 
+	if (group == SPW_GROUP_X25519)
+		return x25519_wrap(dh, NULL);
 	if (group <= SPW_GROUP_NONE || group >= SPW_GROUP_COUNT || !kinds[group].type)
 		return -ENOTSUP;
 	params = pkey_make(group, NULL, NULL);
@@ -210,12 +272,16 @@ power_modp(enum spw_group group, const BIGNUM *priv, uint8_t *out, size_t len, B
 int
 ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, size_t len)
 {
-	BN_CTX *bn = BN_CTX_new();
-	BIGNUM *x = BN_bin2bn(priv, (int)len, NULL);
+	BN_CTX *bn;
+	BIGNUM *x;
 	size_t public_len = spw_group_info(group)->public_len;
 	uint8_t public[PUBLIC_MAX];
 	EVP_PKEY *key = NULL;
 
+	if (group == SPW_GROUP_X25519)
+		return x25519_from_private(dh, priv, len);
+	bn = BN_CTX_new();
+	x = BN_bin2bn(priv, (int)len, BN_secure_new());
 	if (bn && x &&
 	    (kinds[group].curve ? power_ecp(kinds[group].curve, x, public, public_len, bn)
 				: power_modp(group, x, public, public_len, bn)))
@@ -226,8 +292,37 @@ ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, 
 }
 
 int
+ike_dh_copy(struct ike_dh **out, const struct ike_dh *dh)
+{
+	BIGNUM *x = dh->key ? BN_secure_new() : NULL;
+	EVP_PKEY *key = NULL;
+
+	if (dh->scalar.bytes)
+		return x25519_wrap(out, dh->scalar.bytes);
+	if (!dh->key)
+		return -ENOENT;
+	if (x && EVP_PKEY_get_bn_param(dh->key, OSSL_PKEY_PARAM_PRIV_KEY, &x) == 1)
+		key = pkey_make(dh->group, dh->public, x);
+	BN_clear_free(x);
+	return dh_wrap(out, dh->group, key);
+}
+
+static int
+x25519_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
+{
+	if (!dh->scalar.bytes)
+		return -ENOENT;
+	memset(out, 0, IKE_DH_PRIVATE_MAX);
+	memcpy(out + IKE_DH_PRIVATE_MAX - dh->scalar.len, dh->scalar.bytes, dh->scalar.len);
+	return 0;
+}
+
+int
 ike_dh_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
 {
+	if (dh->group == SPW_GROUP_X25519)
+		return x25519_private(dh, out);
+
 	BIGNUM *x = dh->key ? BN_secure_new() : NULL;
 	bool ok = x && EVP_PKEY_get_bn_param(dh->key, OSSL_PKEY_PARAM_PRIV_KEY, &x) == 1 &&
 		  BN_bn2binpad(x, out, IKE_DH_PRIVATE_MAX) == IKE_DH_PRIVATE_MAX;
@@ -244,6 +339,7 @@ ike_dh_free(struct ike_dh *dh)
 	if (!dh)
 		return;
 	EVP_PKEY_free(dh->key);
+	spw_secret_free(&dh->scalar);
 	free(dh);
 }
 
@@ -351,10 +447,12 @@ shared_make(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secre
 int
 ike_dh_shared(struct ike_dh *dh, const void *peer, size_t len, struct spw_secret *out)
 {
-	int rc = shared_make(dh, peer, len, out);
+	int rc = dh->group == SPW_GROUP_X25519 ? x25519_shared(dh, peer, len, out)
+					       : shared_make(dh, peer, len, out);
 
 	EVP_PKEY_free(dh->key);
 	dh->key = NULL;
+	spw_secret_free(&dh->scalar);
 	if (rc != 0)
 		ERR_clear_error();
 	return rc;

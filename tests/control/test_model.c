@@ -714,6 +714,7 @@ static const struct {
 	{"set tunnel azure-a lifetime ", "ike child kilobytes packets jitter"},
 	{"set tunnel azure-a esp-proposal aes192",
 	 "aes192gcm16 aes192gcm16-ecp384 aes192gcm16-ecp256 "
+	 "aes192gcm16-ecp521 aes192gcm16-x25519 "
 	 "aes192gcm16-modp2048 aes192gcm16-modp2048s256 "
 	 "aes192gcm16-modp1024"},
 	{"set rou bgp neighbor 172.16.0.2 bfd t", "transmit"},

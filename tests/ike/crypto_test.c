@@ -20,7 +20,7 @@
 
 #include "ike/crypto_priv.h"
 
-#define PUBLIC_MAX   256
+#define PUBLIC_MAX 256
 
 /* Forced cases a group. */
 static int
@@ -178,7 +178,7 @@ sha1_matches_vector(void **state)
 	assert_hex(out, 20, "a9993e364706816aba3e25717850c26c9cd0d89d");
 }
 
-/* RFC 5903 8.1 and 8.2, RFC 5114 A.3, whole values. */
+/* RFC 5903 8.1 to 8.3, RFC 5114 A.3, RFC 7748 6.1, whole values. */
 static const struct {
 	enum spw_group group;
 	const char *priv, *public, *peer, *shared;
@@ -222,13 +222,30 @@ static const struct {
 	 "8E05BE4DCFB24052B83AEFFB14783F029ADBDE7F53FAE92084224090E007CEE94D4BF2BACE9FFD4B"
 	 "57D2AF7C724D0CAA19BF0501F6F17B4AA10F425E3EA76080B4B9D6B3CEFEA115B2CEB8789BB8A3B0"
 	 "EA87FEBE63B6C8F846EC6DB0C26C5D7C"},
+	{SPW_GROUP_ECP521,
+	 "0037ADE9319A89F4DABDB3EF411AACCCA5123C61ACAB57B5393DCE47608172A095AA85A30FE1C295"
+	 "2C6771D937BA9777F5957B2639BAB072462F68C27A57382D4A52",
+	 "0015417E84DBF28C0AD3C278713349DC7DF153C897A1891BD98BAB4357C9ECBEE1E3BF42E00B8E38"
+	 "0AEAE57C2D107564941885942AF5A7F4601723C4195D176CED3E017CAE20B6641D2EEB695786D8C9"
+	 "46146239D099E18E1D5A514C739D7CB4A10AD8A788015AC405D7799DC75E7B7D5B6CF2261A6A7F15"
+	 "07438BF01BEB6CA3926F9582",
+	 "00D0B3975AC4B799F5BEA16D5E13E9AF971D5E9B984C9F39728B5E5739735A219B97C356436ADC6E"
+	 "95BB0352F6BE64A6C2912D4EF2D0433CED2B6171640012D9460F015C68226383956E3BD066E797B6"
+	 "23C27CE0EAC2F551A10C2C724D9852077B87220B6536C5C408A1D2AEBB8E86D678AE49CB57091F47"
+	 "32296579AB44FCD17F0FC56A",
+	 "01144C7D79AE6956BC8EDB8E7C787C4521CB086FA64407F97894E5E6B2D79B04D1427E73CA4BAA24"
+	 "0A34786859810C06B3C715A3A8CC3151F2BEE417996D19F3DDEA"},
+	{SPW_GROUP_X25519, "77076D0A7318A57D3C16C17251B26645DF4C2F87EBC0992AB177FBA51DB92C2A",
+	 "8520F0098930A754748B7DDCB43EF75A0DBF3A0D26381AF4EBA4A98EAA9B4E6A",
+	 "DE9EDB7D7B7DC1B4D35B61C2ECE435373F8343C85B78674DADFC7E146F882B4F",
+	 "4A5D9D5BA4CE2DE1728E3BF480350F25E07E21C947D19E3376F09B3C1E161742"},
 };
 
 static void
 dh_matches_rfc_vectors(void **state)
 {
 	for (size_t i = 0; i < sizeof(dh_rfc) / sizeof(dh_rfc[0]); i++) {
-		uint8_t priv[64], peer[PUBLIC_MAX];
+		uint8_t priv[66], peer[PUBLIC_MAX];
 		size_t priv_len = unhex(priv, sizeof(priv), dh_rfc[i].priv);
 		size_t peer_len = unhex(peer, sizeof(peer), dh_rfc[i].peer);
 		struct spw_secret z = {0};
@@ -382,7 +399,7 @@ ecp_force_zero(const EC_GROUP *group, struct ike_dh *dh, size_t len, uint8_t *pe
 			    EC_POINT_add(group, y, y, g, NULL));
 		assert_true(EC_POINT_point2oct(group, z, POINT_CONVERSION_UNCOMPRESSED, wire,
 					       sizeof(wire), NULL));
-	} while (wire[1] != 0);
+	} while (wire[1] != 0 || (len == 132 && wire[2] != 0));
 	memcpy(x, wire + 1, len / 2);
 	assert_true(EC_POINT_point2oct(group, y, POINT_CONVERSION_UNCOMPRESSED, wire, sizeof(wire),
 				       NULL));
@@ -398,9 +415,12 @@ ecp_secret_keeps_leading_zeros(void **state)
 	static const struct {
 		enum spw_group group;
 		int nid;
-	} t[] = {{SPW_GROUP_ECP256, NID_X9_62_prime256v1}, {SPW_GROUP_ECP384, NID_secp384r1}};
+	} t[] = {{SPW_GROUP_ECP256, NID_X9_62_prime256v1},
+		 {SPW_GROUP_ECP384, NID_secp384r1},
+		 {SPW_GROUP_ECP521, NID_secp521r1}};
 
-	for (size_t i = 0; i < 2; i++) {
+	/* a first octet of 521 bits is zero every other time, so the second must be as well */
+	for (size_t i = 0; i < 3; i++) {
 		size_t len = spw_group_info(t[i].group)->public_len;
 		EC_GROUP *group = EC_GROUP_new_by_curve_name(t[i].nid);
 
@@ -535,16 +555,20 @@ group_24_refuses_values_outside_its_subgroup(void **state)
 static void
 ecp_refuses_points_off_the_curve(void **state)
 {
-	static const enum spw_group groups[] = {SPW_GROUP_ECP256, SPW_GROUP_ECP384};
+	static const enum spw_group groups[] = {SPW_GROUP_ECP256, SPW_GROUP_ECP384,
+						SPW_GROUP_ECP521};
+	static const size_t vector[] = {0, 1, 3};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		size_t len = spw_group_info(groups[i])->public_len;
 		uint8_t peer[PUBLIC_MAX + 1] = {0};
+
+		assert_int_equal(dh_rfc[vector[i]].group, groups[i]);
 
 		refuse_peer(groups[i], peer, len); /* 0, 0 */
 		memset(peer, 0xff, len);
 		refuse_peer(groups[i], peer, len); /* coordinates above p */
-		assert_int_equal(unhex(peer, sizeof(peer), dh_rfc[i].peer), len);
+		assert_int_equal(unhex(peer, sizeof(peer), dh_rfc[vector[i]].peer), len);
 		peer[len - 1] ^= 1;
 		refuse_peer(groups[i], peer, len);
 		peer[len - 1] ^= 1;
@@ -552,6 +576,104 @@ ecp_refuses_points_off_the_curve(void **state)
 		refuse_peer(groups[i], peer, len + 1);
 		refuse_peer(groups[i], peer, len / 2);
 		refuse_peer(groups[i], peer, 1);
+	}
+}
+
+/* RFC 7748 5.2: the value's top bit is not looked at, the scalar is clamped. */
+static void
+x25519_matches_rfc_scalar_vectors(void **state)
+{
+	static const char *const v[][3] = {
+		{"a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+		 "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+		 "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"},
+		{"4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+		 "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+		 "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957"},
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t scalar[32], u[32];
+		struct spw_secret z = {0};
+		struct ike_dh *dh;
+
+		assert_int_equal(unhex(scalar, sizeof(scalar), v[i][0]), 32);
+		assert_int_equal(unhex(u, sizeof(u), v[i][1]), 32);
+		assert_int_equal(ike_dh_from_private(&dh, SPW_GROUP_X25519, scalar, 32), 0);
+		assert_int_equal(ike_dh_shared(dh, u, 32, &z), 0);
+		assert_hex(z.bytes, z.len, v[i][2]);
+		spw_secret_free(&z);
+		ike_dh_free(dh);
+	}
+}
+
+/* RFC 7748 6.1, RFC 8031 5: whatever our scalar, the secret would be zero. */
+static void
+x25519_refuses_values_of_small_order_and_wrong_length(void **state)
+{
+	static const char *const bad[] = {
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"};
+	uint8_t peer[33] = {9};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(unhex(peer, sizeof(peer), bad[i]), 32);
+		refuse_peer(SPW_GROUP_X25519, peer, 32);
+	}
+	memset(peer, 0, sizeof(peer));
+	peer[0] = 9;
+	refuse_peer(SPW_GROUP_X25519, peer, 31);
+	refuse_peer(SPW_GROUP_X25519, peer, 33);
+	refuse_peer(SPW_GROUP_X25519, peer, 0);
+}
+
+/* A copy gives the same secret; each serves once, for itself. */
+static void
+a_copy_of_a_key_pair_is_one_of_its_own(void **state)
+{
+	for (int g = 1; g < SPW_GROUP_COUNT; g++) {
+		size_t len = spw_group_info((enum spw_group)g)->public_len;
+		struct spw_secret x = {0}, y = {0}, z = {0};
+		struct ike_dh *a, *b, *copy, *none = NULL;
+
+		assert_int_equal(ike_dh_new(&a, (enum spw_group)g), 0);
+		assert_int_equal(ike_dh_new(&b, (enum spw_group)g), 0);
+		assert_int_equal(ike_dh_copy(&copy, a), 0);
+		assert_memory_equal(ike_dh_public(copy), ike_dh_public(a), len);
+		assert_int_equal(ike_dh_shared(copy, ike_dh_public(b), len, &x), 0);
+		assert_int_equal(ike_dh_copy(&none, copy), -ENOENT);
+		ike_dh_free(copy);
+		assert_int_equal(ike_dh_shared(a, ike_dh_public(b), len, &y), 0);
+		assert_int_equal(ike_dh_shared(a, ike_dh_public(b), len, &z), -EINVAL);
+		assert_true(spw_secret_equal(&x, &y));
+		assert_null(none);
+		spw_secret_free(&x);
+		spw_secret_free(&y);
+		ike_dh_free(a);
+		ike_dh_free(b);
+	}
+}
+
+/* The escrow keeps the private value in one length; what comes of it is the same pair. */
+static void
+a_private_value_makes_the_same_pair_again(void **state)
+{
+	for (int g = 1; g < SPW_GROUP_COUNT; g++) {
+		uint8_t value[IKE_DH_PRIVATE_MAX];
+		struct ike_dh *a, *b;
+
+		assert_int_equal(ike_dh_new(&a, (enum spw_group)g), 0);
+		assert_int_equal(ike_dh_private(a, value), 0);
+		assert_int_equal(ike_dh_from_private(&b, (enum spw_group)g, value, sizeof(value)),
+				 0);
+		assert_memory_equal(ike_dh_public(a), ike_dh_public(b),
+				    spw_group_info((enum spw_group)g)->public_len);
+		ike_dh_free(a);
+		ike_dh_free(b);
 	}
 }
 
@@ -691,6 +813,10 @@ main(void)
 		cmocka_unit_test(modp_refuses_degenerate_peers),
 		cmocka_unit_test(group_24_refuses_values_outside_its_subgroup),
 		cmocka_unit_test(ecp_refuses_points_off_the_curve),
+		cmocka_unit_test(x25519_matches_rfc_scalar_vectors),
+		cmocka_unit_test(x25519_refuses_values_of_small_order_and_wrong_length),
+		cmocka_unit_test(a_copy_of_a_key_pair_is_one_of_its_own),
+		cmocka_unit_test(a_private_value_makes_the_same_pair_again),
 		cmocka_unit_test(cipher_new_refuses_wrong_sizes),
 		cmocka_unit_test(sealed_messages_open_and_no_bit_may_change),
 		cmocka_unit_test(seal_refuses_text_that_does_not_fill_blocks),
