@@ -18,6 +18,7 @@
  * and goes on does not check again. Nothing is sent from here but by ike_child_rekey_start(). One
  * thread.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "ike/engine.h"
@@ -136,6 +137,8 @@ ike_check_start(struct ike_child *c)
 	struct ike_check *k = &c->sa->conn->check;
 	int rc = ike_child_rekey_start(c, c->group);
 
+	if (rc == -EINPROGRESS) /* it waits for its key pair */
+		return rc;
 	touch(c->sa->conn);
 	if (rc != 0) {
 		k->due_ns = ike_after(c->sa->e->now, SPW_NS_PER_S);

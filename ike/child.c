@@ -129,20 +129,24 @@ ike_child_prepare(struct ike_sa *sa, enum spw_group group)
 {
 	const struct ike_engine_config *c = &sa->e->config;
 	struct ike_request *r = &sa->req;
-	int rc = c->ops->spi_alloc(c->ctx, sa->conn->set.tunnel, &r->spi_in);
+	int rc = group == SPW_GROUP_NONE
+			 ? 0
+			 : ike_pair_take(sa->e, &sa->pair, group, IKE_DH_LIVING, &r->dh);
 
+	if (rc == 0) {
+		rc = c->ops->spi_alloc(c->ctx, sa->conn->set.tunnel, &r->spi_in);
+		if (rc != 0) {
+			r->spi_in = 0;
+			ike_sa_reason(sa, "the data plane gives no SPI: is it running?");
+		}
+	}
 	if (rc != 0) {
-		r->spi_in = 0;
-		ike_sa_reason(sa, "the data plane gives no SPI: is it running?");
+		ike_request_clear(sa);
 		return rc;
 	}
 	ike_nonce_new(sa->e, &r->nonce);
-	if (group != SPW_GROUP_NONE)
-		rc = ike_dh_new(&r->dh, group);
 	r->groups_tried |= 1u << group;
-	if (rc != 0)
-		ike_request_clear(sa);
-	return rc;
+	return 0;
 }
 
 /* What to propose: all configured, or at a rekey those with the suite in use (IKE-074). */
@@ -180,6 +184,8 @@ static enum ike_fault
 exchange_keys(struct ike_sa *sa, const struct ike_msg *m, enum spw_group group, struct answer *a)
 {
 	const struct spw_group_info *info = spw_group_info(group);
+	const struct ike_dh_want want = {.group = group, .peer = &m->ke, .rank = IKE_DH_LIVING};
+	int rc;
 
 	if (group == SPW_GROUP_NONE) /* a KE that came along is ignored */
 		return IKE_OK;
@@ -188,10 +194,8 @@ exchange_keys(struct ike_sa *sa, const struct ike_msg *m, enum spw_group group, 
 		sa->e->detail.len = 2;
 		return IKE_FAULT_KE_GROUP;
 	}
-	if (ike_dh_new(&a->dh, group) != 0)
-		return IKE_FAULT_INTERNAL;
-	return ike_dh_shared(a->dh, m->ke.bytes, m->ke.len, &a->g) == 0 ? IKE_OK
-									: IKE_FAULT_CHILD_SYNTAX;
+	rc = ike_dh_obtain(sa->e, &want, &a->dh, &a->g);
+	return rc == 0 ? IKE_OK : ike_dh_fault(rc);
 }
 
 /* Choose proposal and selectors; the peer's TSi is our remote side. */
@@ -303,16 +307,19 @@ take_selectors(struct ike_sa *sa, const struct ike_msg *m, struct ike_child_plan
 	return true;
 }
 
-/* The shared secret of the answer. 0, or -EBADMSG when group or value do not fit. */
+/* The shared secret of the answer. 0, -EINPROGRESS, or -EBADMSG when group or value do not fit. */
 static int
 take_secret(struct ike_sa *sa, const struct ike_msg *m, enum spw_group group, struct spw_secret *g)
 {
+	const struct ike_dh_want want = {
+		.group = group, .own = sa->req.dh, .peer = &m->ke, .rank = ike_sa_rank(sa)};
+
 	if (group == SPW_GROUP_NONE)
 		return 0;
 	if (!sa->req.dh || ike_dh_group(sa->req.dh) != group || !m->has_ke ||
 	    m->ke_group != spw_group_info(group)->ike_id)
 		return -EBADMSG;
-	return ike_dh_shared(sa->req.dh, m->ke.bytes, m->ke.len, g);
+	return ike_dh_obtain(sa->e, &want, NULL, g);
 }
 
 /*
@@ -355,6 +362,8 @@ ike_child_take(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choi
 	plan.ni = auth ? &sa->ni : &r->nonce;
 	plan.nr = auth ? &sa->nr : &nr;
 	rc = take_secret(sa, m, plan.choice.what.group, &g);
+	if (rc == -EINPROGRESS)
+		return IKE_FAULT_PARKED;
 	plan.g = g.len ? &g : NULL;
 	plan.absent = stale;
 	if (rc == 0 && take_selectors(sa, m, &plan)) {

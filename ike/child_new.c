@@ -76,7 +76,6 @@ ike_child_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	enum spw_group group;
 	enum ike_fault fault;
 
-	sa->conn->child_group = SPW_GROUP_NONE;
 	if (!retried && error && error->type == IKE_N_INVALID_KE_PAYLOAD && error->data.len == 2 &&
 	    ike_group_allowed(&sa->req, spw_get_be16(error->data.bytes), &group)) {
 		sa->conn->child_group = group;
@@ -84,10 +83,14 @@ ike_child_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 		return IKE_OK;
 	}
 	if (error && !m->has_sa) {
+		sa->conn->child_group = SPW_GROUP_NONE;
 		ike_child_failed(sa, error->type, IKE_OK);
 		return IKE_OK;
 	}
 	fault = ike_child_take(sa, m, &rule, true, &child);
+	if (fault == IKE_FAULT_PARKED)
+		return fault;
+	sa->conn->child_group = SPW_GROUP_NONE;
 	if (fault != IKE_OK) {
 		ike_child_failed(sa, 0, fault);
 		return IKE_OK;

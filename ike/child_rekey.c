@@ -27,8 +27,8 @@ ike_child_rekey_start(struct ike_child *old, enum spw_group group)
 	ike_child_offer(sa, old);
 	if (group == SPW_GROUP_NONE && sa->req.n_offer)
 		group = sa->req.offer[0].group;
-	sa->req.old_spi_in = old->spi_in;
 	rc = ike_child_prepare(sa, group);
+	sa->req.old_spi_in = rc == 0 ? old->spi_in : 0;
 	if (rc == 0)
 		rc = ike_child_send(sa, old, IKE_TASK_CHILD_REKEY);
 	if (rc == 0)
@@ -209,12 +209,14 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 		rival = NULL;
 	if (retry_group(sa, old, error))
 		return IKE_OK;
-	if (old)
-		old->group = SPW_GROUP_NONE;
 	if (error && !m->has_sa)
 		fault = IKE_FAULT_REFUSED;
 	else
 		fault = ike_child_take(sa, m, &rule, !sa->req.rival, &made);
+	if (fault == IKE_FAULT_PARKED)
+		return fault;
+	if (old)
+		old->group = SPW_GROUP_NONE;
 	if (fault != IKE_OK) {
 		rekey_failed(sa, old, error ? error->type : 0);
 		if (old && fault != IKE_FAULT_INTERNAL)

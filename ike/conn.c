@@ -168,6 +168,7 @@ ike_conn_free(struct ike_conn *conn)
 {
 	struct ike_conn **at = &conn->e->conns;
 
+	ike_pair_forget(conn->e, &conn->pair);
 	while (conn->sas)
 		ike_sa_attach(conn->sas, NULL);
 	while (*at != conn)

@@ -11,6 +11,7 @@
  * same way at both ends; traffic moves there, the other is deleted after an overlap by its maker,
  * later by anybody. One thread.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -147,6 +148,8 @@ start_next(struct ike_sa *sa)
 		rc = ike_child_start(sa, conn->child_group);
 	else if (sa->probe_wanted || probe_at(sa) <= now)
 		rc = ike_probe_start(sa);
+	if (rc == -EINPROGRESS) /* until the key pair for it is there */
+		return;
 	sa->probe_wanted = false;
 	if (rc == 0)
 		return;
@@ -428,7 +431,9 @@ ike_sa_wakeup(const struct ike_sa *sa)
 	uint64_t wish;
 
 	t = ike_min_u64(t, ike_fragment_due(sa));
-	if (sa->req.task != IKE_TASK_NONE)
+	if (sa->parked[true])
+		; /* its answer is here */
+	else if (sa->req.task != IKE_TASK_NONE)
 		t = ike_min_u64(t, sa->req.next_ns);
 	else if (sa->state == IKE_SA_RETIRED)
 		t = ike_min_u64(t, sa->close_at);
@@ -437,7 +442,7 @@ ike_sa_wakeup(const struct ike_sa *sa)
 	for (const struct ike_child *c = sa->children; c; c = c->next)
 		t = ike_min_u64(t, ike_min_u64(c->gone_at, ike_min_u64(c->prove_at, c->hard_at)));
 	t = ike_min_u64(t, sa->hard_at);
-	if (sa->req.task != IKE_TASK_NONE)
+	if (sa->req.task != IKE_TASK_NONE || sa->pair.job)
 		return t;
 	wish = wish_at(sa);
 	return ike_min_u64(t, wish > sa->quiet_until ? wish : sa->quiet_until);
@@ -446,5 +451,5 @@ ike_sa_wakeup(const struct ike_sa *sa)
 uint64_t
 ike_conn_wakeup(const struct ike_conn *conn)
 {
-	return wants_dial(conn) ? conn->next_try : UINT64_MAX;
+	return wants_dial(conn) && !conn->pair.job ? conn->next_try : UINT64_MAX;
 }

@@ -44,6 +44,7 @@ ike_engine_free(struct ike_engine *e)
 	ike_door_close(e);
 	while (e->conns)
 		ike_conn_free(e->conns);
+	ike_park_forget_strangers(e);
 	spw_wipe(e, sizeof(*e));
 	free(e);
 }

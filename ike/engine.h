@@ -96,6 +96,23 @@ struct ike_pieces {
 	struct ike_blob *part; /* [total] */
 };
 
+/* A message that waits for Diffie-Hellman, opened and whole. */
+struct ike_parked {
+	struct ike_parked *next; /* of strangers */
+	struct ike_sa *sa;	 /* NULL: of a stranger */
+	struct ike_dh_job *job;
+	struct ike_datagram d; /* where it came from; the bytes are those of `message` */
+	struct ike_header h;
+	uint8_t first;		 /* type of the first payload of `message`, of a protected one */
+	struct ike_blob message; /* what was inside SK; of an IKE_SA_INIT the whole datagram */
+};
+/* A key pair for the next request of an IKE SA or dial of a connection. */
+struct ike_pair {
+	struct ike_dh_job *job; /* under way */
+	struct ike_dh *dh;
+	int rc;
+};
+
 /* The one request of ours that waits for its answer (window 1). */
 enum ike_task {
 	IKE_TASK_NONE,
@@ -178,6 +195,8 @@ struct ike_sa {
 	bool contact_sent;
 	uint32_t fragment;	     /* longest IP packet of ours; 0 = never cut: one side cannot */
 	struct ike_pieces pieces[2]; /* of a request, of an answer */
+	struct ike_parked *parked[2];
+	struct ike_pair pair;
 	uint64_t spi_i, spi_r;
 	struct spw_addr local, remote;
 	uint16_t local_port, remote_port;
@@ -223,7 +242,7 @@ struct ike_conn {
 	uint8_t mark[IKE_CONN_MARK]; /* of what is negotiated with */
 	bool dirty;		     /* one of its SAs is not as in escrow */
 	bool up;
-	bool renew; /* a new IKE SA is wanted beside the one that stands */
+	bool renew;    /* a new IKE SA is wanted beside the one that stands */
 	bool restored; /* from escrow, and not up since */
 	struct ike_check check;
 	uint32_t attempts;
@@ -234,6 +253,7 @@ struct ike_conn {
 	uint64_t since_ns;
 	uint32_t ike_rekeys, child_rekeys, child_rekey_failures;
 	char reason[SPW_IKE_STATE_TEXT];
+	struct ike_pair pair;
 };
 
 struct ike_engine {
@@ -244,6 +264,10 @@ struct ike_engine {
 	struct ike_letter *letters, *last; /* what leaves at the end of the call */
 	struct ike_conn *conns;
 	struct ike_sa *sas;
+	struct ike_parked *strangers; /* IKE_SA_INIT requests that wait */
+	struct ike_dh_job *done;      /* found by the handler of its message, which runs again */
+	struct ike_dh_job *wanted;    /* by the handler that runs */
+	struct ike_pair *fresh;	      /* has just arrived */
 	struct ike_cookie_jar jar;
 	uint64_t cookies_until; /* cookies are asked for even below the limits */
 	struct ike_fault_detail detail;
@@ -356,6 +380,47 @@ void ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d,
 			   const struct ike_header *h);
 void ike_build_fault(struct ike_builder *b, const struct ike_engine *e, enum ike_fault f);
 
+/* Handle a message that was parked. */
+void ike_message_again(struct ike_sa *sa, const struct ike_parked *p);
+
+/* ---- dh_park.c: what waits for Diffie-Hellman ---- */
+
+struct ike_dh_want {
+	enum spw_group group;
+	struct ike_dh *own;	      /* our pair that stands; NULL = a new one */
+	const struct ike_chunk *peer; /* NULL: no secret is wanted, only the pair */
+	enum ike_dh_rank rank;
+};
+/*
+ * For a handler, before it changes anything. 0 with *made (of a new pair; its private value may
+ * have served) and *shared; -EINPROGRESS: the handler returns IKE_FAULT_PARKED, and runs again;
+ * else as ike_dh_new() and ike_dh_shared().
+ */
+int ike_dh_obtain(struct ike_engine *e, const struct ike_dh_want *w, struct ike_dh **made,
+		  struct spw_secret *shared) __attribute__((warn_unused_result));
+enum ike_dh_rank ike_sa_rank(const struct ike_sa *sa);
+/* The fault of such an error in a CREATE_CHILD_SA. */
+enum ike_fault ike_dh_fault(int rc);
+/* Keep the message whose handler was told -EINPROGRESS. Copies. `sa` NULL: of a stranger. */
+void ike_park(struct ike_engine *e, struct ike_sa *sa, const struct ike_datagram *d,
+	      const struct ike_header *h, const struct ike_chunk *message, uint8_t first);
+/* Forget what waits; its job is wiped when it comes back. */
+void ike_park_forget(struct ike_sa *sa, bool response);
+void ike_park_forget_strangers(struct ike_engine *e);
+/* This very request of a stranger waits already. */
+bool ike_park_knows(const struct ike_engine *e, const struct ike_datagram *d,
+		    const struct ike_header *h);
+/* How many do in all; those of an address are added to *of_source. */
+unsigned int ike_park_strangers(const struct ike_engine *e, const struct spw_addr *from,
+				unsigned int *of_source);
+/*
+ * The pair for a request of ours that is about to be made. -EINPROGRESS: the wish must stay, it
+ * is met when the pair is there; else as ike_dh_new().
+ */
+int ike_pair_take(struct ike_engine *e, struct ike_pair *pair, enum spw_group group,
+		  enum ike_dh_rank rank, struct ike_dh **dh) __attribute__((warn_unused_result));
+void ike_pair_forget(struct ike_engine *e, struct ike_pair *pair);
+
 /* ---- fragment.c ---- */
 
 /*
@@ -384,6 +449,9 @@ uint64_t ike_fragment_due(const struct ike_sa *sa);
 void ike_init_start(struct ike_conn *conn);
 void ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d,
 			 const struct ike_header *h);
+/* The same for one that was parked. */
+void ike_init_request_again(struct ike_engine *e, const struct ike_datagram *d,
+			    const struct ike_header *h);
 void ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d,
 			  const struct ike_header *h);
 ike_handler ike_init_response, ike_init_retry;
@@ -490,7 +558,8 @@ uint64_t ike_busy_wait(struct ike_sa *sa);
 
 /* ---- check.c: does rekeying work? ---- */
 
-/* Whether a tunnel that has come up is checked. `restored`: from escrow, so it was up before. Pure. */
+/* Whether a tunnel that has come up is checked. `restored`: from escrow, so it was up before. Pure.
+ */
 bool ike_check_wanted(enum spw_ike_check outcome, unsigned int tries, bool restored);
 /* Does this notify say that the peer will never take such a rekey? Pure. */
 bool ike_check_is_verdict(uint16_t notify);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ike/dh.h"
 #include "ike/escrow.h"
 #include "lib/spillway.h"
 
@@ -61,6 +62,12 @@ struct ike_ops {
 	int (*sa_adopt)(void *ctx, uint32_t tunnel, uint32_t spi_in, struct ike_adopted *a);
 	/* CLOCK_MONOTONIC of the last valid inbound packet of the tunnel's SAs; 0 = never. */
 	uint64_t (*last_inbound)(void *ctx, uint32_t tunnel);
+	/*
+	 * Have this computed, on another thread (ike_dh_job_run()), those of a lower rank first,
+	 * and hand it to ike_engine_dh_done() later, never from inside this call. NULL: the engine
+	 * computes in its calls. Not before the engine is freed may the world free a job instead.
+	 */
+	void (*dh_start)(void *ctx, struct ike_dh_job *job);
 	/* A tunnel went up or down. */
 	void (*tunnel_event)(void *ctx, const struct spw_ike_tunnel_event *ev);
 };
@@ -108,6 +115,8 @@ void ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns);
 
 /* A datagram arrived. Any bytes are allowed. */
 void ike_engine_input(struct ike_engine *e, uint64_t now_ns, const struct ike_datagram *d);
+/* A job of dh_start is done; the engine takes it back, also when nobody waits for it any more. */
+void ike_engine_dh_done(struct ike_engine *e, uint64_t now_ns, struct ike_dh_job *job);
 /* An event of the data plane about a child SA. */
 void ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_sa_event *ev);
 /* Which incarnation of the data plane answers from now on; before the reset that it means. */

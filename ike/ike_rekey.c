@@ -11,6 +11,7 @@
  * SA is deleted by the peer (IKE-113); it goes, deleted by its maker, when ours wins. Children
  * move exactly once, to the survivor.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "ike/engine.h"
@@ -21,17 +22,14 @@ ike_rekey_start(struct ike_sa *sa)
 	struct ike_request *r = &sa->req;
 	const struct spw_group_info *info = spw_group_info(sa->suite.group);
 	struct ike_builder b;
-	int rc;
+	int rc = ike_pair_take(sa->e, &sa->pair, sa->suite.group, IKE_DH_LIVING, &r->dh);
 
+	if (rc != 0)
+		return rc;
 	r->offer[0] = sa->suite;
 	r->n_offer = 1;
 	ike_nonce_new(sa->e, &r->nonce);
 	r->ike_spi = ike_sa_fresh_spi(sa->e);
-	rc = ike_dh_new(&r->dh, sa->suite.group);
-	if (rc != 0) {
-		ike_request_clear(sa);
-		return rc;
-	}
 	ike_request_begin(sa, &b, IKE_X_CREATE_CHILD);
 	ike_build_sa(&b, IKE_PROTO_IKE, r->ike_spi, 8, r->offer, 1, 1, true);
 	ike_build_bytes(&b, IKE_P_NONCE, r->nonce.bytes, r->nonce.len);
@@ -138,22 +136,24 @@ static enum ike_fault
 make_answer(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choice *choice,
 	    struct ike_builder *b, struct ike_sa **made)
 {
+	const struct ike_dh_want want = {
+		.group = choice->what.group, .peer = &m->ke, .rank = IKE_DH_LIVING};
 	const struct spw_group_info *info = spw_group_info(choice->what.group);
 	struct spw_secret shared = {0};
 	struct ike_nonce ni, nr;
-	struct ike_dh *dh;
+	struct ike_dh *dh = NULL;
 	uint64_t spi = ike_sa_fresh_spi(sa->e);
+	int rc = ike_dh_obtain(sa->e, &want, &dh, &shared);
 
-	if (ike_dh_new(&dh, choice->what.group) != 0)
-		return IKE_FAULT_INTERNAL;
+	if (rc != 0)
+		return ike_dh_fault(rc);
 	ike_nonce_set(&ni, &m->nonce);
 	ike_nonce_new(sa->e, &nr);
 	*made = NULL;
 	ike_build_sa(b, IKE_PROTO_IKE, spi, 8, &choice->what, 1, choice->number, true);
 	ike_build_bytes(b, IKE_P_NONCE, nr.bytes, nr.len);
 	ike_build_ke(b, info->ike_id, ike_dh_public(dh), info->public_len);
-	if (ike_dh_shared(dh, m->ke.bytes, m->ke.len, &shared) == 0)
-		*made = successor(sa, false, choice, &ni, &nr, spi, &shared);
+	*made = successor(sa, false, choice, &ni, &nr, spi, &shared);
 	spw_secret_free(&shared);
 	ike_dh_free(dh);
 	return *made ? IKE_OK : IKE_FAULT_CHILD_SYNTAX;
@@ -208,27 +208,34 @@ rekey_refused(struct ike_sa *sa, uint16_t notify)
 	sa->rekey_at = ike_after(sa->e->now, wait);
 }
 
-/* Make the SA that the answer to our rekey describes; NULL when the answer is not usable. */
-static struct ike_sa *
-take_answer(struct ike_sa *sa, const struct ike_msg *m)
+/*
+ * Make the SA that the answer to our rekey describes. -EINPROGRESS, or -EBADMSG when the answer is
+ * not usable.
+ */
+static int
+take_answer(struct ike_sa *sa, const struct ike_msg *m, struct ike_sa **made)
 {
 	const struct ike_choice_rule rule = {
 		.protocol = IKE_PROTO_IKE, .spi_len = 8, .with_group = true};
 	struct ike_request *r = &sa->req;
+	struct ike_dh_want want = {.own = r->dh, .peer = &m->ke, .rank = ike_sa_rank(sa)};
 	struct spw_secret shared = {0};
 	struct ike_choice choice;
 	struct ike_nonce nr;
-	struct ike_sa *n = NULL;
+	int rc;
 
 	if (!m->has_sa || !m->has_nonce || !m->has_ke ||
 	    ike_proposal_check(&m->sa, r->offer, r->n_offer, &rule, &choice) != 0 ||
 	    m->ke_group != spw_group_info(choice.what.group)->ike_id)
-		return NULL;
-	ike_nonce_set(&nr, &m->nonce);
-	if (ike_dh_shared(r->dh, m->ke.bytes, m->ke.len, &shared) == 0)
-		n = successor(sa, true, &choice, &r->nonce, &nr, r->ike_spi, &shared);
+		return -EBADMSG;
+	want.group = choice.what.group;
+	rc = ike_dh_obtain(sa->e, &want, NULL, &shared);
+	if (rc == 0) {
+		ike_nonce_set(&nr, &m->nonce);
+		*made = successor(sa, true, &choice, &r->nonce, &nr, r->ike_spi, &shared);
+	}
 	spw_secret_free(&shared);
-	return n;
+	return rc;
 }
 
 enum ike_fault
@@ -236,8 +243,10 @@ ike_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 {
 	const struct ike_notify *error = ike_wire_error(m);
 	struct ike_sa *rival = sa->req.rival ? ike_sa_find(sa->e, sa->req.rival_ike_spi) : NULL;
-	struct ike_sa *n = error && !m->has_sa ? NULL : take_answer(sa, m);
+	struct ike_sa *n = NULL;
 
+	if ((!error || m->has_sa) && take_answer(sa, m, &n) == -EINPROGRESS)
+		return IKE_FAULT_PARKED;
 	if (rival && (!rival->pending || rival->state != IKE_SA_ESTABLISHED))
 		rival = NULL;
 	if (!n && !rival) {

@@ -6,8 +6,10 @@
  * the ICV is good nothing changes (IKE-013). Window 1 both ways (RFC 7296 2.3): one request of
  * ours at a time, kept sealed and repeated byte for byte until its answer comes; of the peer only
  * request next_in is new, next_in - 1 gets the kept answer again, all else is dropped. An answer
- * is kept before it is sent. A malformed message with a good ICV ends the IKE SA (2.21.3).
- * One thread; e->in and e->out are the only message buffers.
+ * is kept before it is sent. A malformed message with a good ICV ends the IKE SA (2.21.3). One
+ * whose handler needs Diffie-Hellman may wait for it (dh_park.c) and is then handled once more,
+ * from the state table on; until then its message id stays the next one, and copies of it are
+ * dropped. One thread; e->in and e->out are the only message buffers.
  */
 #include <errno.h>
 #include <string.h>
@@ -137,7 +139,7 @@ ike_request_timer(struct ike_sa *sa)
 	struct ike_request *r = &sa->req;
 	uint64_t now = sa->e->now, end;
 
-	if (r->task == IKE_TASK_NONE || now < r->next_ns)
+	if (r->task == IKE_TASK_NONE || now < r->next_ns || sa->parked[true])
 		return;
 	end = verdict_at(sa);
 	if (now >= end) {
@@ -272,6 +274,8 @@ handle_response(struct ike_sa *sa, const struct ike_msg *m, int parsed)
 
 	if (parsed == 0 && m->critical == 0)
 		fault = ike_state_step(sa, response_event(sa->req.task), m, NULL);
+	if (fault == IKE_FAULT_PARKED)
+		return;
 	if (ike_fault_info(fault)->action == IKE_CLOSE)
 		close_by_fault(sa, fault, IKE_SA_DEAD);
 	if (sa->req.task != IKE_TASK_NONE && sa->req.mid == mid)
@@ -410,6 +414,8 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	/* Of a request that was answered, piece 1 stands for all. RFC 7383 2.6.1. */
 	if (again && sk.fragment > 1)
 		return;
+	if (!again && sa->parked[(h->flags & IKE_FLAG_RESPONSE) != 0])
+		return; /* this message has come already */
 	if (again)
 		sk.total = 0;
 	rc = open_message(sa, d, &sk, &o, &m);
@@ -420,5 +426,24 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	}
 	if (rc != -EPERM && rc != -EAGAIN)
 		handle_message(sa, d, &m, rc, again);
+	if (sa->e->wanted)
+		ike_park(sa->e, sa, d, h, &(const struct ike_chunk){o.plain, o.len}, o.first);
 	opened_forget(sa, &o, d->len);
+}
+
+void
+ike_message_again(struct ike_sa *sa, const struct ike_parked *p)
+{
+	struct ike_engine *e = sa->e;
+	struct ike_msg m = {.hdr = p->h};
+	int rc = ike_wire_payloads(&m, p->first, p->message.bytes, p->message.len);
+
+	ike_touch(sa);
+	if (p->h.flags & IKE_FLAG_RESPONSE)
+		handle_response(sa, &m, rc);
+	else
+		handle_request(sa, &p->d, &m, rc);
+	if (e->wanted) /* what it needs is another by now */
+		ike_park(e, sa, &p->d, &p->h,
+			 &(const struct ike_chunk){p->message.bytes, p->message.len}, p->first);
 }

@@ -172,6 +172,7 @@ ike_request_clear(struct ike_sa *sa)
 
 	if (r->task != IKE_TASK_NONE)
 		ike_touch(sa);
+	ike_park_forget(sa, true);
 	if (r->spi_in && !r->stale && sa->conn)
 		ike_post_spi_free(sa->e, sa->conn->set.tunnel, r->spi_in);
 	ike_dh_free(r->dh);
@@ -241,6 +242,8 @@ sa_free(struct ike_sa *sa)
 {
 	ike_auth_spi_free(sa);
 	ike_request_clear(sa);
+	ike_park_forget(sa, false);
+	ike_pair_forget(sa->e, &sa->pair);
 	ike_sa_drop_children(sa);
 	ike_cipher_free(sa->seal);
 	ike_cipher_free(sa->open);

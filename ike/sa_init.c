@@ -8,6 +8,7 @@
  * bounded number of times and only with a group that we proposed. A repeated request differs by
  * the cookie, or by group and key: SPI, nonce and proposals stay.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,11 +66,18 @@ void
 ike_init_start(struct ike_conn *conn)
 {
 	struct ike_engine *e = conn->e;
-	struct ike_sa *sa = ike_sa_new(e, conn, true);
-	int rc;
+	struct ike_sa *sa;
+	struct ike_dh *dh = NULL;
+	int rc = ike_pair_take(e, &conn->pair, conn->set.ike[0].group, IKE_DH_DIAL, &dh);
 
-	if (!sa)
+	if (rc == -EINPROGRESS) /* we are called again when it is there */
 		return;
+	sa = ike_sa_new(e, conn, true);
+	if (!sa) {
+		ike_dh_free(dh);
+		return;
+	}
+	sa->req.dh = dh;
 	sa->state = IKE_SA_INIT_SENT;
 	sa->spi_i = ike_sa_fresh_spi(e);
 	sa->local = conn->set.local;
@@ -79,7 +87,6 @@ ike_init_start(struct ike_conn *conn)
 	sa->req.n_offer = conn->set.n_ike;
 	memcpy(sa->req.offer, conn->set.ike, sizeof(sa->req.offer));
 	sa->req.groups_tried = 1u << conn->set.ike[0].group;
-	rc = ike_dh_new(&sa->req.dh, conn->set.ike[0].group);
 	if (rc == 0)
 		rc = send_init(sa);
 	if (rc != 0) {
@@ -124,18 +131,20 @@ ike_init_retry(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b
 	const struct ike_notify *cookie = ike_wire_notify(m, IKE_N_COOKIE);
 	const struct ike_notify *ke = ike_wire_notify(m, IKE_N_INVALID_KE_PAYLOAD);
 	struct ike_request *r = &sa->req;
+	struct ike_dh_want want = {.rank = IKE_DH_DIAL};
 	struct ike_dh *dh;
-	enum spw_group group;
+	int rc;
 
 	if (cookie)
 		return retry_with_cookie(sa, cookie);
-	if (ke->data.len != 2 || !ike_group_allowed(r, spw_get_be16(ke->data.bytes), &group))
+	if (ke->data.len != 2 || !ike_group_allowed(r, spw_get_be16(ke->data.bytes), &want.group))
 		return IKE_FAULT_UNEXPECTED;
-	if (ike_dh_new(&dh, group) != 0)
-		return IKE_FAULT_REFUSED;
+	rc = ike_dh_obtain(sa->e, &want, &dh, NULL);
+	if (rc != 0)
+		return rc == -EINPROGRESS ? IKE_FAULT_PARKED : IKE_FAULT_REFUSED;
 	ike_dh_free(r->dh);
 	r->dh = dh;
-	r->groups_tried |= 1u << group;
+	r->groups_tried |= 1u << want.group;
 	return send_init(sa) == 0 ? IKE_OK : IKE_FAULT_REFUSED;
 }
 
@@ -171,6 +180,7 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 {
 	const struct ike_choice_rule rule = {.protocol = IKE_PROTO_IKE, .with_group = true};
 	struct ike_request *r = &sa->req;
+	struct ike_dh_want want = {.own = r->dh, .peer = &m->ke, .rank = IKE_DH_DIAL};
 	struct spw_secret shared = {0};
 	struct ike_choice choice;
 	int rc;
@@ -179,8 +189,12 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	    choice.what.group != ike_dh_group(r->dh) ||
 	    m->ke_group != spw_group_info(choice.what.group)->ike_id)
 		return IKE_FAULT_UNEXPECTED;
+	want.group = choice.what.group;
+	rc = ike_dh_obtain(sa->e, &want, NULL, &shared);
+	if (rc == -EINPROGRESS)
+		return IKE_FAULT_PARKED;
 	ike_sa_reason(sa, "key exchange with the peer failed");
-	if (ike_dh_shared(r->dh, m->ke.bytes, m->ke.len, &shared) != 0)
+	if (rc != 0)
 		return IKE_FAULT_REFUSED;
 	sa->suite = choice.what;
 	sa->spi_r = m->hdr.spi_r;
@@ -224,8 +238,8 @@ ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d, const stru
 	struct ike_msg m = {.hdr = *h};
 	enum ike_fault fault = IKE_FAULT_UNEXPECTED;
 
-	if (sa->state != IKE_SA_INIT_SENT || h->mid != 0 || (h->flags & IKE_FLAG_INITIATOR) ||
-	    !spw_addr_equal(&d->remote, &sa->remote))
+	if (sa->state != IKE_SA_INIT_SENT || sa->parked[true] || h->mid != 0 ||
+	    (h->flags & IKE_FLAG_INITIATOR) || !spw_addr_equal(&d->remote, &sa->remote))
 		return;
 	if (ike_wire_payloads(&m, h->next, d->bytes + IKE_HEADER_LEN, d->len - IKE_HEADER_LEN) ||
 	    m.critical)
@@ -240,6 +254,8 @@ ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d, const stru
 	} else if (error) {
 		note_hint(sa, error);
 	}
+	if (fault == IKE_FAULT_PARKED)
+		ike_park(sa->e, sa, d, h, &(const struct ike_chunk){d->bytes, d->len}, IKE_P_NONE);
 	if (fault == IKE_FAULT_REFUSED) {
 		ike_dial_failed(sa->conn);
 		ike_state_set(sa, IKE_SA_DEAD);

@@ -4,9 +4,11 @@
  *
  * Nothing is kept for a stranger before he has a right to it: the connection is looked up by
  * address first (nobody else is answered at all), then the cookie is asked for when there are
- * many half-open SAs, then proposal and group are checked; only then are keys made. A repeated
- * request, byte for byte the same, gets the same answer again.
+ * many half-open SAs, then proposal and group are checked; only then are keys made. While they are
+ * (dh_park.c) the request counts as a half-open SA. A repeated request, byte for byte the same,
+ * gets the same answer again.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -114,13 +116,14 @@ mirrored(const struct ike_engine *e, const struct ike_msg *m)
 	return false;
 }
 
-/* Half-open SAs in all, and of this address. */
+/* Half-open SAs in all, and of this address; with those that wait for their keys. */
 static unsigned int
 count_half_open(const struct ike_engine *e, const struct spw_addr *from, unsigned int *of_source)
 {
-	unsigned int n = 0;
+	unsigned int n;
 
 	*of_source = 0;
+	n = ike_park_strangers(e, from, of_source);
 	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next) {
 		if (sa->state != IKE_SA_HALF_OPEN)
 			continue;
@@ -214,38 +217,36 @@ build_answer(struct ike_sa *sa, const struct ike_choice *choice, const struct ik
 	return rc == 0 ? ike_blob_set(&sa->response, e->out, len) : rc;
 }
 
+/* Our key pair and the secret shared with the initiator. */
+struct exchange {
+	struct ike_dh *dh;
+	struct spw_secret shared;
+};
+
 /* Fill the half-open SA: keys, answer. */
 static int
 open_half(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m,
-	  const struct ike_choice *choice)
+	  const struct ike_choice *choice, const struct exchange *x)
 {
-	struct ike_keys_input in = {.suite = &sa->suite, .ni = &sa->ni, .nr = &sa->nr};
-	struct spw_secret shared = {0};
-	struct ike_dh *dh = NULL;
-	int rc = ike_dh_new(&dh, choice->what.group);
+	struct ike_keys_input in = {
+		.suite = &sa->suite, .shared = &x->shared, .ni = &sa->ni, .nr = &sa->nr};
+	int rc = build_answer(sa, choice, x->dh);
 
-	if (rc == 0)
-		rc = build_answer(sa, choice, dh);
-	if (rc == 0)
-		rc = ike_dh_shared(dh, m->ke.bytes, m->ke.len, &shared);
 	if (rc == 0)
 		rc = ike_blob_set(&sa->peer_init, d->bytes, d->len);
 	if (rc == 0) {
 		sa->suite = choice->what;
 		sa->low = *ike_nonce_lower(&sa->ni, &sa->nr);
-		in.shared = &shared;
 		in.spi_i = sa->spi_i;
 		in.spi_r = sa->spi_r;
 		rc = ike_sa_set_keys(sa, &in);
 	}
-	spw_secret_free(&shared);
-	ike_dh_free(dh);
 	return rc;
 }
 
 static void
 accept_init(struct ike_engine *e, struct ike_conn *conn, const struct ike_datagram *d,
-	    const struct ike_msg *m, const struct ike_choice *choice)
+	    const struct ike_msg *m, const struct ike_choice *choice, const struct exchange *x)
 {
 	struct ike_sa *sa = ike_sa_new(e, conn, false);
 
@@ -265,15 +266,36 @@ accept_init(struct ike_engine *e, struct ike_conn *conn, const struct ike_datagr
 	detect_nat(sa, m);
 	if (ike_wire_notify(m, IKE_N_FRAGMENTATION_SUPPORTED))
 		sa->fragment = conn->set.fragment;
-	if (open_half(sa, d, m, choice) != 0) {
+	if (open_half(sa, d, m, choice, x) != 0) {
 		ike_state_set(sa, IKE_SA_DEAD);
 		return;
 	}
 	ike_send(sa, sa->response.bytes, sa->response.len);
 }
 
-void
-ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h)
+/* Make the keys, or let the request wait for them. */
+static void
+exchange_keys(struct ike_engine *e, struct ike_conn *conn, const struct ike_datagram *d,
+	      const struct ike_msg *m, const struct ike_choice *choice)
+{
+	const struct ike_dh_want want = {
+		.group = choice->what.group, .peer = &m->ke, .rank = IKE_DH_STRANGER};
+	struct exchange x = {0};
+	int rc = ike_dh_obtain(e, &want, &x.dh, &x.shared);
+
+	if (rc == -EINPROGRESS)
+		ike_park(e, NULL, d, &m->hdr, &(const struct ike_chunk){d->bytes, d->len},
+			 IKE_P_NONE);
+	if (rc == 0)
+		accept_init(e, conn, d, m, choice, &x);
+	spw_secret_free(&x.shared);
+	ike_dh_free(x.dh);
+}
+
+/* `waited`: it has passed the cookie, and has waited for its keys. */
+static void
+take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
+	     bool waited)
 {
 	struct ike_msg m = {.hdr = *h};
 	struct ike_conn *conn = match_address(e, d);
@@ -290,7 +312,7 @@ ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d, const st
 		return;
 	}
 	if (!m.has_sa || !m.has_ke || !m.has_nonce || mirrored(e, &m) || repeated(e, d, &m) ||
-	    !pass_cookie(e, d, &m))
+	    ike_park_knows(e, d, h) || (!waited && !pass_cookie(e, d, &m)))
 		return;
 	conn = match_proposal(e, d, &m, &choice);
 	if (!conn) {
@@ -307,5 +329,18 @@ ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d, const st
 		ike_reply_plain(e, d, h, IKE_N_INVALID_KE_PAYLOAD, group, sizeof(group));
 		return;
 	}
-	accept_init(e, conn, d, &m, &choice);
+	exchange_keys(e, conn, d, &m, &choice);
+}
+
+void
+ike_init_request_in(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h)
+{
+	take_request(e, d, h, false);
+}
+
+void
+ike_init_request_again(struct ike_engine *e, const struct ike_datagram *d,
+		       const struct ike_header *h)
+{
+	take_request(e, d, h, true);
 }

@@ -170,6 +170,8 @@ ike_state_set(struct ike_sa *sa, enum ike_sa_state state)
 	if (state == IKE_SA_GONE || state == IKE_SA_DEAD) {
 		ike_auth_spi_free(sa);
 		ike_request_clear(sa);
+		ike_park_forget(sa, false);
+		ike_pair_forget(sa->e, &sa->pair);
 		ike_sa_drop_children(sa);
 		sa->expire_at = ike_after(sa->e->now, IKE_GONE_NS);
 	}
