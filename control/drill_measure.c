@@ -26,7 +26,7 @@ struct reading {
 static enum ctl_drill_side
 side_of(const struct ctl_path *p)
 {
-	return p->kind == SPW_PATH_TUNNEL ? CTL_DRILL_BACKUP : CTL_DRILL_CIRCUIT;
+	return p->tunnel && !p->tunnel->encrypts ? CTL_DRILL_BACKUP : CTL_DRILL_CIRCUIT;
 }
 
 static void
