@@ -4,17 +4,16 @@
  *
  * An IKE SA becomes ESTABLISHED only here, after the peer's AUTH and identity were verified. A
  * bad key, an unknown identity and a wrong one get the same answer after the same work (the AUTH
- * is computed before identities are looked at), so nothing tells them apart. The first child SA
- * is made in the same exchange without a key exchange of its own; when only it fails, the IKE SA
- * stands and the child is tried again later.
+ * is computed before identities are looked at), so nothing tells them apart. Which of a
+ * connection's keys counts is psk.c's, what a post-quantum key does to AUTH and SK_* ppk.c's. The
+ * first child SA is made in the same exchange without a key exchange of its own; when only it
+ * fails, the IKE SA stands and the child is tried again later.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ike/engine.h"
-
-#define PRF_MAX 64
 
 static void
 id_of_address(struct spw_ike_id *id, const struct spw_addr *a)
@@ -54,35 +53,48 @@ id_content(const struct spw_ike_id *id, uint8_t out[4 + SPW_IKE_ID_MAX])
 	return 4 + (size_t)id->len;
 }
 
-/* Our AUTH. */
+/* Our AUTH, under the key this SA is authenticated with; `p` is SK_pi or SK_pr. */
 static int
-own_auth(struct ike_sa *sa, const struct spw_ike_id *id, uint8_t *out)
+own_auth(struct ike_sa *sa, const struct spw_secret *p, uint8_t *out)
 {
 	const struct ike_chunk msg = {sa->own_init.bytes, sa->own_init.len};
 	uint8_t content[4 + SPW_IKE_ID_MAX];
-	const struct ike_chunk idc = {content, id_content(id, content)};
+	struct spw_ike_id local, remote;
+	int psk = ike_psk_of(sa);
 
-	return ike_keys_auth(sa->suite.prf, &sa->conn->psk, &msg, sa->initiator ? &sa->nr : &sa->ni,
-			     sa->initiator ? &sa->keys.pi : &sa->keys.pr, &idc, out);
+	if (psk < 0)
+		return -ENOENT;
+	ike_auth_ids(&sa->conn->set, &local, &remote);
+	const struct ike_chunk idc = {content, id_content(&local, content)};
+
+	return ike_keys_auth(sa->suite.prf, &sa->conn->psk[psk].key, &msg,
+			     sa->initiator ? &sa->nr : &sa->ni, p, &idc, out);
 }
 
-/* The peer's AUTH is what its key, messages and identity demand. Constant time. */
-static bool
-peer_auth_good(struct ike_sa *sa, const struct ike_conn *conn, const struct ike_msg *m,
-	       const struct ike_identity *id)
+/* AUTH and what belongs to it: PPK_IDENTITY, and NO_PPK_AUTH where a PPK may be left out. */
+static int
+build_own_auth(struct ike_sa *sa, struct ike_builder *b)
 {
-	const struct ike_chunk msg = {sa->peer_init.bytes, sa->peer_init.len};
+	bool fallback = sa->ppk == IKE_PPK_AGREED && !sa->conn->set.ppk_required;
 	size_t len = spw_prf_info(sa->suite.prf)->len;
-	uint8_t want[PRF_MAX];
-	bool good;
+	uint8_t auth[IKE_PRF_MAX], plain[IKE_PRF_MAX];
+	struct spw_secret p = {0};
+	int rc = ike_ppk_sk_p(sa, &p);
 
-	if (ike_keys_auth(sa->suite.prf, &conn->psk, &msg, sa->initiator ? &sa->ni : &sa->nr,
-			  sa->initiator ? &sa->keys.pr : &sa->keys.pi, &id->raw, want) != 0)
-		return false;
-	good = m->auth_method == IKE_AUTH_PSK && m->auth.len == len &&
-	       spw_bytes_equal(want, m->auth.bytes, len);
-	spw_wipe(want, sizeof(want));
-	return good;
+	if (rc == 0)
+		rc = own_auth(sa, &p, auth);
+	if (rc == 0 && fallback)
+		rc = own_auth(sa, &sa->keys.pi, plain);
+	if (rc == 0)
+		ike_build_auth(b, auth, len);
+	if (rc == 0 && sa->ppk != IKE_PPK_OFF)
+		ike_ppk_build_identity(sa, b);
+	if (rc == 0 && fallback)
+		ike_build_notify(b, IKE_N_NO_PPK_AUTH, 0, 0, plain, len);
+	spw_secret_free(&p);
+	spw_wipe(auth, sizeof(auth));
+	spw_wipe(plain, sizeof(plain));
+	return rc;
 }
 
 /* Who it was that we did not believe; never the key. */
@@ -149,15 +161,12 @@ ike_auth_start(struct ike_sa *sa)
 	const struct spw_ike_conn *set = &sa->conn->set;
 	struct spw_ike_id local, remote;
 	struct ike_builder b;
-	uint8_t auth[PRF_MAX];
-	int rc;
+	int rc = ike_child_prepare(sa, SPW_GROUP_NONE);
 
-	ike_auth_ids(set, &local, &remote);
-	rc = own_auth(sa, &local, auth);
-	if (rc == 0)
-		rc = ike_child_prepare(sa, SPW_GROUP_NONE);
 	if (rc != 0)
 		return rc;
+	ike_auth_ids(set, &local, &remote);
+	ike_psk_choose(sa, sa->conn->dial_psk);
 	ike_child_offer(sa, NULL);
 	sa->contact_sent = first_contact(sa);
 	ike_request_begin(sa, &b, IKE_X_AUTH);
@@ -165,12 +174,14 @@ ike_auth_start(struct ike_sa *sa)
 	if (sa->contact_sent)
 		ike_build_notify(&b, IKE_N_INITIAL_CONTACT, 0, 0, NULL, 0);
 	ike_build_id(&b, IKE_P_IDR, &remote);
-	ike_build_auth(&b, auth, spw_prf_info(sa->suite.prf)->len);
+	rc = build_own_auth(sa, &b);
+	if (rc != 0)
+		return rc;
 	ike_build_sa(&b, IKE_PROTO_ESP, sa->req.spi_in, 4, sa->req.offer, sa->req.n_offer, 1,
 		     false);
 	ike_build_ts(&b, IKE_P_TSI, set->sel_local, set->n_local);
 	ike_build_ts(&b, IKE_P_TSR, set->sel_remote, set->n_remote);
-	spw_wipe(auth, sizeof(auth));
+	ike_qcd_give(sa, &b);
 	return ike_request_send(sa, &b, IKE_TASK_AUTH);
 }
 
@@ -271,14 +282,39 @@ keep_spi(struct ike_sa *sa)
 		ike_record_now(sa);
 }
 
+/*
+ * Who the peer has proved to be: the SA becomes one of that connection's, with the key that was
+ * proved. Whatever is wrong, it is found after the same work.
+ */
+static enum ike_fault
+believe(struct ike_sa *sa, const struct ike_msg *m)
+{
+	struct ike_conn *found = match_identity(sa, m), *conn = found ? found : sa->conn;
+	struct ike_chunk auth;
+	enum ike_ppk_verdict ppk = ike_ppk_judge(sa, conn, m, &auth);
+	bool good = ppk != IKE_PPK_REFUSE;
+	int psk;
+
+	if (ppk == IKE_PPK_MIX)
+		good = ike_ppk_mix(sa, conn) == 0;
+	psk = ike_psk_proven(sa, conn, &auth, &m->idi);
+	if (psk < 0 || !found || m->auth_method != IKE_AUTH_PSK)
+		return IKE_FAULT_AUTH;
+	if (!good)
+		return IKE_FAULT_PPK;
+	if (ppk != IKE_PPK_MIX)
+		sa->ppk = IKE_PPK_OFF;
+	ike_sa_attach(sa, conn);
+	ike_psk_choose(sa, (unsigned int)psk);
+	return IKE_OK;
+}
+
 enum ike_fault
 ike_auth_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 {
 	uint64_t began = sa->made_ns;
 	struct spw_ike_id local, remote;
-	struct ike_conn *conn;
-	uint8_t auth[PRF_MAX];
-	bool good;
+	enum ike_fault fault;
 
 	if (!m->has_idi)
 		return IKE_FAULT_AUTH_SYNTAX;
@@ -286,25 +322,23 @@ ike_auth_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 		return IKE_FAULT_AUTH;
 	if (!m->has_sa || !m->has_tsi || !m->has_tsr)
 		return IKE_FAULT_AUTH_SYNTAX;
-	conn = match_identity(sa, m);
-	good = peer_auth_good(sa, conn ? conn : sa->conn, m, &m->idi);
-	if (!good || !conn) {
+	fault = believe(sa, m);
+	if (fault != IKE_OK) {
 		log_identity(sa, &m->idi);
-		return IKE_FAULT_AUTH;
+		return fault;
 	}
-	ike_sa_attach(sa, conn);
 	keep_spi(sa);
-	ike_auth_ids(&conn->set, &local, &remote);
-	if (own_auth(sa, &local, auth) != 0)
+	ike_auth_ids(&sa->conn->set, &local, &remote);
+	ike_build_id(b, IKE_P_IDR, &local);
+	if (build_own_auth(sa, b) != 0)
 		return IKE_FAULT_AUTH;
+	ike_qcd_take(sa, m);
 	established(sa);
 	if (ike_wire_notify(m, IKE_N_INITIAL_CONTACT))
 		drop_orphans(sa, began);
 	drop_own_dial(sa);
-	ike_build_id(b, IKE_P_IDR, &local);
-	ike_build_auth(b, auth, spw_prf_info(sa->suite.prf)->len);
 	answer_child(sa, m, b);
-	spw_wipe(auth, sizeof(auth));
+	ike_qcd_give(sa, b);
 	return IKE_OK;
 }
 
@@ -337,6 +371,8 @@ note_refusal(struct ike_sa *sa, uint16_t type)
 	char text[SPW_IKE_STATE_TEXT];
 
 	if (type == IKE_N_AUTHENTICATION_FAILED)
+		ike_psk_refused(sa->conn);
+	if (type == IKE_N_AUTHENTICATION_FAILED)
 		snprintf(text, sizeof(text), "%s", ike_fault_info(IKE_FAULT_AUTH)->text);
 	else
 		snprintf(text, sizeof(text), "peer refused IKE_AUTH: %s (%u)",
@@ -361,11 +397,17 @@ ike_auth_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	if (!m->has_idr || !m->has_auth)
 		return IKE_FAULT_AUTH_SYNTAX;
 	ike_auth_ids(&sa->conn->set, &local, &remote);
-	if (!peer_auth_good(sa, sa->conn, m, &m->idr) || !id_matches(&remote, &m->idr)) {
+	if (!ike_ppk_settle(sa, m)) {
+		send_disbelief(sa);
+		return IKE_FAULT_PPK;
+	}
+	if (!ike_psk_answers(sa, &m->auth, &m->idr) || m->auth_method != IKE_AUTH_PSK ||
+	    !id_matches(&remote, &m->idr)) {
 		log_identity(sa, &m->idr);
 		send_disbelief(sa);
 		return IKE_FAULT_AUTH;
 	}
+	ike_qcd_take(sa, m);
 	established(sa);
 	if (error) {
 		ike_child_failed(sa, error->type, IKE_OK);

@@ -4,7 +4,9 @@
  *
  * A connection is checked whole before anything changes. What only steers timers and limits is
  * taken over by a running one; anything that was negotiated or authenticated with (addresses,
- * identities, key, proposals, selectors, tunnel) makes it begin anew. One thread.
+ * identities, proposals, selectors, tunnel, a post-quantum key) makes it begin anew. Pre-shared keys
+ * may change under a running one as long as the key it was authenticated with stays (psk.c).
+ * One thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -76,6 +78,24 @@ check_ids(const struct spw_ike_conn *c, struct spw_err *err)
 }
 
 static int
+check_secrets(const struct spw_ike_conn *c, struct spw_err *err)
+{
+	if (c->psk_len == 0 || c->psk_len > SPW_IKE_PSK_MAX)
+		return spw_fail(err, -EINVAL, "tunnel %s: no pre-shared key is set", c->name);
+	if (c->next_psk_len > SPW_IKE_PSK_MAX || c->ppk_len > SPW_IKE_PSK_MAX)
+		return spw_fail(err, -EINVAL, "tunnel %s: a key is longer than %d bytes", c->name,
+				SPW_IKE_PSK_MAX);
+	if (c->ppk_id_len > SPW_IKE_PPK_ID_MAX || (c->ppk_len == 0) != (c->ppk_id_len == 0))
+		return spw_fail(err, -EINVAL,
+				"tunnel %s: a PPK needs a key and a name of 1 to %d bytes", c->name,
+				SPW_IKE_PPK_ID_MAX);
+	if (c->ppk_required && c->ppk_len == 0)
+		return spw_fail(err, -EINVAL, "tunnel %s: a PPK is required, and none is set",
+				c->name);
+	return 0;
+}
+
+static int
 check(const struct spw_ike_conn *c, struct spw_err *err)
 {
 	int rc;
@@ -89,11 +109,11 @@ check(const struct spw_ike_conn *c, struct spw_err *err)
 				"tunnel %s: local and remote address of one family "
 				"are needed",
 				c->name);
-	if (c->psk_len == 0 || c->psk_len > SPW_IKE_PSK_MAX)
-		return spw_fail(err, -EINVAL, "tunnel %s: no pre-shared key is set", c->name);
 	if (c->mode > SPW_IKE_MODE_RESPOND)
 		return spw_fail(err, -EINVAL, "tunnel %s: unknown mode %u", c->name, c->mode);
-	rc = check_ids(c, err);
+	rc = check_secrets(c, err);
+	if (rc == 0)
+		rc = check_ids(c, err);
 	if (rc == 0)
 		rc = check_proposals(c, c->ike, c->n_ike, IKE_PROTO_IKE, err);
 	if (rc == 0)
@@ -130,7 +150,15 @@ same_selectors(const struct spw_selector *a, uint32_t na, const struct spw_selec
 	return na == nb;
 }
 
-/* True when what the SAs were negotiated with is the same. */
+/* The name of the PPK and whether it is required. */
+static bool
+same_ppk(const struct spw_ike_conn *a, const struct spw_ike_conn *b)
+{
+	return a->ppk_required == b->ppk_required && a->ppk_id_len == b->ppk_id_len &&
+	       memcmp(a->ppk_id, b->ppk_id, a->ppk_id_len) == 0;
+}
+
+/* True when what the SAs were negotiated with is the same, but for secrets. */
 static bool
 same_peer(const struct ike_conn *old, const struct spw_ike_conn *c)
 {
@@ -138,8 +166,7 @@ same_peer(const struct ike_conn *old, const struct spw_ike_conn *c)
 
 	return o->tunnel == c->tunnel && spw_addr_equal(&o->local, &c->local) &&
 	       spw_addr_equal(&o->remote, &c->remote) && same_id(&o->local_id, &c->local_id) &&
-	       same_id(&o->remote_id, &c->remote_id) && old->psk.len == c->psk_len &&
-	       spw_bytes_equal(old->psk.bytes, c->psk, c->psk_len) &&
+	       same_id(&o->remote_id, &c->remote_id) && same_ppk(o, c) &&
 	       o->force_encap == c->force_encap && o->replay_window == c->replay_window &&
 	       same_proposals(o->ike, o->n_ike, c->ike, c->n_ike) &&
 	       same_proposals(o->esp, o->n_esp, c->esp, c->n_esp) &&
@@ -152,7 +179,9 @@ take_settings(struct ike_conn *conn, const struct spw_ike_conn *c)
 {
 	conn->set = *c;
 	spw_wipe(conn->set.psk, sizeof(conn->set.psk));
-	conn->set.psk_len = 0;
+	spw_wipe(conn->set.next_psk, sizeof(conn->set.next_psk));
+	spw_wipe(conn->set.ppk, sizeof(conn->set.ppk));
+	conn->set.psk_len = conn->set.next_psk_len = conn->set.ppk_len = 0;
 }
 
 void
@@ -161,6 +190,14 @@ ike_conn_close(struct ike_conn *conn)
 	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
 		ike_sa_close(sa);
 	ike_conn_update(conn);
+}
+
+/* Free one that is in no list. */
+static void
+conn_drop(struct ike_conn *conn)
+{
+	ike_psk_unload(conn);
+	free(conn);
 }
 
 void
@@ -174,8 +211,7 @@ ike_conn_free(struct ike_conn *conn)
 	while (*at != conn)
 		at = &(*at)->next;
 	*at = conn->next;
-	spw_secret_free(&conn->psk);
-	free(conn);
+	conn_drop(conn);
 }
 
 /* Close and forget; SAs whose Delete is out live on without a connection. */
@@ -187,12 +223,14 @@ remove_conn(struct ike_conn *conn)
 	ike_conn_free(conn);
 }
 
+/* A connection that is in no list yet. */
 static int
-add_conn(struct ike_engine *e, const struct spw_ike_conn *c, struct spw_err *err)
+conn_new(struct ike_engine *e, const struct spw_ike_conn *c, struct ike_conn **out,
+	 struct spw_err *err)
 {
 	struct ike_conn *conn = calloc(1, sizeof(*conn));
 
-	if (!conn || spw_secret_set(&conn->psk, c->psk, c->psk_len) != 0) {
+	if (!conn || ike_psk_load(conn, c) != 0) {
 		free(conn);
 		return spw_fail(err, -ENOMEM, "tunnel %s: no guarded memory for its key", c->name);
 	}
@@ -201,13 +239,35 @@ add_conn(struct ike_engine *e, const struct spw_ike_conn *c, struct spw_err *err
 	conn->check.due_ns = UINT64_MAX;
 	take_settings(conn, c);
 	if (ike_conn_mark(conn) != 0) {
-		spw_secret_free(&conn->psk);
-		free(conn);
+		conn_drop(conn);
 		return spw_fail(err, -EIO, "tunnel %s: the cryptography failed", c->name);
 	}
-	conn->next = e->conns;
+	*out = conn;
+	return 0;
+}
+
+/* Other secrets, and perhaps other settings: in place where the SAs stand, or anew. */
+static int
+replace(struct ike_engine *e, struct ike_conn *old, const struct spw_ike_conn *c,
+	struct spw_err *err)
+{
+	struct ike_conn *conn = NULL;
+	int rc = conn_new(e, c, &conn, err);
+
+	if (rc != 0)
+		return rc;
+	if (old && same_peer(old, c) && ike_psk_carries(old, conn)) {
+		ike_psk_move(old, conn);
+		take_settings(old, c);
+		conn_drop(conn);
+		spw_log(SPW_LOG_INFO, "ike", "keys-changed", "conn=%s", old->set.name);
+		return 0;
+	}
+	conn->next = e->conns; /* in front of the old one until that is gone */
 	e->conns = conn;
 	ike_conn_restore(conn);
+	if (old)
+		remove_conn(old);
 	return 0;
 }
 
@@ -222,14 +282,12 @@ ike_engine_conn_set(struct ike_engine *e, uint64_t now_ns, const struct spw_ike_
 		return rc;
 	e->now = now_ns;
 	old = ike_conn_find(e, c->name);
-	if (old && same_peer(old, c)) {
+	if (old && same_peer(old, c) && ike_psk_same(old, c)) {
 		take_settings(old, c);
 		if (old->up && old->check.outcome == SPW_IKE_CHECK_NOT_YET)
 			ike_check_up(old);
 	} else {
-		rc = add_conn(e, c, err); /* in front of the old one until that is gone */
-		if (rc == 0 && old)
-			remove_conn(old);
+		rc = replace(e, old, c, err);
 	}
 	ike_engine_run(e);
 	return rc;
@@ -309,6 +367,8 @@ status_sa(struct spw_ike_status *s, const struct ike_sa *sa)
 	s->nat_here = sa->nat_here;
 	s->nat_there = sa->nat_there;
 	s->escrow = sa->slot != 0;
+	s->psk = (uint32_t)(ike_psk_of(sa) + 1);
+	s->ppk = sa->ppk == IKE_PPK_USED;
 }
 
 /* The reason, and the time of the next try while one is waited for. */

@@ -146,6 +146,8 @@ start_next(struct ike_sa *sa)
 		rc = ike_check_start(c);
 	else if (lacks_child(sa) && conn->child_at <= now)
 		rc = ike_child_start(sa, conn->child_group);
+	else if (sa->token_owed)
+		rc = ike_qcd_start(sa);
 	else if (sa->probe_wanted || probe_at(sa) <= now)
 		rc = ike_probe_start(sa);
 	if (rc == -EINPROGRESS) /* until the key pair for it is there */
@@ -421,7 +423,7 @@ wish_at(const struct ike_sa *sa)
 		t = ike_min_u64(t, sa->conn->check.due_ns);
 	if (lacks_child(sa))
 		t = ike_min_u64(t, sa->conn->child_at);
-	return sa->probe_wanted ? 0 : ike_min_u64(t, probe_at(sa));
+	return sa->probe_wanted || sa->token_owed ? 0 : ike_min_u64(t, probe_at(sa));
 }
 
 uint64_t

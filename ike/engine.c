@@ -30,6 +30,7 @@ ike_engine_new(struct ike_engine **out, const struct ike_engine_config *config, 
 	e->jar.turned_ns = now_ns;
 	e->log = (struct spw_log_limit)SPW_LOG_LIMIT(10, 20);
 	config->ops->random(config->ctx, e->jar.key, sizeof(e->jar.key));
+	ike_qcd_begin(e);
 	*out = e;
 	return 0;
 }
@@ -91,7 +92,7 @@ unknown_spi(struct ike_engine *e, const struct ike_datagram *d, const struct ike
 		if (spi && sa->req.ike_spi == spi)
 			return; /* ours: the answer that makes it is still under way */
 	if (!(h->flags & IKE_FLAG_RESPONSE) && h->exchange != IKE_X_SA_INIT)
-		ike_reply_plain(e, d, h, IKE_N_INVALID_IKE_SPI, NULL, 0);
+		ike_qcd_answer(e, d, h);
 }
 
 static void

@@ -18,6 +18,7 @@
 #define IKE_PATIENCE_NS	      (60 * SPW_NS_PER_S) /* of an established SA without DPD */
 #define IKE_CLOSE_PATIENCE_NS (10 * SPW_NS_PER_S)
 #define IKE_HALF_OPEN_NS      (30 * SPW_NS_PER_S)
+#define IKE_HURRY_NS	      (5 * SPW_NS_PER_S) /* the same while cookies are asked for */
 #define IKE_GONE_NS	      (10 * SPW_NS_PER_S)
 #define IKE_PIECES_NS	      (30 * SPW_NS_PER_S) /* the rest of a message in pieces comes */
 #define IKE_LINGER_NS	      (5 * SPW_NS_PER_S)  /* inbound of a deleted child */
@@ -36,6 +37,10 @@
 #define IKE_COOKIE_ROUNDS     5
 #define IKE_MID_MAX	      0x80000000u
 #define IKE_CONN_MARK	      32
+#define IKE_CREATES_PER_S     10  /* CREATE_CHILD_SA of a peer, twice that at once */
+#define IKE_INFOS_PER_S	      100 /* its INFORMATIONAL */
+#define IKE_PSKS	      2
+#define IKE_PRF_MAX	      64
 #define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */
 #define IKE_HALF_OPEN_MAX     1000
 #define IKE_CALM_NS	      (10 * SPW_NS_PER_S) /* below the limits, before cookies end */
@@ -94,6 +99,14 @@ struct ike_pieces {
 	size_t bytes;
 	uint64_t until;	       /* then they are forgotten */
 	struct ike_blob *part; /* [total] */
+};
+
+/* How far a post-quantum pre-shared key has come into an IKE SA (RFC 8784). */
+enum ike_ppk {
+	IKE_PPK_OFF,
+	IKE_PPK_AGREED, /* both said USE_PPK */
+	IKE_PPK_USED,	/* SK_d, SK_pi and SK_pr have it */
+	IKE_PPK_STATES,
 };
 
 /* A message that waits for Diffie-Hellman, opened and whole. */
@@ -217,6 +230,11 @@ struct ike_sa {
 	uint64_t quiet_until; /* no requests of ours: the peer may not have our answer yet */
 	bool probe_wanted;
 	uint32_t auth_spi; /* inbound SPI that the answer to IKE_AUTH will have, 0 = none yet */
+	/* ike_psk.mark of the key it was authenticated with; 0 = not decided yet */
+	uint8_t psk_mark[IKE_CONN_MARK];
+	enum ike_ppk ppk;
+	struct ike_blob token; /* the peer's, of quick crash detection (RFC 6290) */
+	bool token_owed;       /* ours is to be sent: this SA is the successor of another */
 	bool dirty;	   /* not as in escrow */
 	unsigned int slot; /* of the escrow, 0 = none */
 };
@@ -233,14 +251,22 @@ struct ike_check {
 	bool running;
 };
 
+/* One of the pre-shared keys of a connection; psk.c. */
+struct ike_psk {
+	struct spw_secret key;	     /* empty = none */
+	uint8_t mark[IKE_CONN_MARK]; /* of what is negotiated with, under this key */
+};
+
 struct ike_conn {
 	struct ike_conn *next;
 	struct ike_engine *e;
 	struct ike_sa *sas;
-	struct spw_ike_conn set; /* without its PSK */
-	struct spw_secret psk;
-	uint8_t mark[IKE_CONN_MARK]; /* of what is negotiated with */
-	bool dirty;		     /* one of its SAs is not as in escrow */
+	struct spw_ike_conn set; /* without its secrets */
+	struct ike_psk psk[IKE_PSKS];
+	unsigned int dial_psk; /* the next dial signs with this one */
+	struct spw_secret ppk;
+	struct ike_pace creates, infos; /* what the peer may still ask for */
+	bool dirty;			/* one of its SAs is not as in escrow */
 	bool up;
 	bool renew;    /* a new IKE SA is wanted beside the one that stands */
 	bool restored; /* from escrow, and not up since */
@@ -325,8 +351,98 @@ size_t ike_record_save(struct ike_sa *sa, uint8_t *room, size_t size);
 bool ike_record_fits(const struct ike_conn *conn, const uint8_t *bytes, size_t len);
 /* Make the SA, as it was. NULL when the record is damaged; then nothing was called. */
 struct ike_sa *ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len);
-/* Set conn->mark. 0 or -errno. */
+/* Set the marks of conn->psk[]. 0 or -errno. */
 int ike_conn_mark(struct ike_conn *conn) __attribute__((warn_unused_result));
+
+/* ---- psk.c: the pre-shared keys of a connection ---- */
+
+/* Take the secrets of a message into guarded memory. 0 or -ENOMEM; nothing is left then. */
+int ike_psk_load(struct ike_conn *conn, const struct spw_ike_conn *c)
+	__attribute__((warn_unused_result));
+void ike_psk_unload(struct ike_conn *conn);
+/* The message holds just these secrets. */
+bool ike_psk_same(const struct ike_conn *conn, const struct spw_ike_conn *c);
+/* Which key has this mark; -1 = none. */
+int ike_psk_find(const struct ike_conn *conn, const uint8_t mark[IKE_CONN_MARK]);
+/* The key an SA was authenticated with; -1 = none yet, or one that is not there any more. */
+int ike_psk_of(const struct ike_sa *sa);
+/* It is authenticated with key `i`, and the next dial begins with that one. */
+void ike_psk_choose(struct ike_sa *sa, unsigned int i);
+/* The mark its record has. */
+const uint8_t *ike_psk_mark(const struct ike_sa *sa);
+/* Every IKE SA of `old` stands on with the keys of `new`, and there is one. */
+bool ike_psk_carries(const struct ike_conn *old, const struct ike_conn *new);
+/* Replace the keys. */
+void ike_psk_move(struct ike_conn *to, struct ike_conn *from);
+/* The peer did not believe our dial: another key is next. */
+void ike_psk_refused(struct ike_conn *conn);
+/* Responder: the key under which the peer's AUTH is right; -1 = none. The same work for all. */
+int ike_psk_proven(const struct ike_sa *sa, const struct ike_conn *conn,
+		   const struct ike_chunk *auth, const struct ike_identity *id);
+/* Initiator: the peer's AUTH is right under the key that we signed with. */
+bool ike_psk_answers(const struct ike_sa *sa, const struct ike_chunk *auth,
+		     const struct ike_identity *id);
+
+/* ---- ppk.c: post-quantum pre-shared keys (RFC 8784) ---- */
+
+enum ike_ppk_verdict {
+	IKE_PPK_PLAIN,	  /* go on without */
+	IKE_PPK_FALLBACK, /* go on without; AUTH is that of NO_PPK_AUTH */
+	IKE_PPK_MIX,
+	IKE_PPK_REFUSE,
+};
+/*
+ * What the responder of an IKE_AUTH does. agreed: both said USE_PPK; named: PPK_IDENTITY is there;
+ * known: it names our key; fallback: NO_PPK_AUTH is there; required: ours to demand. Pure.
+ */
+enum ike_ppk_verdict ike_ppk_rule(bool agreed, bool named, bool known, bool fallback,
+				  bool required);
+/* This connection has a PPK. NULL has none. */
+bool ike_ppk_wanted(const struct ike_conn *conn);
+/* IKE_SA_INIT: say USE_PPK, as initiator; the responder's answer to it; what that was. */
+void ike_ppk_build_use(const struct ike_conn *conn, struct ike_builder *b);
+bool ike_ppk_offered(const struct ike_sa *sa, const struct ike_msg *m);
+/* false: the peer does not want it and we must; the answer is no usable one. */
+bool ike_ppk_answered(struct ike_sa *sa, const struct ike_msg *m);
+/* IKE_AUTH request: the verdict, and the AUTH that counts. */
+enum ike_ppk_verdict ike_ppk_judge(const struct ike_sa *sa, const struct ike_conn *conn,
+				   const struct ike_msg *m, struct ike_chunk *auth);
+/* Mix the PPK of `conn` into the SA's keys, unless they have it. 0 or -errno, nothing changed. */
+int ike_ppk_mix(struct ike_sa *sa, const struct ike_conn *conn)
+	__attribute__((warn_unused_result));
+/* The SK_p* that our AUTH is made with, a copy. */
+int ike_ppk_sk_p(const struct ike_sa *sa, struct spw_secret *out)
+	__attribute__((warn_unused_result));
+/* PPK_IDENTITY: the name in a request, empty in an answer. */
+void ike_ppk_build_identity(const struct ike_sa *sa, struct ike_builder *b);
+/* IKE_AUTH answer: mix or go on without. false: it is required and not there. */
+bool ike_ppk_settle(struct ike_sa *sa, const struct ike_msg *m);
+
+/* ---- qcd.c: quick crash detection (RFC 6290) ---- */
+
+#define IKE_QCD_LEN    16
+#define IKE_QCD_ANSWER (IKE_HEADER_LEN + 8 + 8 + IKE_QCD_LEN) /* octets of one that shows it */
+
+/* The token of an IKE SA for the peer at `taker`. Pure. */
+void ike_qcd_token(const uint8_t key[IKE_ESCROW_KEY], uint64_t spi_i, uint64_t spi_r,
+		   const struct spw_addr *taker, uint8_t out[IKE_QCD_LEN]);
+/* Make the secret of tokens, when there is an escrow that has none. */
+void ike_qcd_begin(struct ike_engine *e);
+/* Put our token for this SA into a protected message; nothing without an escrow. */
+void ike_qcd_give(const struct ike_sa *sa, struct ike_builder *b);
+/* Keep the peer's, when the (protected) message has one. */
+void ike_qcd_take(struct ike_sa *sa, const struct ike_msg *m);
+/* Wipe and free the peer's. */
+void ike_qcd_forget(struct ike_sa *sa);
+/* The peer knows of tokens, and we can give one. */
+bool ike_qcd_known(const struct ike_sa *sa);
+/* Tell it in a request of its own. */
+int ike_qcd_start(struct ike_sa *sa) __attribute__((warn_unused_result));
+/* An unprotected answer about this SA: true when its token was right, and the SA has ended. */
+bool ike_qcd_heard(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h);
+/* INVALID_IKE_SPI to the sender of a request, with the token where that may be shown. */
+void ike_qcd_answer(struct ike_engine *e, const struct ike_datagram *d,
+		    const struct ike_header *h);
 
 /* ---- sa.c: objects ---- */
 
@@ -459,6 +575,9 @@ ike_handler ike_init_response, ike_init_retry;
 /* Answer a request without protection, within the rate for strangers. sa_init_answer.c. */
 void ike_reply_plain(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
 		     uint16_t type, const void *data, size_t len);
+/* The same with INVALID_IKE_SPI and a token of quick crash detection. */
+void ike_reply_token(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
+		     const void *token, size_t len);
 
 /* ---- auth.c ---- */
 

@@ -2,7 +2,8 @@
 /*
  * The store of the escrow: fixed slots, each with two halves.
  *
- *	page 0: what it is, the number of the last batch that holds, how many slots were ever used
+ *	page 0: what it is, the number of the last batch that holds, how many slots were ever used,
+ *		and a secret of the engine that belongs to no record
  *	slot n: half 0, half 1: { batch, checksum, length, record }
  *
  * A record is written into the half that does not hold the committed one, under the number of the
@@ -37,6 +38,8 @@ struct head {
 	uint32_t slots;
 	_Atomic uint32_t top;
 	_Atomic uint64_t committed; /* written by us, read by the next instance */
+	_Atomic uint32_t keyed;	    /* 1: `key` is whole */
+	uint8_t key[IKE_ESCROW_KEY];
 };
 
 struct half {
@@ -254,6 +257,21 @@ ike_escrow_free(struct ike_escrow *esc)
 	free(esc->free);
 	free(esc->ended);
 	free(esc);
+}
+
+const uint8_t *
+ike_escrow_key(const struct ike_escrow *esc)
+{
+	return atomic_load_explicit(&esc->head->keyed, memory_order_acquire) == 1 ? esc->head->key
+										  : NULL;
+}
+
+void
+ike_escrow_key_set(struct ike_escrow *esc, const uint8_t key[IKE_ESCROW_KEY])
+{
+	memcpy(esc->head->key, key, IKE_ESCROW_KEY);
+	/* Partner: the load in ike_escrow_key() of the next instance; half a key is none. */
+	atomic_store_explicit(&esc->head->keyed, 1, memory_order_release);
 }
 
 unsigned int

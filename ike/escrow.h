@@ -27,6 +27,10 @@ int ike_escrow_new(struct ike_escrow **out, void *memory, size_t size)
 	__attribute__((warn_unused_result));
 /* Forget it; the memory stays as it is. */
 void ike_escrow_free(struct ike_escrow *esc);
+/* A secret that lives as long as the memory; NULL until it is set. */
+#define IKE_ESCROW_KEY 32
+const uint8_t *ike_escrow_key(const struct ike_escrow *esc);
+void ike_escrow_key_set(struct ike_escrow *esc, const uint8_t key[IKE_ESCROW_KEY]);
 /* Records, those that nobody has taken yet among them. */
 unsigned int ike_escrow_used(const struct ike_escrow *esc);
 unsigned int ike_escrow_slots(const struct ike_escrow *esc);

@@ -4,8 +4,9 @@
  * from its connection (settings, pre-shared key) or from the data plane (keys of children).
  *
  * One list of fields serves both directions, so that what is saved is what is loaded. A record
- * begins with the name of its connection and a mark of what that connection negotiates with; it is
- * taken only by a connection with the same mark. Times are absolute on CLOCK_MONOTONIC, which a
+ * begins with the name of its connection and a mark of what that connection negotiates with, under
+ * the key that the SA was authenticated with; it is taken only by a connection that has the same
+ * mark for one of its keys. Times are absolute on CLOCK_MONOTONIC, which a
  * restart of the process does not touch; a reboot of the machine ends the escrow with everything.
  *
  * The private value of a key exchange under way is part of it: the answer may be on its way, and
@@ -280,6 +281,9 @@ sa_fields(struct codec *c, struct ike_sa *sa)
 	FIELD(c, sa->next_out);
 	FIELD(c, sa->auth_spi);
 	blob(c, &sa->response);
+	ENUM(c, sa->ppk, IKE_PPK_STATES);
+	blob(c, &sa->token);
+	flag(c, &sa->token_owed);
 }
 
 static void
@@ -359,7 +363,7 @@ ike_record_save(struct ike_sa *sa, uint8_t *room, size_t size)
 
 	memset(&p, 0, sizeof(p));
 	memcpy(p.name, sa->conn->set.name, strnlen(sa->conn->set.name, SPW_NAME_LEN));
-	memcpy(p.mark, sa->conn->mark, sizeof(p.mark));
+	memcpy(p.mark, ike_psk_mark(sa), sizeof(p.mark));
 	p.incarnation = sa->e->config.incarnation;
 	p.initiator = sa->initiator;
 	FIELD(&c, p);
@@ -379,7 +383,7 @@ ike_record_fits(const struct ike_conn *conn, const uint8_t *bytes, size_t len)
 
 	return prefix_read(bytes, len, &p) &&
 	       strncmp(p.name, conn->set.name, sizeof(p.name)) == 0 &&
-	       spw_bytes_equal(p.mark, conn->mark, sizeof(p.mark));
+	       ike_psk_find(conn, p.mark) >= 0;
 }
 
 /* Nothing of a record that does not fit may reach the data plane. */
@@ -438,6 +442,9 @@ ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len)
 		sa->req.stale |= sa->req.spi_in != 0;
 		ike_auth_spi_void(sa);
 	}
+	memcpy(sa->psk_mark, p.mark, sizeof(sa->psk_mark));
+	if (sa->state == IKE_SA_ESTABLISHED && ike_psk_of(sa) >= 0)
+		conn->dial_psk = (unsigned int)ike_psk_of(sa);
 	resume_times(sa);
 	return sa->state == IKE_SA_DEAD ? NULL : sa;
 }
@@ -485,11 +492,30 @@ mark_selectors(struct codec *c, uint32_t n, const struct spw_selector *s)
 	}
 }
 
+/* The name of the PPK, and what only its owner can write. */
+static int
+mark_ppk(struct codec *c, struct ike_conn *conn)
+{
+	struct spw_ike_conn *s = &conn->set;
+	const struct ike_chunk id = {s->ppk_id, s->ppk_id_len};
+	uint8_t owned[IKE_PRF_MAX] = {0};
+	int rc = 0;
+
+	FIELD(c, s->ppk_required);
+	FIELD(c, s->ppk_id_len);
+	raw(c, s->ppk_id, s->ppk_id_len);
+	if (conn->ppk.len)
+		rc = ike_prf(SPW_PRF_HMAC_SHA256, conn->ppk.bytes, conn->ppk.len, &id, 1, owned);
+	raw(c, owned, IKE_CONN_MARK);
+	spw_wipe(owned, sizeof(owned));
+	return rc;
+}
+
 int
 ike_conn_mark(struct ike_conn *conn)
 {
 	struct spw_ike_conn *s = &conn->set;
-	uint8_t facts[MARK_ROOM], out[64];
+	uint8_t facts[MARK_ROOM], out[64] = {0};
 	struct codec c = {.at = facts, .end = facts + sizeof(facts)};
 	struct ike_chunk chunk = {facts, 0};
 	int rc;
@@ -506,10 +532,16 @@ ike_conn_mark(struct ike_conn *conn)
 	mark_proposals(&c, s->n_esp, s->esp);
 	mark_selectors(&c, s->n_local, s->sel_local);
 	mark_selectors(&c, s->n_remote, s->sel_remote);
+	rc = mark_ppk(&c, conn);
 	chunk.len = (size_t)(c.at - facts);
-	rc = c.bad ? -EINVAL
-		   : ike_prf(SPW_PRF_HMAC_SHA256, conn->psk.bytes, conn->psk.len, &chunk, 1, out);
-	if (rc == 0)
-		memcpy(conn->mark, out, sizeof(conn->mark));
+	if (c.bad)
+		rc = -EINVAL;
+	for (unsigned int i = 0; i < IKE_PSKS && rc == 0; i++) {
+		struct ike_psk *k = &conn->psk[i];
+
+		if (k->key.len)
+			rc = ike_prf(SPW_PRF_HMAC_SHA256, k->key.bytes, k->key.len, &chunk, 1, out);
+		memcpy(k->mark, out, sizeof(k->mark));
+	}
 	return rc;
 }

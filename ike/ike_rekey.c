@@ -65,6 +65,8 @@ successor(struct ike_sa *old, bool initiator, const struct ike_choice *choice,
 	n->nat_there = old->nat_there;
 	n->encap = old->encap;
 	n->fragment = old->fragment;
+	memcpy(n->psk_mark, old->psk_mark, sizeof(n->psk_mark));
+	n->ppk = old->ppk;
 	n->ni = *ni;
 	n->nr = *nr;
 	n->low = *ike_nonce_lower(ni, nr);
@@ -156,6 +158,8 @@ make_answer(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choice 
 	*made = successor(sa, false, choice, &ni, &nr, spi, &shared);
 	spw_secret_free(&shared);
 	ike_dh_free(dh);
+	if (*made && ike_qcd_known(sa))
+		ike_qcd_give(*made, b);
 	return *made ? IKE_OK : IKE_FAULT_CHILD_SYNTAX;
 }
 
@@ -235,6 +239,10 @@ take_answer(struct ike_sa *sa, const struct ike_msg *m, struct ike_sa **made)
 		*made = successor(sa, true, &choice, &r->nonce, &nr, r->ike_spi, &shared);
 	}
 	spw_secret_free(&shared);
+	if (*made) {
+		ike_qcd_take(*made, m);
+		(*made)->token_owed = ike_qcd_known(sa);
+	}
 	return rc;
 }
 

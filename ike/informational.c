@@ -121,6 +121,7 @@ ike_info_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder 
 {
 	const struct ike_notify *error = ike_wire_error(m);
 
+	ike_qcd_take(sa, m); /* a new one, of a successor of the SA it was given for */
 	if (error)
 		spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "notified", "type=%u name=%s",
 				error->type, ike_notify_name(error->type));

@@ -217,11 +217,34 @@ close_by_fault(struct ike_sa *sa, enum ike_fault f, enum ike_sa_state state)
 	ike_state_set(sa, state);
 }
 
+/*
+ * More than a peer in its right mind asks for: exchanges that cost key exchanges are put off, others
+ * go unanswered until it repeats them. Counted over all IKE SAs of a connection.
+ */
+static enum ike_fault
+judge_pace(struct ike_sa *sa, uint8_t exchange)
+{
+	struct ike_conn *conn = sa->conn;
+	enum ike_fault fault = IKE_OK;
+
+	if (conn && exchange == IKE_X_CREATE_CHILD &&
+	    !ike_pace_take(&conn->creates, sa->e->now, IKE_CREATES_PER_S, 2 * IKE_CREATES_PER_S))
+		fault = IKE_FAULT_BUSY;
+	if (conn && exchange == IKE_X_INFORMATIONAL &&
+	    !ike_pace_take(&conn->infos, sa->e->now, IKE_INFOS_PER_S, 2 * IKE_INFOS_PER_S))
+		fault = IKE_FAULT_UNEXPECTED;
+	if (fault != IKE_OK)
+		spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "too-many-requests",
+				"conn=%s exchange=%u", conn->set.name, exchange);
+	return fault;
+}
+
 static enum ike_fault
 judge_request(struct ike_sa *sa, const struct ike_msg *m, int parsed, struct ike_builder *b)
 {
 	struct ike_engine *e = sa->e;
 	enum ike_sa_event ev;
+	enum ike_fault fault;
 
 	memset(&e->detail, 0, sizeof(e->detail));
 	if (parsed != 0)
@@ -233,6 +256,9 @@ judge_request(struct ike_sa *sa, const struct ike_msg *m, int parsed, struct ike
 	}
 	if (!request_event(sa, m, &ev))
 		return IKE_FAULT_SYNTAX;
+	fault = e->done ? IKE_OK : judge_pace(sa, m->hdr.exchange); /* one that waited has paid */
+	if (fault != IKE_OK)
+		return fault;
 	return ike_state_step(sa, ev, m, b);
 }
 
@@ -407,7 +433,7 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	bool again;
 	int rc = ike_wire_find_sk(h, d->bytes, d->len, &sk);
 
-	if (rc == -ENOENT && (h->flags & IKE_FLAG_RESPONSE))
+	if (rc == -ENOENT && (h->flags & IKE_FLAG_RESPONSE) && !ike_qcd_heard(sa, d, h))
 		take_hint(sa);
 	if (rc != 0 || (sk.total && !sa->fragment) || !in_window(sa, h, &again))
 		return;

@@ -103,6 +103,13 @@ bool ike_cookie_valid(const struct ike_cookie_jar *jar, const void *cookie, size
 uint64_t ike_retransmit_wait(unsigned int sent, uint64_t base_ns, uint64_t cap_ns);
 /* Wait before dial number `attempt` (1 = first retry): 1, 2, 4 .. 60 s. */
 uint64_t ike_backoff_wait(unsigned int attempt);
+/* What may still be asked for: a bucket of `burst`, filled at a rate. All zero = full. */
+struct ike_pace {
+	uint64_t since_ns; /* when `spent` was true */
+	uint32_t spent;
+};
+/* Take one; false = there is none now. */
+bool ike_pace_take(struct ike_pace *p, uint64_t now_ns, uint32_t per_s, uint32_t burst);
 /* `ns` made up to `percent` shorter; `random` is uniform over 64 bits. */
 uint64_t ike_jitter(uint64_t ns, unsigned int percent, uint64_t random);
 

@@ -252,6 +252,7 @@ sa_free(struct ike_sa *sa)
 	ike_blob_free(&sa->peer_init);
 	ike_blob_free(&sa->cookie);
 	ike_blob_free(&sa->response);
+	ike_qcd_forget(sa);
 	ike_fragment_forget(sa);
 	free(sa);
 }

@@ -54,6 +54,7 @@ send_init(struct ike_sa *sa)
 	build_natd(&b, sa, sa->conn->set.force_encap);
 	if (sa->conn->set.fragment)
 		ike_build_notify(&b, IKE_N_FRAGMENTATION_SUPPORTED, 0, 0, NULL, 0);
+	ike_ppk_build_use(sa->conn, &b);
 	rc = ike_build_finish(&b, &len);
 	if (rc == 0)
 		rc = ike_blob_set(&sa->own_init, sa->e->out, len);
@@ -187,7 +188,7 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 
 	if (ike_proposal_check(&m->sa, r->offer, r->n_offer, &rule, &choice) != 0 ||
 	    choice.what.group != ike_dh_group(r->dh) ||
-	    m->ke_group != spw_group_info(choice.what.group)->ike_id)
+	    m->ke_group != spw_group_info(choice.what.group)->ike_id || !ike_ppk_answered(sa, m))
 		return IKE_FAULT_UNEXPECTED;
 	want.group = choice.what.group;
 	rc = ike_dh_obtain(sa->e, &want, NULL, &shared);

@@ -30,23 +30,49 @@ may_spare(struct ike_engine *e)
 	return true;
 }
 
+static void
+reply_begin(struct ike_engine *e, struct ike_builder *b, const struct ike_header *h)
+{
+	struct ike_header r = {
+		.spi_i = h->spi_i, .spi_r = h->spi_r, .exchange = h->exchange, .mid = h->mid};
+
+	r.flags = (h->flags & IKE_FLAG_INITIATOR) ? IKE_FLAG_RESPONSE
+						  : IKE_FLAG_RESPONSE | IKE_FLAG_INITIATOR;
+	ike_build_start(b, e->out, sizeof(e->out), &r);
+}
+
+static void
+reply_send(struct ike_engine *e, struct ike_builder *b, struct ike_datagram *out)
+{
+	if (!may_spare(e) || ike_build_finish(b, &out->len) != 0)
+		return;
+	out->bytes = e->out;
+	ike_post(e, out);
+}
+
 void
 ike_reply_plain(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
 		uint16_t type, const void *data, size_t len)
 {
-	struct ike_header r = {
-		.spi_i = h->spi_i, .spi_r = h->spi_r, .exchange = h->exchange, .mid = h->mid};
 	struct ike_datagram out = *d;
 	struct ike_builder b;
 
-	r.flags = (h->flags & IKE_FLAG_INITIATOR) ? IKE_FLAG_RESPONSE
-						  : IKE_FLAG_RESPONSE | IKE_FLAG_INITIATOR;
-	ike_build_start(&b, e->out, sizeof(e->out), &r);
+	reply_begin(e, &b, h);
 	ike_build_notify(&b, type, 0, 0, data, len);
-	if (!may_spare(e) || ike_build_finish(&b, &out.len) != 0)
-		return;
-	out.bytes = e->out;
-	ike_post(e, &out);
+	reply_send(e, &b, &out);
+}
+
+void
+ike_reply_token(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
+		const void *token, size_t len)
+{
+	struct ike_datagram out = *d;
+	struct ike_builder b;
+
+	reply_begin(e, &b, h);
+	ike_build_notify(&b, IKE_N_INVALID_IKE_SPI, 0, 0, NULL, 0);
+	ike_build_notify(&b, IKE_N_QCD_TOKEN, IKE_PROTO_IKE, 0, token, len);
+	reply_send(e, &b, &out);
 }
 
 static bool
@@ -146,6 +172,20 @@ turn_cookie_secret(struct ike_engine *e)
 	e->config.ops->random(e->config.ctx, jar->key[jar->version & 1], IKE_COOKIE_KEY);
 }
 
+/* Under attack they have less time, those that are there, too. RFC 8019 4.1. */
+static void
+hurry_half_open(struct ike_engine *e)
+{
+	for (struct ike_sa *sa = e->sas; sa; sa = sa->next) {
+		uint64_t end = ike_after(sa->made_ns, IKE_HURRY_NS);
+
+		if (sa->state != IKE_SA_HALF_OPEN || sa->expire_at <= end)
+			continue;
+		ike_touch(sa);
+		sa->expire_at = end;
+	}
+}
+
 /* True when the request may go on; else a cookie was sent, or nothing. */
 static bool
 pass_cookie(struct ike_engine *e, const struct ike_datagram *d, const struct ike_msg *m)
@@ -157,8 +197,11 @@ pass_cookie(struct ike_engine *e, const struct ike_datagram *d, const struct ike
 	turn_cookie_secret(e);
 	if (total >= IKE_HALF_OPEN_MAX)
 		return false;
-	if (total > e->config.half_open_cookies || of_source >= IKE_PER_SOURCE)
+	if (total > e->config.half_open_cookies || of_source >= IKE_PER_SOURCE) {
+		if (e->now >= e->cookies_until)
+			hurry_half_open(e);
 		e->cookies_until = ike_after(e->now, IKE_CALM_NS);
+	}
 	if (e->now >= e->cookies_until)
 		return true;
 	if (n && ike_cookie_valid(&e->jar, n->data.bytes, n->data.len, m->nonce.bytes, m->nonce.len,
@@ -210,6 +253,8 @@ build_answer(struct ike_sa *sa, const struct ike_choice *choice, const struct ik
 	ike_build_notify(&b, IKE_N_NAT_DETECTION_DESTINATION_IP, 0, 0, hash, sizeof(hash));
 	if (sa->fragment)
 		ike_build_notify(&b, IKE_N_FRAGMENTATION_SUPPORTED, 0, 0, NULL, 0);
+	if (sa->ppk == IKE_PPK_AGREED)
+		ike_build_notify(&b, IKE_N_USE_PPK, 0, 0, NULL, 0);
 	if (rc == 0)
 		rc = ike_build_finish(&b, &len);
 	if (rc == 0)
@@ -253,7 +298,8 @@ accept_init(struct ike_engine *e, struct ike_conn *conn, const struct ike_datagr
 	if (!sa)
 		return;
 	sa->state = IKE_SA_HALF_OPEN;
-	sa->expire_at = ike_after(e->now, IKE_HALF_OPEN_NS);
+	sa->expire_at =
+		ike_after(e->now, e->now < e->cookies_until ? IKE_HURRY_NS : IKE_HALF_OPEN_NS);
 	sa->spi_i = m->hdr.spi_i;
 	sa->spi_r = ike_sa_fresh_spi(e);
 	sa->local = d->local;
@@ -266,6 +312,8 @@ accept_init(struct ike_engine *e, struct ike_conn *conn, const struct ike_datagr
 	detect_nat(sa, m);
 	if (ike_wire_notify(m, IKE_N_FRAGMENTATION_SUPPORTED))
 		sa->fragment = conn->set.fragment;
+	if (ike_ppk_offered(sa, m))
+		sa->ppk = IKE_PPK_AGREED;
 	if (open_half(sa, d, m, choice, x) != 0) {
 		ike_state_set(sa, IKE_SA_DEAD);
 		return;

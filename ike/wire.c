@@ -80,7 +80,12 @@ ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len, s
 					      .aad_len = (size_t)(at - bytes) + IKE_PAYLOAD_HDR};
 			if (spw_reader_left(&r) != 0)
 				return -EBADMSG;
-			return type == IKE_P_SK ? 0 : read_fragment(sk, &body);
+			if (type == IKE_P_SK)
+				return 0;
+			if (read_fragment(sk, &body) != 0)
+				return -EBADMSG;
+			/* bare payloads belong to piece 1, RFC 7383 2.5 */
+			return n > 0 && sk->fragment > 1 ? -EBADMSG : 0;
 		}
 		type = next;
 	}
@@ -155,7 +160,8 @@ parse_notify(struct ike_msg *m, struct spw_reader r)
 	n->data.len = spw_reader_left(&r);
 	n->data.bytes = r.at;
 	m->n_notifies++;
-	return 0;
+	/* RFC 7296 2.3: malformed; what it says of windows is not minded */
+	return n->type == IKE_N_SET_WINDOW_SIZE && n->data.len != 4 ? -EBADMSG : 0;
 }
 
 /* RFC 7296 3.11: an IKE SA is deleted without SPIs, ESP and AH SAs by SPIs of four bytes. */

@@ -13,6 +13,7 @@
 #define SPW_IKE_PROPOSALS  8   /* alternatives in one list, in order of preference */
 #define SPW_IKE_ID_MAX	   128 /* bytes of an identity */
 #define SPW_IKE_PSK_MAX	   256
+#define SPW_IKE_PPK_ID_MAX 64
 #define SPW_IKE_STATE_TEXT 120
 
 enum spw_ike_number {
@@ -70,7 +71,7 @@ enum spw_ike_mode { /* who dials, as Azure's connectionMode seen from our side *
 		    SPW_IKE_MODE_RESPOND = 2,  /* never dial */
 };
 
-/* One connection = one peer = one route-based tunnel. Holds the PSK: wipe after use. */
+/* One connection = one peer = one route-based tunnel. Holds secrets: wipe after use. */
 struct spw_ike_conn {
 	char name[SPW_NAME_LEN]; /* the tunnel's name */
 	uint32_t tunnel;	 /* tunnel id in the data plane */
@@ -82,6 +83,13 @@ struct spw_ike_conn {
 	uint32_t mode; /* enum spw_ike_mode */
 	uint32_t psk_len;
 	uint8_t psk[SPW_IKE_PSK_MAX];
+	uint32_t next_psk_len; /* 0 = none: a second key while both ends change theirs */
+	uint8_t next_psk[SPW_IKE_PSK_MAX];
+	uint32_t ppk_len; /* 0 = none; post-quantum pre-shared key, RFC 8784 */
+	uint8_t ppk[SPW_IKE_PSK_MAX];
+	uint32_t ppk_id_len;
+	uint8_t ppk_id[SPW_IKE_PPK_ID_MAX];
+	uint32_t ppk_required; /* 1: no IKE SA without it */
 	uint32_t n_ike;
 	uint32_t n_esp;
 	struct spw_ike_proposal ike[SPW_IKE_PROPOSALS];
@@ -156,6 +164,8 @@ struct spw_ike_status {
 	uint32_t nat_there;
 	uint32_t ike_rekeys, child_rekeys, child_rekey_failures;
 	uint32_t escrow; /* 1: kept, a restart of iked goes on with this IKE SA */
+	uint32_t psk;	 /* authenticated with 1: psk, 2: next_psk; 0 = not yet */
+	uint32_t ppk;	 /* 1: its keys have the PPK */
 	uint32_t check;	 /* enum spw_ike_check */
 	uint32_t check_notify; /* REFUSED: notify type of the peer, 0 = an unusable answer */
 	uint32_t check_wanted; /* group the peer asked for instead, IANA number; 0 = not said */

@@ -577,7 +577,8 @@ expect_no_wish(void)
 	const struct taped *t = authenticate(net, &p);
 
 	assert_true(t && t->m.has_auth && t->m.has_sa && t->m.has_tsi);
-	assert_int_equal(t->m.n_notifies, 0);
+	assert_int_equal(t->m.n_notifies, 1); /* a token, which nobody has to wish for */
+	assert_int_equal(t->m.notify[0].type, IKE_N_QCD_TOKEN);
 	assert_false(t->m.has_cp);
 	assert_int_equal(net->host[1].installs, 1);
 	tape_free(net);

@@ -11,18 +11,19 @@ IKE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'ike'
 # file: (how many, of what); None = any number
 PUBLIC = {
     'auth.c': (1, 'an identity, sent by the peer, with the configured one'),
-    'conn.c': (1, 'two configured identities'),
+    'conn.c': (2, 'two configured identities, two configured names of keys'),
     'crypto_selftest.c': (None, 'public vectors'),
     'dial.c': (2, 'selectors'),
     'escrow.c': (None, 'records of this machine; no peer sees how long it takes'),
     'escrow_record.c': (None, 'the same'),
     'nat.c': (1, 'a hash of public addresses'),
+    'ppk.c': (1, 'the name of a key, sent by the peer, with the configured one'),
     'rival.c': (1, 'nonces, which both ends have sent in the clear or know'),
     'sa_init_answer.c': (3, 'nonces and messages that came in the clear'),
 }
 # file: what must be compared there by the function of constant time
-SECRET = {'auth.c': 'AUTH', 'cookie.c': 'a cookie', 'crypto_cipher.c': 'an ICV',
-          'conn.c': 'a pre-shared key'}
+SECRET = {'cookie.c': 'a cookie', 'crypto_cipher.c': 'an ICV',
+          'psk.c': 'a pre-shared key and AUTH', 'qcd.c': 'a token'}
 
 
 def source(name):
