@@ -298,10 +298,12 @@ believe(struct ike_sa *sa, const struct ike_msg *m)
 	if (ppk == IKE_PPK_MIX)
 		good = ike_ppk_mix(sa, conn) == 0;
 	psk = ike_psk_proven(sa, conn, &auth, &m->idi);
-	if (psk < 0 || !found || m->auth_method != IKE_AUTH_PSK)
+	if (!found || m->auth_method != IKE_AUTH_PSK)
 		return IKE_FAULT_AUTH;
-	if (!good)
+	if (!good) /* the same to the peer; here it is known what to compare */
 		return IKE_FAULT_PPK;
+	if (psk < 0)
+		return IKE_FAULT_AUTH;
 	if (ppk != IKE_PPK_MIX)
 		sa->ppk = IKE_PPK_OFF;
 	ike_sa_attach(sa, conn);
