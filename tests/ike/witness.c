@@ -88,14 +88,17 @@ judge(struct net *net, int i, const struct ike_sa *sa, struct seen *s)
 	if (s->own == 0) {
 		w->count.successors++;
 		if (w->established[i] == 1)
-			fail_msg("host %d: the first IKE SA never went through IKE_AUTH", i);
+			fail_msg("seed %llu: host %d: the first IKE SA never went through IKE_AUTH",
+				 (unsigned long long)net->seed, i);
 		return;
 	}
 	w->count.authenticated++;
 	if (!other || other->own != s->peer || (sa->initiator && other->peer != s->own))
-		fail_msg("host %d: ESTABLISHED, and the ends saw different IKE_SA_INITs", i);
+		fail_msg("seed %llu: host %d: ESTABLISHED, and the ends saw different IKE_SA_INITs",
+			 (unsigned long long)net->seed, i);
 	if (!same_psk(net))
-		fail_msg("host %d: ESTABLISHED with another key than the peer's", i);
+		fail_msg("seed %llu: host %d: ESTABLISHED with another key than the peer's",
+			 (unsigned long long)net->seed, i);
 }
 
 void
@@ -139,8 +142,9 @@ witness_change(struct net *net)
 		in = live(&net->host[!i], out->spi_out);
 		net->witness->count.moments++;
 		if (!in || !in->in)
-			fail_msg("host %d may send on %08x, which the other cannot receive on", i,
-				 out->spi_out);
+			fail_msg("seed %llu: host %d may send on %08x, which the other cannot "
+				 "receive on",
+				 (unsigned long long)net->seed, i, out->spi_out);
 	}
 }
 
