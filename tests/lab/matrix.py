@@ -13,18 +13,17 @@ kernel-libipsec claims to be behind a NAT whatever there is, so ESP is in UDP in
 axis changes addresses on the way, and each side must see that.
 """
 import collections
+import ipaddress
 import itertools
 import random
 import struct
 import time
 
+from bed_tunnel import TUNNEL
 from lab import ADDRESSES, SITE_PREFIX, VNET_PREFIX
 from net import LabError, now_ns, packet_socket, wait_until
-from product import EXPRESSROUTE
 from traffic import ProbePair, within
-import ipaddress
 
-TUNNEL = "azure-a"
 OUR_ID = "gateway.%s.%s.example.net" % ("s" * 40, "t" * 40)
 THEIR_ID = "azure.%s.%s.example.net" % ("u" * 40, "v" * 40)
 SIZES = (576, 1280, 0)          # 0 = never cut
@@ -144,23 +143,10 @@ def their_offer(esp):
     return ", ".join([esp] + [f + group_of(esp) for f in THEIR_FILLERS])
 
 
-def our_lines(cell, first=False):
+def our_settings(cell):
     suite = SETS[cell.suite]
-    path = "tunnel %s " % TUNNEL
-    gone = [] if first else ["delete %s%s" % (path, leaf)
-                             for leaf in ("ike-proposal", "esp-proposal", "enabled")]
-    return gone + ["set %s%s" % (path, words) for words in (
-        "ike-proposal " + suite.ike, *("esp-proposal " + e for e in our_offer(suite.esp)),
-        "esn " + suite.esn, "ike-fragment %d" % cell.ours,
-        "mode " + ("initiate" if cell.dial == "we" else "respond"))]
-
-
-def tunnel_lines(lines):
-    """The demo's lines with the tunnel of the first cell."""
-    kept = [line for line in lines if not line.startswith("set tunnel %s profile" % TUNNEL)]
-    return kept + ["set tunnel %s %s" % (TUNNEL, words) for words in (
-        "allow-legacy true", "local-id " + OUR_ID, "remote-id " + THEIR_ID)] + \
-        our_lines(FIRST, first=True)
+    return {"ike-proposal": suite.ike, "esp-proposal": our_offer(suite.esp), "esn": suite.esn,
+            "ike-fragment": cell.ours, "mode": "initiate" if cell.dial == "we" else "respond"}
 
 
 def their_settings(cell):
@@ -170,9 +156,13 @@ def their_settings(cell):
             "extra_connection": "fragmentation = %s" % ("yes" if cell.theirs else "no")}
 
 
-FIRST = Cell(7, False, "we", 1280, 1280)
-AZURE = dict(their_settings(FIRST), local_id=THEIR_ID, remote_id=OUR_ID)
-AZURE.pop("remote")
+def bed_settings(cell):
+    """What the bed is given, that it may take it back: all that any cell changes on our side, and
+    on theirs."""
+    ours = dict(our_settings(cell), **{"allow-legacy": "true", "local-id": OUR_ID,
+                                       "remote-id": THEIR_ID})
+    return ours, dict(their_settings(cell), local_id=THEIR_ID, remote_id=OUR_ID)
+
 
 NAT_RULES = """\
 table ip spillway_lab {
@@ -263,27 +253,26 @@ def judge_wire(cell, seen):
 # --- running one ------------------------------------------------------------------------------
 
 class Runner:
-    """Runs cells one after the other on a bed whose traffic goes by the tunnel."""
+    """Runs cells one after the other on a bed whose tunnel has bed_settings() and is down."""
 
     def __init__(self, bed):
         self.bed = bed
         self.lab = bed.lab
         self.azure = bed.lab.azure
-        self.gateway = bed.gateway
         self.nat = None
         self.wire = Wire(self.lab)
         self.probes = ProbePair(self.lab, rate=RATE)
         self.results = []
 
     def __enter__(self):
-        self.bed.into_tunnel()
-        self.down(FIRST)
         self.probes.start()
         return self
 
     def __exit__(self, kind, value, trace):
         flows = self.probes.stop()
         self.wire.close()
+        set_nat(self.lab, False)
+        self.azure.reload_settings(fragment_size=1280)
         for result in self.results:
             self._count(result, flows)
 
@@ -296,87 +285,45 @@ class Runner:
             self._run(cell, result)
         except (AssertionError, LabError) as bad:
             result.update(ok=False, reason=str(bad).strip() or type(bad).__name__)
-            self._clean(cell)
+            self._clean()
         result["seconds"] = round(time.monotonic() - begun, 2)
         return result
 
     def _run(self, cell, result):
-        self.configure(cell)
-        self.up(cell)
         self.wire.take()
-        result["up_ms"] = round((time.monotonic() - self.dialled) * 1000)
+        self.configure(cell)
+        if cell.dial == "they":
+            self.bed.azure_dials()
+        self.bed.wait_up()
+        seen = self.wire.take()
         begun = now_ns()
-        seen = self.heard_up
-        self.steps = []
-        self.rekey_all(cell)
-        result["steps_ms"] = [(what, round((at - begun) / 1e6), round((end - begun) / 1e6))
-                              for what, at, end in self.steps]
+        # The IKE SA is rekeyed by the side that was dialled.
+        steps = (("they", "child"), ("we", "child"), ("they" if cell.dial == "we" else "we", "ike"))
+        times = [self.bed.rekey(*step) for step in steps]
         time.sleep(max(0.0, PACKETS / RATE + 0.1 - (now_ns() - begun) / 1e9))
         result["span"] = (begun, now_ns())
+        result["steps_ms"] = [[*step, round((start - begun) / 1e6), round((end - begun) / 1e6)]
+                              for step, (start, end) in zip(steps, times)]
         time.sleep(0.05)
         self.judge_sas(cell)
-        seen = seen + self.wire.take()
         self.down(cell)
+        seen += self.wire.take()
         judge_wire(cell, seen)
         result["pieces"] = {side: sum(d.pieces for d in seen if d.side == side)
                             for side in ("we", "they")}
 
     def configure(self, cell):
+        """Both sides and what is between; enables our side, which dials when it is to."""
         if cell.nat != self.nat:
             set_nat(self.lab, cell.nat)
             self.nat = cell.nat
         if cell.theirs and cell.theirs != self.azure.policy["fragment_size"]:
             self.azure.reload_settings(fragment_size=cell.theirs)
         self.azure.load(**their_settings(cell))
-        self.wire.take()
-        self.dialled = time.monotonic()
-        self.gateway.configure(our_lines(cell))
-
-    def up(self, cell):
-        if cell.dial == "they":
-            wait_until(lambda: self._ours()["state"] == "idle", 5, "the tunnel to wait", 0.02)
-            self.dialled = time.monotonic()
-            done = self.azure.initiate()
-            assert done.returncode == 0, "initiate: " + (done.stdout + done.stderr).strip()[-200:]
-        try:
-            wait_until(self.azure.is_up, 8, "the tunnel", 0.02)
-            wait_until(lambda: self.gateway.active() not in (EXPRESSROUTE, "none"), 5,
-                       "the traffic in the tunnel", 0.02)
-        except LabError as late:
-            raise LabError("%s; we say: %s" % (late, self._ours().get("reason"))) from late
-        self.heard_up = self.wire.take()
-
-    def rekey_all(self, cell):
-        """A child rekey from each side, one of the IKE SA from the side that was dialled."""
-        self._rekey("their child rekey", self.azure.rekey_child, self._children)
-        self._rekey("our child rekey", lambda: self._ask("child"), self._children)
-        if cell.dial == "we":
-            self._rekey("their IKE rekey", self.azure.rekey_ike, self._ikes)
-        else:
-            self._rekey("our IKE rekey", lambda: self._ask("ike"), self._ikes)
-
-    def _ask(self, what):
-        """Our side takes one exchange at a time, the one before may not be over."""
-        wait_until(lambda: self.gateway.shell("rekey", "tunnel", TUNNEL, what,
-                                              check=False).returncode == 0, 3, "a rekey of ours", 0.02)
-
-    def _rekey(self, what, start, present):
-        """Over when the new SA stands alone: who is amid deleting the old one refuses the next."""
-        before, begun = present(), now_ns()
-        start()
-        wait_until(lambda: present() - before and len(self._ikes()) == len(self._children()) == 1,
-                   6, what, 0.02)
-        self.steps.append((what, begun, now_ns()))
-
-    def _children(self):
-        return {(sa["spi-in"], sa["spi-out"]) for sa in self.azure.child_sas()}
-
-    def _ikes(self):
-        return {(sa["initiator-spi"], sa["responder-spi"]) for sa in self.azure.ike_sas()
-                if sa.get("state") == "ESTABLISHED"}
-
-    def _ours(self):
-        return next(i for i in self.gateway.show("ike")["ike"] if i["peer"] == TUNNEL)
+        self.bed.gateway.configure(
+            ["delete tunnel %s %s" % (TUNNEL, leaf)
+             for leaf in ("ike-proposal", "esp-proposal", "enabled")] +
+            self.bed.lines(our_settings(cell))[1:])
 
     def judge_sas(self, cell):
         """The peer's word and ours on what was negotiated."""
@@ -393,25 +340,24 @@ class Runner:
         integ = next((w for w in words[1:] if w in INTEG), None)
         expect(child, "encr-alg encr-keysize integ-alg", ENCR[words[0]] + (INTEG.get(integ),))
         expect(child, "dh-group esn", (GROUP.get(group_of(suite.esp)[1:]), None))
-        shown = {s["cipher"] for s in self.gateway.show("ipsec", "sa")["sas"]}
+        shown = {s["cipher"] for s in self.bed.gateway.show("ipsec", "sa")["sas"]}
         assert shown == {SHOWN[words[0]] + ("/" + integ.upper() if integ else "")}, \
             "show ipsec sa has %s" % shown
-        nat = self._ours()["nat"]
+        nat = self.bed.ike()["nat"]
         assert nat == ("both" if cell.nat else "there"), "show ike sees NAT: %s" % nat
 
     def down(self, cell):
-        """The side that dialled ends it; neither may have anything left."""
+        """The side that dialled ends it."""
         if cell.dial == "they":
             self.azure.terminate()
-            wait_until(lambda: self._ours()["children"] == 0, 5, "our side to end", 0.02)
-        self.gateway.configure(["set tunnel %s enabled false" % TUNNEL])
-        wait_until(lambda: not self.azure.ike_sas(), 5, "the peer to end", 0.02)
+            wait_until(lambda: self.bed.ike()["children"] == 0, 5, "our side to end", 0.02)
+        self.bed.take_down()
 
-    def _clean(self, cell):
+    def _clean(self):
         """After a failure: nothing of it may reach the next cell."""
-        self.gateway.configure(["set tunnel %s enabled false" % TUNNEL], check=False)
+        self.bed.gateway.configure(["set tunnel %s enabled false" % TUNNEL], check=False)
         self.azure.terminate()
-        wait_until(lambda: not self.azure.ike_sas(), 20, "the peer to forget a failed cell")
+        self.bed.take_down()
 
     @staticmethod
     def _count(result, flows):

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The test bed of those who try the tunnel itself: ExpressRoute is withdrawn once and for all, so what
+carries traffic is the tunnel, and its settings and Azure's change under the traffic's feet.
+"""
+import contextlib
+import threading
+
+from bed import Bed
+from net import LabError, now_ns, wait_until
+
+TUNNEL = "azure-a"
+DEMO_PROFILE = "azure-custom-gcm256-ecp384"
+
+
+class BedTunnel(Bed):
+    """A bed (see Bed) whose traffic goes by the tunnel."""
+
+    withdrawn = False
+
+    def wait_ready(self):
+        if not self.withdrawn:
+            super().wait_ready()
+            self.into_tunnel()
+            self.withdrawn = True
+        self.gateway.wait_active("tunnel", 20)
+        wait_until(self.is_whole, 10, "one IKE SA and one child SA")
+
+    # --- settings ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def with_settings(self, ours, **theirs):
+        """Azure set so, and our tunnel {leaf: value, or several}, not enabled yet.
+
+        At the end the tunnel stands again with the settings of the demo.
+        """
+        before = {key: self.lab.azure.policy[key] for key in theirs}
+        self.take_down()
+        try:
+            self.lab.azure.load(**theirs)
+            self.gateway.configure(self.lines(ours))
+            yield
+        finally:
+            self.take_down()
+            self.lab.azure.load(**before)
+            gone = [leaf for leaf in ours if leaf != "profile"] + ["enabled"]
+            self.gateway.configure(["delete tunnel %s %s" % (TUNNEL, leaf) for leaf in gone] +
+                                   ["set tunnel %s profile %s" % (TUNNEL, DEMO_PROFILE)])
+
+    @staticmethod
+    def lines(settings):
+        """Lines that set these leaves; a value may be a list."""
+        lines = ["delete tunnel %s profile" % TUNNEL] if "ike-proposal" in settings else []
+        for leaf, value in settings.items():
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                lines.append("set tunnel %s %s %s" % (TUNNEL, leaf, one))
+        return lines
+
+    # --- up and down ------------------------------------------------------------------------
+
+    def take_down(self):
+        """End the tunnel from our side; neither may have anything left."""
+        self.gateway.configure(["set tunnel %s enabled false" % TUNNEL])
+        wait_until(lambda: not self.lab.azure.ike_sas(), 20, "the peer to end", 0.02)
+
+    def enable(self):
+        self.gateway.configure(["delete tunnel %s enabled" % TUNNEL])
+
+    def dial(self, *who):
+        """Let "we", "they" or both at once dial; return when the traffic is in the tunnel."""
+        if "we" not in who:
+            self.enable()
+            self.azure_dials()
+        elif "they" in who:
+            thread = threading.Thread(target=self.lab.azure.initiate)
+            thread.start()
+            self.enable()
+            thread.join()
+        else:
+            self.enable()
+        self.wait_up()
+
+    def azure_dials(self):
+        """Azure alone, as soon as our side waits for it."""
+        wait_until(lambda: self.ike()["state"] == "idle", 5, "our side to wait to be dialled", 0.02)
+        done = self.lab.azure.initiate()
+        if done.returncode != 0:
+            raise LabError("initiate: " + (done.stdout + done.stderr).strip()[-200:])
+
+    def wait_up(self):
+        try:
+            wait_until(self.lab.azure.is_up, 10, "the tunnel", 0.02)
+            wait_until(lambda: self.gateway.is_on("tunnel"), 5, "the traffic in the tunnel", 0.02)
+        except LabError as late:
+            raise LabError("%s; we say: %s" % (late, self.ike().get("reason"))) from late
+
+    # --- what stands ------------------------------------------------------------------------
+
+    def ike(self):
+        """Our tunnel in `show ike`."""
+        return next(i for i in self.gateway.show("ike")["ike"] if i["peer"] == TUNNEL)
+
+    def child_spis(self):
+        return {(sa["spi-in"], sa["spi-out"]) for sa in self.lab.azure.child_sas()}
+
+    def ike_spis(self):
+        return {(sa["initiator-spi"], sa["responder-spi"]) for sa in self.lab.azure.ike_sas()
+                if sa.get("state") == "ESTABLISHED"}
+
+    def is_whole(self):
+        """One IKE SA and one child SA at the peer, and no exchange about another goes on."""
+        sas = self.lab.azure.ike_sas()
+        children = [c["state"] for sa in sas for c in sa["child-sas"] if c["state"] != "DELETED"]
+        return [sa["state"] for sa in sas] == ["ESTABLISHED"] and children == ["INSTALLED"]
+
+    # --- new keys ---------------------------------------------------------------------------
+
+    def ask(self, what):
+        """A rekey ("child", "ike") of ours: one exchange at a time, the one before may not be over."""
+        wait_until(lambda: self.gateway.shell("rekey", "tunnel", TUNNEL, what,
+                                              check=False).returncode == 0, 3, "a rekey of ours", 0.02)
+
+    def rekey(self, side, what):
+        """A rekey by "we" or "they"; over when the new SA stands alone, for who is amid deleting the
+        old one refuses the next. Return when it began and ended."""
+        present = self.child_spis if what == "child" else self.ike_spis
+        theirs = self.lab.azure.rekey_child if what == "child" else self.lab.azure.rekey_ike
+        before, begun = present(), now_ns()
+        if side == "we":
+            self.ask(what)
+        else:
+            theirs()
+        wait_until(lambda: present() - before and self.is_whole(), 8,
+                   "%s rekey of %s" % (what, "ours" if side == "we" else "theirs"), 0.02)
+        return begun, now_ns()
