@@ -126,6 +126,14 @@ bring_up(struct net *net, uint64_t seed)
 		net_run(net, NET_S);
 }
 
+/* In a third of the schedules key exchanges are done elsewhere, each job in its own time. */
+static void
+compute_elsewhere(struct net *net, uint64_t seed)
+{
+	for (int i = 0; i < 2 && seed % 3 == 2; i++)
+		net_dh(net, i, 0, net_random(&net->rng) % (seed % 2 ? 50 * NET_MS : 1500 * NET_MS));
+}
+
 static void
 run_schedule(uint64_t seed, bool gentle, bool kills)
 {
@@ -133,6 +141,7 @@ run_schedule(uint64_t seed, bool gentle, bool kills)
 	struct witness_count count;
 
 	witness_new(net);
+	compute_elsewhere(net, seed);
 	bring_up(net, seed);
 	net->traffic = true;
 	net->traffic_every = 40 * NET_MS;

@@ -468,6 +468,33 @@ op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
 		h->downs++;
 }
 
+static void
+op_dh_start(void *ctx, struct ike_dh_job *job)
+{
+	struct net_host *h = ctx;
+	uint64_t span = h->dh_max - h->dh_min;
+	struct net_packet p = {.to = h->index, .job = job};
+
+	(void)dying(h, false);
+	p.at = h->net->now + h->dh_min + (span ? net_random(&h->net->rng) % span : 0);
+	push(h->net, &p);
+}
+
+/* Nobody is left to take the jobs of this host. */
+static void
+drop_jobs(struct net_host *h)
+{
+	for (unsigned int i = 0; i < h->net->n_queue; i++) {
+		struct net_packet *p = &h->net->queue[i];
+
+		if (!p->job || p->to != h->index)
+			continue;
+		ike_dh_job_free(p->job);
+		p->job = NULL;
+		p->gone = true;
+	}
+}
+
 static const struct ike_ops ops = {
 	.send = op_send,
 	.random = op_random,
@@ -485,7 +512,7 @@ static const struct ike_ops ops = {
 static void
 start_engine(struct net_host *h)
 {
-	const struct ike_engine_config config = {.ops = &ops,
+	const struct ike_engine_config config = {.ops = &h->ops,
 						 .ctx = h,
 						 .encr_mask = 0xffff,
 						 .half_open_cookies = 5,
@@ -569,6 +596,7 @@ net_call_ends(struct net_host *h)
 		return;
 	}
 	ike_engine_abandon(h->engine);
+	drop_jobs(h);
 	escrow_restore(h);
 	h->killed = false;
 	h->kills++;
@@ -596,6 +624,16 @@ net_kill_at(struct net *net, int i, unsigned int n, bool torn, uint64_t down_ns)
 	h->kill_in = n;
 	h->torn = torn;
 	h->down_ns = down_ns;
+}
+
+void
+net_dh(struct net *net, int i, uint64_t min, uint64_t max)
+{
+	struct net_host *h = &net->host[i];
+
+	h->dh_min = min;
+	h->dh_max = max;
+	h->ops.dh_start = min <= max ? op_dh_start : NULL;
 }
 
 void
@@ -642,6 +680,7 @@ net_new(uint64_t seed)
 		h->index = i;
 		h->addr = spw_addr_v4(i == 0 ? 0xc0000201 : 0xc6336401);
 		h->rng = net_random(&net->rng) | 1;
+		h->ops = ops;
 		h->escrow_mem = calloc(1, escrow_size());
 		assert_non_null(h->escrow_mem);
 		start_escrow(h, true);
@@ -655,6 +694,7 @@ net_free(struct net *net)
 {
 	for (int i = 0; i < 2; i++) {
 		ike_engine_free(net->host[i].engine);
+		drop_jobs(&net->host[i]);
 		assert_int_equal(net_sas(net, i), 0);
 		assert_int_equal(net->host[i].spis_out, 0);
 		assert_int_equal(ike_escrow_used(net->host[i].escrow), 0);
@@ -764,11 +804,27 @@ deliver_esp(struct net *net, const struct net_packet *p)
 }
 
 static void
+deliver_job(struct net_host *h, struct ike_dh_job *job)
+{
+	ike_dh_job_run(job);
+	h->dh_jobs++;
+	net_call_begins(h);
+	ike_engine_dh_done(h->engine, h->net->now, job);
+	net_call_ends(h);
+}
+
+static void
 deliver(struct net *net)
 {
 	struct net_packet copy = pop(net);
 	struct net_host *h = &net->host[copy.to];
 
+	if (copy.gone)
+		return;
+	if (copy.job) {
+		deliver_job(h, copy.job);
+		return;
+	}
 	if (copy.esp) {
 		deliver_esp(net, &copy);
 		return;
@@ -903,6 +959,7 @@ net_reboot(struct net *net, int i, bool keep_dataplane)
 
 	memcpy(kept, h->sa, sizeof(kept));
 	ike_engine_free(h->engine);
+	drop_jobs(h);
 	start_escrow(h, true); /* with the machine, or its keeper too */
 	h->active = 0;
 	if (keep_dataplane) {

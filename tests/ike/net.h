@@ -54,6 +54,9 @@ struct net_host {
 	bool spoke;	      /* in the present call */
 	uint64_t down_ns, down_until;
 	unsigned int kills, adopted;
+	struct ike_ops ops;
+	uint64_t dh_min, dh_max; /* see net_dh() */
+	unsigned int dh_jobs;	 /* that were done elsewhere */
 	bool wake_known; /* no call since */
 	uint64_t wake;
 };
@@ -61,6 +64,8 @@ struct net_host {
 struct net_packet {
 	bool used;
 	bool esp;
+	struct ike_dh_job *job; /* not a packet: it is done then */
+	bool gone;		/* the process that wanted it is not there any more */
 	int to;
 	uint64_t at, order;
 	uint32_t spi;
@@ -131,6 +136,11 @@ void net_reboot(struct net *net, int i, bool keep_dataplane);
  * the operation is the first datagram of a call, the kill falls into the writing of the escrow.
  */
 void net_kill_at(struct net *net, int i, unsigned int n, bool torn, uint64_t down_ns);
+/*
+ * From now on the process of host i has its Diffie-Hellman done elsewhere: each job takes between
+ * `min` and `max`, which lets them overtake each other. min > max: in its own calls, as at first.
+ */
+void net_dh(struct net *net, int i, uint64_t min, uint64_t max);
 /* Around every call into an engine that may be killed in it. */
 void net_call_begins(struct net_host *h);
 void net_call_ends(struct net_host *h);
