@@ -45,12 +45,13 @@ static const struct dh_kind {
 	const char *type;
 	const char *name; /* NULL: prime and generator of group 2 */
 	int curve;	  /* NID, 0 for MODP */
+	bool subgroup;	  /* of small order: RFC 6989 2.2 */
 } kinds[SPW_GROUP_COUNT] = {
 	[SPW_GROUP_MODP1024] = {"DH", NULL, 0},
 	[SPW_GROUP_MODP2048] = {"DH", "modp_2048", 0},
 	[SPW_GROUP_ECP256] = {"EC", "P-256", NID_X9_62_prime256v1},
 	[SPW_GROUP_ECP384] = {"EC", "P-384", NID_secp384r1},
-	[SPW_GROUP_MODP2048S256] = {"DH", "dh_2048_256", 0},
+	[SPW_GROUP_MODP2048S256] = {"DH", "dh_2048_256", 0, true},
 	[SPW_GROUP_ECP521] = {"EC", "P-521", NID_secp521r1},
 };
 
@@ -281,8 +282,8 @@ ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, 
 	if (group == SPW_GROUP_X25519)
 		return x25519_from_private(dh, priv, len);
 	bn = BN_CTX_new();
-	x = BN_bin2bn(priv, (int)len, BN_secure_new());
-	if (bn && x &&
+	x = BN_secure_new(); /* none: BN_bin2bn() would take ordinary memory */
+	if (bn && x && BN_bin2bn(priv, (int)len, x) &&
 	    (kinds[group].curve ? power_ecp(kinds[group].curve, x, public, public_len, bn)
 				: power_modp(group, x, public, public_len, bn)))
 		key = pkey_make(group, public, x);
@@ -382,15 +383,15 @@ modp_in_subgroup(const BIGNUM *y, const BIGNUM *q, const BIGNUM *p)
 
 /* A safe prime has q = (p-1)/2 and no small subgroup worth a check beyond the range. */
 static bool
-modp_peer_ok(EVP_PKEY *ours, const uint8_t *peer, size_t len)
+modp_peer_ok(EVP_PKEY *ours, bool subgroup, const uint8_t *peer, size_t len)
 {
 	BIGNUM *p = NULL, *q = NULL, *y = BN_bin2bn(peer, (int)len, NULL);
 	bool ok = y && EVP_PKEY_get_bn_param(ours, OSSL_PKEY_PARAM_FFC_P, &p) == 1 &&
 		  modp_in_range(y, p);
 
-	if (ok && EVP_PKEY_get_bn_param(ours, OSSL_PKEY_PARAM_FFC_Q, &q) == 1 &&
-	    BN_num_bits(q) < BN_num_bits(p) - 1)
-		ok = modp_in_subgroup(y, q, p);
+	if (ok && subgroup)
+		ok = EVP_PKEY_get_bn_param(ours, OSSL_PKEY_PARAM_FFC_Q, &q) == 1 &&
+		     modp_in_subgroup(y, q, p);
 	BN_free(p);
 	BN_free(q);
 	BN_free(y);
@@ -428,7 +429,8 @@ shared_make(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secre
 	EVP_PKEY *theirs;
 	int rc;
 
-	if (!dh->key || len != info->public_len || (modp && !modp_peer_ok(dh->key, peer, len)))
+	if (!dh->key || len != info->public_len ||
+	    (modp && !modp_peer_ok(dh->key, kinds[dh->group].subgroup, peer, len)))
 		return -EINVAL;
 	theirs = pkey_make(dh->group, peer, NULL);
 	if (!theirs)
