@@ -233,6 +233,36 @@ ike_052_key_and_identities_are_refused_alike_after_the_same_work(void **state)
 	assert_true(work > 0);
 }
 
+/* Whichever of two keys it is, or none, and whether there are two: the same work. */
+static void
+ike_052_two_keys_are_tried_with_the_same_work_as_one(void **state)
+{
+	static const struct auth_parts p[] = {
+		{0}, {.psk = "next", .psk_len = 4}, {.psk = "none", .psk_len = 4}};
+	unsigned int work[2][3];
+
+	for (int two = 0; two < 2; two++)
+		for (int i = 0; i < 3; i++) {
+			struct net *net = tape_half(6);
+			struct spw_ike_conn c = net->host[1].conn;
+
+			c.next_psk_len = two ? 4 : 0;
+			memcpy(c.next_psk, "next", 4);
+			/* as it would have been from the beginning */
+			ike_psk_unload(net->host[1].engine->conns);
+			assert_int_equal(ike_psk_load(net->host[1].engine->conns, &c), 0);
+			assert_int_equal(ike_conn_mark(net->host[1].engine->conns), 0);
+			auths_computed = 0;
+			assert_int_equal(authenticate(net, &p[i])->m.has_auth,
+					 i == 0 || (two && i == 1));
+			work[two][i] = auths_computed - (i == 0 || (two && i == 1)); /* ours */
+			tape_free(net);
+		}
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(work[i / 3][i % 3], work[0][0]);
+	assert_int_equal(work[0][0], 2);
+}
+
 static void
 ike_054_every_kind_of_identity_is_sent_and_matched(void **state)
 {
@@ -687,6 +717,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_050_auth_is_by_the_formula_and_of_method_2),
 		cmocka_unit_test(ike_051_keys_of_any_length_and_content_are_taken_as_they_are),
 		cmocka_unit_test(ike_052_key_and_identities_are_refused_alike_after_the_same_work),
+		cmocka_unit_test(ike_052_two_keys_are_tried_with_the_same_work_as_one),
 		cmocka_unit_test(ike_054_every_kind_of_identity_is_sent_and_matched),
 		cmocka_unit_test(ike_054_identities_of_a_wrong_length_are_refused),
 		cmocka_unit_test(ike_006_reserved_octets_of_an_identity_are_covered_by_auth),
