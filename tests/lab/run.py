@@ -5,7 +5,7 @@
 usage: run.py [--list] [--no-product] [WORD ...]
 
 A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` (one link, one
-tunnel), `tunnel` (the same, its tunnel in use), `two` (two of each) or `private` (IPsec over ExpressRoute) it gets a test bed: a fresh one,
+tunnel), `tunnel` (the same, its tunnel in use), `two` (two of each), `private` (IPsec over ExpressRoute), `nat` (a NAT before a gateway) or `six` (a tunnel over IPv6) it gets a test bed: a fresh one,
 or, where it leaves the bed clean, the one that all such scenarios share. WORDs choose scenarios
 whose file or name holds one of them. --no-product leaves out those that need our daemons (with a
 bed). SPILLWAY_LAB_LONG=1 runs the long forms, and the scenarios that have no other.
@@ -26,7 +26,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from bed import LONG, Bed  # noqa: E402
+from bed_nat import BedNat  # noqa: E402
 from bed_private import BedPrivate  # noqa: E402
+from bed_six import BedSix  # noqa: E402
 from bed_tunnel import BedTunnel  # noqa: E402
 from bed_two import BedTwo  # noqa: E402
 from net import LabError  # noqa: E402
@@ -35,7 +37,8 @@ FIRST = ("test_rules", "test_supervisor", "test_destroy", "test_failover")
 LAST = ("test_kill",)       # what is killed may leave traces at the peer for a minute
 
 
-BEDS = {"bed": Bed, "tunnel": BedTunnel, "two": BedTwo, "private": BedPrivate}
+BEDS = {"bed": Bed, "tunnel": BedTunnel, "two": BedTwo, "private": BedPrivate,
+        "nat": BedNat, "six": BedSix}
 
 
 def bed_kind(function):
