@@ -197,6 +197,8 @@ static void
 conn_drop(struct ike_conn *conn)
 {
 	ike_psk_unload(conn);
+	if (conn->e)
+		ike_turn_leave(conn->e, &conn->turn);
 	free(conn);
 }
 
@@ -235,9 +237,14 @@ conn_new(struct ike_engine *e, const struct spw_ike_conn *c, struct ike_conn **o
 		return spw_fail(err, -ENOMEM, "tunnel %s: no guarded memory for its key", c->name);
 	}
 	conn->e = e;
+	conn->pair.turn = &conn->turn;
 	conn->since_ns = e->now;
 	conn->check.due_ns = UINT64_MAX;
 	take_settings(conn, c);
+	if (ike_turn_join(e, &conn->turn, conn, NULL) != 0) {
+		conn_drop(conn);
+		return spw_fail(err, -ENOMEM, "tunnel %s: no memory for it", c->name);
+	}
 	if (ike_conn_mark(conn) != 0) {
 		conn_drop(conn);
 		return spw_fail(err, -EIO, "tunnel %s: the cryptography failed", c->name);
@@ -259,12 +266,14 @@ replace(struct ike_engine *e, struct ike_conn *old, const struct spw_ike_conn *c
 	if (old && same_peer(old, c) && ike_psk_carries(old, conn)) {
 		ike_psk_move(old, conn);
 		take_settings(old, c);
+		ike_wake_conn(old);
 		conn_drop(conn);
 		spw_log(SPW_LOG_INFO, "ike", "keys-changed", "conn=%s", old->set.name);
 		return 0;
 	}
 	conn->next = e->conns; /* in front of the old one until that is gone */
 	e->conns = conn;
+	ike_wake_conn(conn);
 	ike_conn_restore(conn);
 	if (old)
 		remove_conn(old);
@@ -284,6 +293,7 @@ ike_engine_conn_set(struct ike_engine *e, uint64_t now_ns, const struct spw_ike_
 	old = ike_conn_find(e, c->name);
 	if (old && same_peer(old, c) && ike_psk_same(old, c)) {
 		take_settings(old, c);
+		ike_wake_conn(old);
 		if (old->up && old->check.outcome == SPW_IKE_CHECK_NOT_YET)
 			ike_check_up(old);
 	} else {

@@ -249,6 +249,8 @@ handle_again(struct ike_engine *e, struct ike_dh_job *job)
 	job->parked = NULL;
 	p->job = NULL;
 	take_out(e, p);
+	if (p->sa)
+		ike_wake(p->sa);
 	e->done = job;
 	if (!p->sa)
 		ike_init_request_again(e, &p->d, &p->h);
@@ -270,7 +272,7 @@ ike_pair_forget(struct ike_engine *e, struct ike_pair *pair)
 	if (pair->job)
 		pair->job->pair = NULL;
 	ike_dh_free(pair->dh);
-	memset(pair, 0, sizeof(*pair));
+	*pair = (struct ike_pair){.turn = pair->turn};
 }
 
 int
@@ -314,6 +316,7 @@ pair_arrives(struct ike_engine *e, struct ike_dh_job *job)
 	pair->dh = job->dh;
 	job->dh = NULL;
 	e->fresh = pair;
+	ike_wake_turn(pair->turn);
 }
 
 void

@@ -390,15 +390,31 @@ ike_conn_run(struct ike_conn *conn)
 	ike_conn_update(conn);
 }
 
+static void
+conns_run(struct ike_engine *e)
+{
+	for (const struct ike_turn *t = e->turns.first; t; t = t->next)
+		if (t->conn)
+			ike_conn_run(t->conn);
+}
+
+/* Those that something happened to, or whose time has come; turn.c says why no others. */
 void
 ike_engine_run(struct ike_engine *e)
 {
-	for (struct ike_conn *c = e->conns; c; c = c->next)
-		ike_conn_run(c);
-	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		ike_sa_run(sa);
-	for (struct ike_conn *c = e->conns; c; c = c->next)
-		ike_conn_run(c);
+	ike_turns_due(e);
+	conns_run(e);
+	for (const struct ike_turn *t = e->turns.first; t; t = t->next) {
+		struct ike_sa *next;
+
+		if (t->sa && !t->sa->conn)
+			ike_sa_run(t->sa);
+		for (struct ike_sa *sa = ike_conn_sas(t->conn); sa; sa = next) {
+			next = sa->conn_next;
+			ike_sa_run(sa);
+		}
+	}
+	conns_run(e);
 	ike_door_close(e);
 }
 

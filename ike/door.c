@@ -39,6 +39,7 @@ ike_touch(struct ike_sa *sa)
 {
 	sa->dirty = true;
 	sa->e->dirty = true;
+	ike_wake(sa);
 	if (sa->conn)
 		sa->conn->dirty = true;
 }
@@ -107,8 +108,10 @@ start_sending(struct ike_engine *e, uint32_t spi_in)
 	spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "spi=%08x errno=%d", spi_in, -rc);
 	if (c && rc == -ENOENT)
 		ike_child_mute(c);
-	else if (c)
+	else if (c) {
 		c->active = false; /* tried again at the next call */
+		ike_wake(c->sa);
+	}
 }
 
 void
@@ -205,21 +208,30 @@ ike_record_now(struct ike_sa *sa)
 }
 
 static void
+record(struct ike_escrow *esc, struct ike_sa *sa)
+{
+	sa->dirty = false;
+	if (belongs(esc, sa))
+		put_in(esc, sa);
+	else
+		take_out(esc, sa);
+}
+
+/* Whatever changed had a turn: ike_touch() gave it one. */
+static void
 commit(struct ike_engine *e)
 {
 	struct ike_escrow *esc = e->config.escrow;
 
-	for (struct ike_sa *sa = e->sas; sa; sa = sa->next) {
-		if (!sa->dirty && !(sa->conn && sa->conn->dirty))
-			continue;
-		sa->dirty = false;
-		if (belongs(esc, sa))
-			put_in(esc, sa);
-		else
-			take_out(esc, sa);
+	for (const struct ike_turn *t = e->turns.first; t; t = t->next) {
+		if (t->sa && !t->sa->conn && t->sa->dirty)
+			record(esc, t->sa);
+		for (struct ike_sa *sa = ike_conn_sas(t->conn); sa; sa = sa->conn_next)
+			if (sa->dirty || t->conn->dirty)
+				record(esc, sa);
+		if (t->conn)
+			t->conn->dirty = false;
 	}
-	for (struct ike_conn *c = e->conns; c; c = c->next)
-		c->dirty = false;
 	ike_escrow_publish(esc);
 }
 
@@ -229,8 +241,11 @@ ike_door_close(struct ike_engine *e)
 	if (e->config.escrow && e->dirty)
 		commit(e);
 	e->dirty = false;
+	e->turns.closing = true;
 	deliver_all(e); /* what goes wrong in it is for the next call to record */
+	e->turns.closing = false;
 	ike_engine_reap(e);
+	ike_turns_end(e);
 }
 
 void

@@ -46,6 +46,8 @@ ike_engine_free(struct ike_engine *e)
 	while (e->conns)
 		ike_conn_free(e->conns);
 	ike_park_forget_strangers(e);
+	ike_index_free(e);
+	free(e->turns.heap);
 	spw_wipe(e, sizeof(*e));
 	free(e);
 }
@@ -88,9 +90,8 @@ unknown_spi(struct ike_engine *e, const struct ike_datagram *d, const struct ike
 {
 	uint64_t spi = (h->flags & IKE_FLAG_INITIATOR) ? h->spi_r : h->spi_i;
 
-	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		if (spi && sa->req.ike_spi == spi)
-			return; /* ours: the answer that makes it is still under way */
+	if (ike_index_find(e, IKE_MARK_PROMISED, spi))
+		return; /* ours: the answer that makes it is still under way */
 	if (!(h->flags & IKE_FLAG_RESPONSE) && h->exchange != IKE_X_SA_INIT)
 		ike_qcd_answer(e, d, h);
 }
@@ -106,9 +107,12 @@ sort_message(struct ike_engine *e, const struct ike_datagram *d, const struct ik
 		return;
 	}
 	sa = ike_sa_find(e, (h->flags & IKE_FLAG_INITIATOR) ? h->spi_r : h->spi_i);
-	if (!sa)
+	if (!sa) {
 		unknown_spi(e, d, h);
-	else if (h->exchange == IKE_X_SA_INIT)
+		return;
+	}
+	ike_wake(sa);
+	if (h->exchange == IKE_X_SA_INIT)
 		ike_init_response_in(sa, d, h);
 	else
 		ike_message_protected(sa, d, h);
@@ -197,6 +201,7 @@ ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_
 		if (sa->conn)
 			sa->conn->child_at = 0;
 	}
+	ike_wake_all(e);
 	for (struct ike_conn *c = e->conns; c; c = c->next) {
 		if (c->up)
 			snprintf(c->reason, sizeof(c->reason), "the data plane started anew");
@@ -208,13 +213,7 @@ ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_
 uint64_t
 ike_engine_wakeup(const struct ike_engine *e)
 {
-	uint64_t t = UINT64_MAX;
-
-	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		t = ike_min_u64(t, ike_sa_wakeup(sa));
-	for (const struct ike_conn *c = e->conns; c; c = c->next)
-		t = ike_min_u64(t, ike_conn_wakeup(c));
-	return t;
+	return ike_turns_next(e);
 }
 
 uint64_t
@@ -247,6 +246,7 @@ ike_engine_reset(struct ike_engine *e, uint64_t now_ns, const char *name, uint32
 	if (!conn)
 		return -ENOENT;
 	e->now = now_ns;
+	ike_wake_conn(conn);
 	snprintf(conn->reason, sizeof(conn->reason), "reset by command");
 	if (what == SPW_IKE_RESET_CHILD)
 		reset_children(conn);
@@ -289,6 +289,7 @@ ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns)
 {
 	e->now = now_ns;
 	e->shutdown = true;
+	ike_wake_all(e);
 	for (struct ike_conn *c = e->conns; c; c = c->next) {
 		snprintf(c->reason, sizeof(c->reason), "shut down");
 		ike_conn_close(c);

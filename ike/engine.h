@@ -6,6 +6,7 @@
 #include "ike/ike.h"
 #include "ike/keys.h"
 #include "ike/rules.h"
+#include "ike/turn.h"
 
 #define IKE_PORT      500
 #define IKE_NATT_PORT 4500
@@ -121,6 +122,7 @@ struct ike_parked {
 };
 /* A key pair for the next request of an IKE SA or dial of a connection. */
 struct ike_pair {
+	struct ike_turn *turn;	/* of whom it is for */
 	struct ike_dh_job *job; /* under way */
 	struct ike_dh *dh;
 	int rc;
@@ -196,7 +198,10 @@ struct ike_child {
 };
 
 struct ike_sa {
-	struct ike_sa *next;
+	struct ike_sa *next, *prev;
+	struct ike_turn turn; /* while it has no connection */
+	struct ike_spot spot[IKE_MARKS];
+	bool counted; /* as half-open */
 	struct ike_sa *conn_next; /* in the list of its connection */
 	struct ike_engine *e;
 	struct ike_conn *conn; /* NULL once its connection is deleted */
@@ -259,6 +264,7 @@ struct ike_psk {
 
 struct ike_conn {
 	struct ike_conn *next;
+	struct ike_turn turn;
 	struct ike_engine *e;
 	struct ike_sa *sas;
 	struct spw_ike_conn set; /* without its secrets */
@@ -287,6 +293,8 @@ struct ike_engine {
 	uint64_t now;
 	bool shutdown;
 	bool dirty;
+	struct ike_turns turns;
+	struct ike_index index;
 	struct ike_letter *letters, *last; /* what leaves at the end of the call */
 	struct ike_conn *conns;
 	struct ike_sa *sas;

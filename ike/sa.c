@@ -68,20 +68,17 @@ ike_sa_own_spi(const struct ike_sa *sa)
 struct ike_sa *
 ike_sa_find(struct ike_engine *e, uint64_t own_spi)
 {
-	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		if (sa->state != IKE_SA_DEAD && ike_sa_own_spi(sa) == own_spi)
-			return sa;
-	return NULL;
+	struct ike_sa *sa = ike_index_find(e, IKE_MARK_OWN, own_spi);
+
+	return sa && sa->state != IKE_SA_DEAD ? sa : NULL;
 }
 
 /* An SPI promised in a rekey under way counts as used. RFC 7296 2.6. */
 static bool
 spi_used(struct ike_engine *e, uint64_t spi)
 {
-	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		if (ike_sa_own_spi(sa) == spi || sa->req.ike_spi == spi)
-			return true;
-	return spi == 0;
+	return spi == 0 || ike_index_find(e, IKE_MARK_OWN, spi) ||
+	       ike_index_find(e, IKE_MARK_PROMISED, spi);
 }
 
 uint64_t
@@ -119,14 +116,19 @@ ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator)
 {
 	struct ike_sa *sa = calloc(1, sizeof(*sa));
 
-	if (!sa)
+	if (!sa || ike_turn_join(e, &sa->turn, NULL, sa) != 0) {
+		free(sa);
 		return NULL;
+	}
 	sa->e = e;
+	sa->pair.turn = &sa->turn;
 	ike_sa_attach(sa, conn);
 	sa->initiator = initiator;
 	sa->made_ns = sa->since_ns = e->now;
 	sa->rekey_at = sa->hard_at = sa->close_at = sa->expire_at = UINT64_MAX;
 	sa->next = e->sas;
+	if (sa->next)
+		sa->next->prev = sa;
 	e->sas = sa;
 	return sa;
 }
@@ -254,24 +256,35 @@ sa_free(struct ike_sa *sa)
 	ike_blob_free(&sa->response);
 	ike_qcd_forget(sa);
 	ike_fragment_forget(sa);
+	ike_turn_leave(sa->e, &sa->turn);
 	free(sa);
+}
+
+static void
+sa_bury(struct ike_sa *sa)
+{
+	*(sa->prev ? &sa->prev->next : &sa->e->sas) = sa->next;
+	if (sa->next)
+		sa->next->prev = sa->prev;
+	ike_sa_attach(sa, NULL);
+	sa_free(sa);
 }
 
 void
 ike_engine_reap(struct ike_engine *e)
 {
-	struct ike_sa **at = &e->sas;
+	struct ike_turn *t = e->turns.first, *after;
+	struct ike_sa *next;
 
-	while (*at) {
-		struct ike_sa *sa = *at;
-
-		if (sa->state != IKE_SA_DEAD) {
-			at = &sa->next;
-			continue;
+	for (; t; t = after) {
+		for (struct ike_sa *sa = ike_conn_sas(t->conn); sa; sa = next) {
+			next = sa->conn_next;
+			if (sa->state == IKE_SA_DEAD)
+				sa_bury(sa);
 		}
-		*at = sa->next;
-		ike_sa_attach(sa, NULL);
-		sa_free(sa);
+		after = t->next; /* a buried one has left the queue */
+		if (t->sa && !t->sa->conn && t->sa->state == IKE_SA_DEAD)
+			sa_bury(t->sa);
 	}
 }
 

@@ -113,8 +113,10 @@ match_proposal(struct ike_engine *e, const struct ike_datagram *d, const struct 
 static bool
 repeated(struct ike_engine *e, const struct ike_datagram *d, const struct ike_msg *m)
 {
-	for (struct ike_sa *sa = e->sas; sa; sa = sa->next) {
-		if (sa->initiator || sa->spi_i != m->hdr.spi_i || sa->state == IKE_SA_DEAD ||
+	struct ike_sa *sa = NULL;
+
+	while ((sa = ike_index_next(e, IKE_MARK_DIALLED, m->hdr.spi_i, sa)) != NULL) {
+		if (sa->initiator || sa->state == IKE_SA_DEAD ||
 		    !spw_addr_equal(&sa->remote, &d->remote) || sa->ni.len != m->nonce.len ||
 		    memcmp(sa->ni.bytes, m->nonce.bytes, m->nonce.len) != 0)
 			continue;
@@ -135,25 +137,31 @@ repeated(struct ike_engine *e, const struct ike_datagram *d, const struct ike_ms
 static bool
 mirrored(const struct ike_engine *e, const struct ike_msg *m)
 {
-	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		if (sa->initiator && sa->spi_i == m->hdr.spi_i && sa->ni.len == m->nonce.len &&
+	const struct ike_sa *sa = NULL;
+
+	while ((sa = ike_index_next(e, IKE_MARK_DIALLED, m->hdr.spi_i, sa)) != NULL)
+		if (sa->initiator && sa->ni.len == m->nonce.len &&
 		    memcmp(sa->ni.bytes, m->nonce.bytes, m->nonce.len) == 0)
 			return true;
 	return false;
 }
 
-/* Half-open SAs in all, and of this address; with those that wait for their keys. */
+/*
+ * Half-open SAs in all, and of this address; with those that wait for their keys. The newest SAs are
+ * first in the list, and so is most of what is half-open.
+ */
 static unsigned int
 count_half_open(const struct ike_engine *e, const struct spw_addr *from, unsigned int *of_source)
 {
-	unsigned int n;
+	unsigned int n, left = e->index.half_open;
 
 	*of_source = 0;
 	n = ike_park_strangers(e, from, of_source);
-	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next) {
+	for (const struct ike_sa *sa = e->sas; sa && left > 0; sa = sa->next) {
 		if (sa->state != IKE_SA_HALF_OPEN)
 			continue;
 		n++;
+		left--;
 		*of_source += spw_addr_equal(&sa->remote, from);
 	}
 	return n;
