@@ -14,17 +14,22 @@
  * While only an orphan carries a tunnel, that tunnel is up: controld is told so when the
  * connection comes, and is not told of the engine's failed attempts. The first child SA of ours
  * takes over outbound at its installation; the orphans then have IKED_ORPHAN_S seconds, for
- * what is in flight and for a peer that has not moved yet. One thread.
+ * what is in flight and for a peer that has not moved yet.
+ *
+ * Key exchanges are computed by the pool's threads; what is done comes back here, a few at a time,
+ * so that timers and datagrams are looked at in between. One thread, the event loop's.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ike/iked/iked.h"
 
-#define AREA "ike"
+#define AREA	"ike"
+#define DH_TURN 8 /* key exchanges taken before other events get their turn */
 
 bool
 iked_random_repeats(struct iked_random *r, const uint8_t block[IKED_RANDOM_BLOCK])
@@ -79,6 +84,45 @@ op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
 	d->news[d->n_news++] = *ev;
 }
 
+static void
+op_dh_start(void *ctx, struct ike_dh_job *job)
+{
+	iked_dh_pool_put(((struct iked *)ctx)->dh_pool, job);
+}
+
+static void
+on_dh_done(evutil_socket_t fd, short what, void *arg)
+{
+	struct iked *d = arg;
+	struct ike_dh_job *job = iked_dh_pool_take(d->dh_pool, DH_TURN);
+
+	while (job) {
+		struct ike_dh_job *next = job->next;
+
+		ike_engine_dh_done(d->engine, spw_clock_ns(), job);
+		job = next;
+	}
+	iked_engine_settle(d);
+}
+
+int
+iked_dh_start(struct iked *d, unsigned int threads, struct spw_err *err)
+{
+	int rc;
+
+	if (threads == 0)
+		threads = iked_dh_workers(sysconf(_SC_NPROCESSORS_ONLN));
+	rc = iked_dh_pool_new(&d->dh_pool, threads, err);
+	if (rc != 0)
+		return rc;
+	d->dh_done = event_new(d->base, iked_dh_pool_fd(d->dh_pool), EV_READ | EV_PERSIST,
+			       on_dh_done, d);
+	if (!d->dh_done || event_add(d->dh_done, NULL) < 0)
+		return spw_fail(err, -ENOMEM, "no memory for events");
+	spw_log(SPW_LOG_INFO, AREA, "key-exchange", "threads=%u", threads);
+	return 0;
+}
+
 static const struct ike_ops ops = {
 	.send = iked_op_send,
 	.random = op_random,
@@ -90,6 +134,7 @@ static const struct ike_ops ops = {
 	.sa_move = iked_op_sa_move,
 	.sa_adopt = iked_op_sa_adopt,
 	.last_inbound = iked_op_last_inbound,
+	.dh_start = op_dh_start,
 	.tunnel_event = op_tunnel_event,
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Private to ike/iked/: the daemon around the engine. One thread runs all of it. */
+/*
+ * Private to ike/iked/: the daemon around the engine. One thread runs all of it; others only
+ * compute key exchanges (dh_pool.h).
+ */
 #ifndef SPW_IKE_IKED_IKED_H
 #define SPW_IKE_IKED_IKED_H
 
@@ -8,6 +11,7 @@
 
 #include "ike/ike.h"
 #include "ike/iked/conns.h"
+#include "ike/iked/dh_pool.h"
 #include "ike/iked/escrow.h"
 #include "ike/iked/privilege.h"
 #include "ike/iked/sas.h"
@@ -23,6 +27,7 @@ struct iked_options {
 	const char *user; /* NULL: the default when started as root */
 	const char *control_user;
 	enum spw_log_level log_level;
+	unsigned int dh_threads; /* 0: by the number of processors */
 };
 
 /* The connection to the data plane (dataplane.c, dataplane_ops.c). */
@@ -49,6 +54,21 @@ struct iked_socket {
 	struct spw_addr local;
 	int fd[2];
 	struct event *readable[2];
+};
+
+/*
+ * What anybody may send without having shown anything: first messages. They wait until the others
+ * that have come are handled (udp.c).
+ */
+#define IKED_STRANGERS 256 /* more are dropped */
+struct iked_stranger {
+	struct ike_datagram d;
+	uint8_t *bytes;
+};
+struct iked_strangers {
+	struct iked_stranger at[IKED_STRANGERS]; /* a ring */
+	unsigned int first, n;
+	struct event *turn;
 };
 
 /* A connection accepted on ike.sock (server.c). */
@@ -80,10 +100,13 @@ struct iked {
 	uint64_t instance;
 	struct ike_engine *engine; /* made with the first connection */
 	struct iked_random random;
+	struct iked_dh_pool *dh_pool;
+	struct event *dh_done; /* of its descriptor */
 	struct iked_escrow escrow;
 	struct iked_conns conns;
 	struct iked_dataplane dp;
 	struct iked_socket *sockets;
+	struct iked_strangers strangers;
 	int listen_fd;
 	struct event *acceptable;
 	struct iked_client *clients;
@@ -97,6 +120,11 @@ int iked_options_parse(struct iked_options *o, int argc, char **argv, struct spw
 
 /* engine.c: the operations given to the engine, and what follows a call of it. */
 int iked_engine_start(struct iked *d, struct spw_err *err);
+/*
+ * Start the threads for key exchanges, and take what they have done from the event loop; before the
+ * sandbox. `threads` 0: by the number of processors.
+ */
+int iked_dh_start(struct iked *d, unsigned int threads, struct spw_err *err);
 /* Fill with random octets. A source that fails, or repeats itself, ends the process. */
 void iked_random_draw(struct iked_random *r, void *buf, size_t len);
 /* True when this block is the one before; it is remembered for the next. */
@@ -145,7 +173,10 @@ int iked_udp_set(struct iked *d, const struct spw_addr *local, const int fds[2],
 		 struct spw_err *err);
 /* The descriptors of a local address, borrowed; NULL when there are none. */
 const int *iked_udp_get(const struct iked *d, const struct spw_addr *local);
+int iked_udp_start(struct iked *d);
 void iked_udp_stop(struct iked *d);
+/* Is this the first message of a handshake with us? Any bytes. */
+bool iked_udp_is_first(const uint8_t *bytes, size_t len);
 void iked_op_send(void *ctx, const struct ike_datagram *dg);
 /* One 0xFF from port 4500 to port 4500 (RFC 3948 2.3). */
 void iked_udp_keepalive(struct iked *d, const struct spw_addr *local,

@@ -4,14 +4,16 @@
  * (ike/ike.h); here are the order of start, the event loop and the order of stop.
  *
  * Start: options, who to become, limits, the listening socket, privileges dropped, self-test of the
- * cryptography, the escrow's memory, the data plane, the sandbox, ready. From then on nothing needs
+ * cryptography, the escrow's memory, the data plane, the threads for key exchanges, the sandbox,
+ * ready. From then on nothing needs
  * root. The UDP sockets, the escrow of an earlier instance and the connections come from controld
  * over ike.sock, after a restart as after a first start; SAs in the data plane are left alone and
  * go on carrying traffic meanwhile.
  *
  * Hand over (SIGUSR1): exit 75 (to be started again) without a word to peers or data plane; the
  * next instance finds the IKE SAs in escrow. Stop (SIGTERM, SIGINT): a Delete to every peer, a
- * moment for the answers, exit 0. One thread, one event loop; all secrets in guarded memory.
+ * moment for the answers, exit 0. One event loop on one thread, which never waits for a key
+ * exchange (dh_pool.c); all secrets in guarded memory.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -195,8 +197,8 @@ events_make(struct iked *d, struct spw_err *err)
 static void
 events_free(struct iked *d)
 {
-	struct event *all[] = {d->tick,	   d->second,	d->stop[0],
-			       d->stop[1], d->stop_end, d->hand_over};
+	struct event *all[] = {d->tick,	    d->second,	  d->stop[0], d->stop[1],
+			       d->stop_end, d->hand_over, d->dh_done};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i])
@@ -249,6 +251,10 @@ start(struct iked *d, const struct iked_options *o, struct spw_err *err)
 	rc = iked_dataplane_start(d, err);
 	if (rc == 0 && iked_server_start(d) != 0)
 		rc = spw_fail(err, -ENOMEM, "no memory for the server");
+	if (rc == 0 && iked_udp_start(d) != 0)
+		rc = spw_fail(err, -ENOMEM, "no memory for the sockets");
+	if (rc == 0)
+		rc = iked_dh_start(d, o->dh_threads, err);
 	if (rc == 0)
 		rc = iked_sandbox_enter(err);
 	return rc;
@@ -257,12 +263,15 @@ start(struct iked *d, const struct iked_options *o, struct spw_err *err)
 static void
 stop(struct iked *d, const struct iked_options *o)
 {
+	if (d->dh_pool)
+		iked_dh_pool_stop(d->dh_pool);
 	iked_server_stop(d, o->run_dir);
 	iked_udp_stop(d);
 	if (d->handing_over)
 		ike_engine_abandon(d->engine);
 	else
 		ike_engine_free(d->engine);
+	iked_dh_pool_free(d->dh_pool);
 	iked_escrow_close(&d->escrow);
 	iked_dataplane_stop(d);
 	iked_conns_clear(&d->conns);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ike/iked/iked.h"
@@ -18,9 +19,23 @@ static const char usage[] =
 	"  --user NAME          run as this user when started as root (default spillway-iked,\n"
 	"                       - keeps the present user)\n"
 	"  --control-user NAME  whose spillway-controld may connect, besides root (default root)\n"
+	"  --dh-threads N       compute key exchanges on N threads, 1 to 16 (default 1, or 2 with\n"
+	"                       four processors or more)\n"
 	"  --log-level LEVEL    error, warning, info or debug (default info)\n"
 	"  --version            print the version and exit\n"
 	"  --help               print this and exit\n";
+
+static int
+threads_take(unsigned int *n, const char *text)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end != '\0' || v < 1 || v > IKED_DH_WORKERS_MAX)
+		return -EINVAL;
+	*n = (unsigned int)v;
+	return 0;
+}
 
 static int
 option_take(struct iked_options *o, int c, struct spw_err *err)
@@ -29,6 +44,11 @@ option_take(struct iked_options *o, int c, struct spw_err *err)
 	case 'r': o->run_dir = optarg; return 0;
 	case 'u': o->user = optarg; return 0;
 	case 'c': o->control_user = optarg; return 0;
+	case 't':
+		if (threads_take(&o->dh_threads, optarg) == 0)
+			return 0;
+		return spw_fail(err, -EINVAL, "--dh-threads '%.20s' is not a number from 1 to %d",
+				optarg, IKED_DH_WORKERS_MAX);
 	case 'l':
 		if (spw_log_level_parse(&o->log_level, optarg))
 			return 0;
@@ -48,6 +68,7 @@ iked_options_parse(struct iked_options *o, int argc, char **argv, struct spw_err
 		{"run-dir", required_argument, NULL, 'r'},
 		{"user", required_argument, NULL, 'u'},
 		{"control-user", required_argument, NULL, 'c'},
+		{"dh-threads", required_argument, NULL, 't'},
 		{"log-level", required_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},

@@ -10,7 +10,8 @@
  *
  * Files are not opened after the start, with one exception: the socket of the run directory is
  * unlinked at an orderly stop. A killed process leaves one line in the audit log, and the service
- * manager starts another. Called once, from the main thread, after everything that start needs.
+ * manager starts another. Called once, from the main thread, after everything that start needs; it
+ * holds for the threads that are there by then (dh_pool.c), and no others can be made.
  */
 #include "ike/iked/sandbox.h"
 
@@ -71,6 +72,7 @@ static const int plain[] = {
 	/* signals, locks, the end */
 	SCMP_SYS(futex),
 	SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_getaffinity), /* the allocator counts processors */
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
@@ -118,7 +120,7 @@ allow_compared(scmp_filter_ctx ctx)
 	return rc;
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 /* The sanitizer itself opens files and maps what it likes. */
 int
 iked_sandbox_enter(struct spw_err *err)
@@ -143,6 +145,8 @@ iked_sandbox_enter(struct spw_err *err)
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int rc = filter_make(ctx);
 
+	if (rc == 0)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (rc == 0)
 		rc = seccomp_load(ctx);
 	if (ctx)

@@ -6,9 +6,15 @@
  * an ICMP port unreachable and what arrives meanwhile waits in the socket. Each is bound to its
  * local address, so source and destination are known without ancillary data. On 4500 a message of
  * IKE starts with four zero bytes, which are cut off and put on here; the data plane takes the ESP
- * packets before they come to the kernel, and a stray one is dropped. Nothing a socket reports
- * (ICMP errors come as errno) changes any state: that is a hint a stranger can forge
- * (RFC 7296 2.4).
+ * packets before they come to the kernel, and a stray one is dropped.
+ *
+ * A flood of first messages, which cost their sender nothing, must not stand before what the peers
+ * of living tunnels say: each wake-up empties the sockets, handles everything else at once, and
+ * puts first messages aside in a ring of IKED_STRANGERS, from which a few are taken each round of
+ * the event loop. What does not fit is dropped, as the kernel would have done with all alike.
+ *
+ * Nothing a socket reports (ICMP errors come as errno) changes any state: that is a hint a stranger
+ * can forge (RFC 7296 2.4).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +24,11 @@
 #include <unistd.h>
 
 #include "ike/iked/iked.h"
+#include "ike/wire.h"
 
 #define MARKER_LEN 4
 #define BURST	   64 /* datagrams taken before other events get their turn */
+#define TURN	   8  /* of them, first messages that waited */
 #define AREA	   "udp"
 
 static const uint16_t ports[2] = {500, 4500};
@@ -34,6 +42,71 @@ iked_udp_classify(const uint8_t *bytes, size_t len)
 	if (len <= MARKER_LEN)
 		return IKED_UDP_SHORT;
 	return spw_get_be32(bytes) == 0 ? IKED_UDP_IKE : IKED_UDP_ESP;
+}
+
+bool
+iked_udp_is_first(const uint8_t *bytes, size_t len)
+{
+	struct ike_header h;
+
+	return ike_wire_header(&h, bytes, len) == 0 && h.exchange == IKE_X_SA_INIT &&
+	       (h.flags & IKE_FLAG_RESPONSE) == 0;
+}
+
+static void
+strangers_have_a_turn(struct iked *d)
+{
+	static const struct timeval next_round = {0, 0};
+
+	if (d->strangers.n > 0)
+		evtimer_add(d->strangers.turn, &next_round);
+}
+
+static void
+stranger_put_aside(struct iked *d, const struct ike_datagram *dg)
+{
+	struct iked_strangers *q = &d->strangers;
+	struct iked_stranger *s = &q->at[(q->first + q->n) % IKED_STRANGERS];
+
+	s->bytes = q->n < IKED_STRANGERS ? malloc(dg->len) : NULL;
+	if (!s->bytes)
+		return; /* as lost on the way */
+	memcpy(s->bytes, dg->bytes, dg->len);
+	s->d = *dg;
+	s->d.bytes = s->bytes;
+	q->n++;
+}
+
+static struct iked_stranger
+stranger_take(struct iked_strangers *q)
+{
+	struct iked_stranger s = q->at[q->first];
+
+	q->first = (q->first + 1) % IKED_STRANGERS;
+	q->n--;
+	return s;
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct iked *d = arg;
+
+	for (int i = 0; i < TURN && d->strangers.n > 0; i++) {
+		struct iked_stranger s = stranger_take(&d->strangers);
+
+		ike_engine_input(d->engine, spw_clock_ns(), &s.d);
+		free(s.bytes);
+	}
+	strangers_have_a_turn(d);
+	iked_engine_settle(d);
+}
+
+int
+iked_udp_start(struct iked *d)
+{
+	d->strangers.turn = evtimer_new(d->base, on_turn, d);
+	return d->strangers.turn ? 0 : -ENOMEM;
 }
 
 static void
@@ -51,7 +124,11 @@ datagram_take(struct iked_socket *s, int which, const struct sockaddr_storage *f
 		dg.bytes += MARKER_LEN;
 		dg.len -= MARKER_LEN;
 	}
-	if (dg.len > 0 && dg.len <= IKE_DATAGRAM_MAX && s->iked->engine)
+	if (dg.len == 0 || dg.len > IKE_DATAGRAM_MAX || !s->iked->engine)
+		return;
+	if (iked_udp_is_first(dg.bytes, dg.len))
+		stranger_put_aside(s->iked, &dg);
+	else
 		ike_engine_input(s->iked->engine, spw_clock_ns(), &dg);
 }
 
@@ -74,6 +151,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 			continue;
 		datagram_take(s, which, &from, buf, (size_t)n);
 	}
+	strangers_have_a_turn(s->iked);
 	iked_engine_settle(s->iked);
 }
 
@@ -195,6 +273,10 @@ iked_udp_stop(struct iked *d)
 		d->sockets = s->next;
 		socket_free(s);
 	}
+	while (d->strangers.n > 0)
+		free(stranger_take(&d->strangers).bytes);
+	if (d->strangers.turn)
+		event_free(d->strangers.turn);
 }
 
 static void

@@ -8,6 +8,7 @@
  *	iked_test PATH/spillway-iked
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -364,11 +365,44 @@ the_daemon_runs_without_privileges(void **state)
 	fclose(f);
 }
 
-/* Nothing is ever handled twice at once, for there is nobody who could. */
-static void
-ike_160_one_thread_handles_everything(void **state)
+/* In how many threads of the process this line is there, of *n. */
+static unsigned int
+threads_with(pid_t pid, const char *key, const char *want, unsigned int *n)
 {
-	assert_true(status_line_is(a.pid, "Threads:", "1"));
+	unsigned int with = 0;
+	char path[64];
+	struct dirent *entry;
+
+	*n = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *tasks = opendir(path);
+
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(*n)++;
+		with += status_line_is((pid_t)atoi(entry->d_name), key, want);
+	}
+	closedir(tasks);
+	return with;
+}
+
+/*
+ * Nothing is ever handled twice at once: there is one event loop, and the threads beside it, which
+ * compute key exchanges, know no IKE SA. The filter of system calls holds for all of them.
+ */
+static void
+ike_160_one_thread_handles_every_message(void **state)
+{
+	unsigned int n, workers = sysconf(_SC_NPROCESSORS_ONLN) >= 4 ? 2 : 1;
+
+	assert_int_equal(threads_with(a.pid, "SigBlk:", "fffffffe7ffbfeff", &n), workers);
+	assert_int_equal(n, 1 + workers);
+	assert_int_equal(threads_with(a.pid, "NoNewPrivs:", "1", &n), n);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_int_equal(threads_with(a.pid, "Seccomp:", "2", &n), n);
+#endif
 }
 
 static void
@@ -762,7 +796,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(two_daemons_bring_a_tunnel_up),
 		cmocka_unit_test(a_restarted_controld_gets_its_sockets_back),
 		cmocka_unit_test(the_daemon_runs_without_privileges),
-		cmocka_unit_test(ike_160_one_thread_handles_everything),
+		cmocka_unit_test(ike_160_one_thread_handles_every_message),
 		cmocka_unit_test(another_user_may_not_steer),
 		cmocka_unit_test(bad_requests_are_refused_and_change_nothing),
 		cmocka_unit_test(the_same_settings_again_touch_nothing),
