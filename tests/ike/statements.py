@@ -204,6 +204,7 @@ LIF-08 -- a peer's shorter lifetime
 '''
 
 HAND, REKEY, ROBUST = 'ike/handshake_test.c', 'ike/rekey_test.c', 'ike/robust_test.c'
+AZURE = 'ike/azure_test.c'
 RULES, WIRE, FRAGMENT = 'ike/rules_test.c', 'ike/wire_test.c', 'ike/fragment_test.c'
 CRYPTO, IKED, IKED_RULES = 'ike/crypto_test.c', 'ike/iked_test.c', 'ike/iked_rules_test.c'
 EXPLORE, MODEL = 'ike/explore_test.c', 'control/test_model.c'
@@ -270,6 +271,7 @@ ELSEWHERE = (
     ('IKE-082', HAND, 'child_refused_leaves_the_ike_sa'),
     ('IKE-083', REKEY, 'long_busy_peer_is_dialled_anew'),
     ('IKE-084', REKEY, 'twenty_ike_rekeys_lose_nothing'),
+    ('IKE-084', AZURE, 'an_ike_sa_that_azure_renews_after_a_hundred_children_is_followed'),
     ('IKE-085', 'dataplane/sad_test.c', 'spi_rests_ten_minutes_before_its_index_returns'),
     ('IKE-086', REKEY, 'hundred_child_rekeys_lose_nothing'),
     ('IKE-086', 'dataplane/sad_test.c', 'install_takes_a_key_once_for_good'),
@@ -340,16 +342,24 @@ ELSEWHERE = (
      'nat_09_an_authentic_new_message_moves_the_peer_and_nothing_else_does'),
     ('NAT-11', 'ike/conf_init_test.c',
      'nat_09_an_authentic_new_message_moves_the_peer_and_nothing_else_does'),
+    ('NAT-12', 'lab/test_nat.py',
+     'test_a_remap_before_azure_amid_traffic_costs_a_round_trip_and_no_rekey'),
+    ('NAT-12', 'lab/test_nat.py',
+     'test_behind_a_nat_with_the_public_address_as_identity_a_remap_is_mended_by_our_probe'),
     ('NAT-13', 'ike/conf_init_test.c',
      'ike_036_a_repeat_is_answered_with_the_same_bytes_and_no_work'),
     ('NAT-14', HAND, 'force_encap_pretends_a_nat'),
     ('NAT-15', RULES, 'nat_detection_truth_table'),
     ('NAT-17', 'dataplane/tunnel6_test.py', 'test_esp_49_both_families_pass_in_udp_over_ipv6'),
+    ('NAT-17', 'lab/test_ipv6_outer.py',
+     'test_a_tunnel_over_ipv6_carries_both_families_through_rekeys_and_failover'),
     ('DOS-01', HAND, 'cookie_is_asked_for_and_answered'),
     ('DOS-06', ROBUST, 'strangers_get_little'),
     ('EXT-10', 'ike/conf_auth_test.c', 'ike_066_transport_mode_and_compression_are_not_agreed_to'),
     ('EXT-12', 'ike/conf_auth_test.c', 'ike_064_a_request_without_auth_is_refused'),
     ('EXT-12', 'ike/conf_auth_test.c', 'ike_065_certificates_are_not_looked_at'),
+    ('FRAG-11', 'lab/test_matrix.py', 'test_the_interop_matrix_with_strongswan'),
+    ('ALG-01', AZURE, 'every_ike_policy_of_azure_is_dialled_answered_and_renewed'),
     ('ALG-01', HAND, 'every_proposal_works'),
     ('ALG-01', CRYPTO, 'prf_matches_rfc_vectors'),
     ('ALG-01', CRYPTO, 'dh_matches_rfc_vectors'),
@@ -364,6 +374,7 @@ ELSEWHERE = (
     ('LIF-01', LIMITS, 'limit_of_seconds_is_the_ticks_and_needs_nobody_else'),
     ('LIF-01', LIMITS, 'limit_of_packets_raises_once_and_ends_the_sa'),
     ('LIF-01', LIMITS, 'limit_of_bytes_raises_once_and_ends_the_sa'),
+    ('LIF-01', AZURE, 'kilobytes_counted_by_both_sides_lose_nothing'),
     ('LIF-01', IKED, 'a_soft_limit_rekeys_the_child'),
     ('LIF-02', 'control/test_iked_conn.c',
      'the_soft_limit_is_at_ninety_percent_without_overflow'),
@@ -382,8 +393,6 @@ OPEN = {
     'FRAG-07': 'not there: what the configuration says fits the path (1280 by default), and a path '
                'that takes less would not carry the tunnel',
     'FRAG-08': 'bare payloads before a piece are skipped in every piece; nothing of them is used',
-    'FRAG-11': 'no lab scenario with strongSwan yet',
-    'NAT-12': 'no lab scenario of a NAT that forgets yet',
     'NAT-16': 'no test on the wire; the ports of the SA are those of IKE (NAT-03)',
     'DOS-02': 'half-open SAs end after 30 s always; a flood is met by cookies and by 1000 at most',
     'DOS-05': 'not there',
