@@ -35,6 +35,28 @@ ctl_probed_is_better(const struct ctl_probed *other, const struct ctl_probed *lo
 	return lost->last_ok_ns == 0 || other->last_ok_ns > first_loss;
 }
 
+static bool
+is_excused(const struct ctl_probed_family *f)
+{
+	return f->probed && f->was_up && !f->better;
+}
+
+/* Once answered here: what never was loses nothing. */
+static bool
+has_nowhere(const struct ctl_probed_family *f)
+{
+	return f->probed && f->was_up && !f->stands;
+}
+
+void
+ctl_probed_families(const struct ctl_probed_family *four, const struct ctl_probed_family *six,
+		    bool *stands, bool *better)
+{
+	*stands = ((four->probed && four->stands) || (six->probed && six->stands)) &&
+		  !has_nowhere(four) && !has_nowhere(six);
+	*better = *stands && (four->better || six->better) && !is_excused(four) && !is_excused(six);
+}
+
 bool
 ctl_probed_condemn(bool had, const struct ctl_probed *p, bool better, bool stands)
 {

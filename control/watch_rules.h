@@ -31,6 +31,21 @@ struct ctl_probed {
  * left after the first loss of this one. A path without probes proves by standing.
  */
 bool ctl_probed_is_better(const struct ctl_probed *other, const struct ctl_probed *lost);
+/* What is known of one address family of a vnet, from the view of a path that is silent. */
+struct ctl_probed_family {
+	bool probed; /* over this path */
+	bool was_up; /* and answered once */
+	bool stands; /* another path that carries this family stands */
+	bool better; /* and is better (above), by probes of this family */
+};
+/*
+ * Both families together: what an IPv6 target answers says nothing about an IPv4 one, and a next
+ * hop of one family is no place to go to for the other. A family that was answered once and is now
+ * by nobody has lost its target, which excuses the path.
+ * @out stands, better  for ctl_probed_condemn()
+ */
+void ctl_probed_families(const struct ctl_probed_family *four, const struct ctl_probed_family *six,
+			 bool *stands, bool *better);
 /*
  * Do the probes condemn a path?
  * @had     they did before

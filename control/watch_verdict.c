@@ -12,6 +12,7 @@
  * as condemned before.
  */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "control/dataplane.h"
 #include "control/fib.h"
@@ -19,15 +20,17 @@
 
 #define PATHS_MAX (WATCH_CIRCUIT_PATHS + SPW_DP_TIER_PATHS)
 
-/* Add up a path's probes of one vnet, or of all (NULL). */
+/* Add up a path's probes of one vnet, or of all (NULL), of one address family, or of both (0). */
 static void
-add_up(const struct ctl_watch *w, const char *vnet, uint32_t path, struct ctl_probed *out)
+add_up(const struct ctl_watch *w, const char *vnet, uint32_t path, uint8_t family,
+       struct ctl_probed *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (const struct watch_probe *p = w->of_path[path]; p; p = p->path_next) {
 		uint64_t interval = p->content.interval_ms * SPW_NS_PER_MS;
 
-		if (p->purpose != WATCH_FORWARDING || (vnet && strcmp(vnet, p->vnet) != 0))
+		if (p->purpose != WATCH_FORWARDING || (vnet && strcmp(vnet, p->vnet) != 0) ||
+		    (family && p->content.target.family != family))
 			continue;
 		out->n++;
 		out->up += p->state == SPW_PROBE_UP;
@@ -39,23 +42,44 @@ add_up(const struct ctl_watch *w, const char *vnet, uint32_t path, struct ctl_pr
 	}
 }
 
-/* Has the vnet another path that stands (better: and proves its targets alive)? */
+static bool
+carries(const struct ctl_path *p, uint8_t family)
+{
+	return p->kind == SPW_PATH_TUNNEL || p->next_hop.family == family;
+}
+
+/* Has the vnet another path for a family that stands, and proves the targets alive? */
 static void
-others(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *lost,
-       bool *stands, bool *better)
+others_of(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *lost,
+	  uint8_t family, struct ctl_probed_family *out)
 {
 	struct ctl_path *path[PATHS_MAX];
 	unsigned int n = watch_vnet_paths(rt, v, path, PATHS_MAX);
 	struct ctl_probed mine, other;
 
-	add_up(rt->watch, v->conf.name, lost->id, &mine);
+	add_up(rt->watch, v->conf.name, lost->id, family, &mine);
+	*out = (struct ctl_probed_family){.probed = mine.n > 0, .was_up = mine.last_ok_ns > 0};
 	for (unsigned int i = 0; mine.n > 0 && i < n; i++) {
-		if (path[i] == lost || !path[i]->alive)
+		if (path[i] == lost || !path[i]->alive || !carries(path[i], family))
 			continue;
-		add_up(rt->watch, v->conf.name, path[i]->id, &other);
-		*stands = true;
-		*better |= ctl_probed_is_better(&other, &mine);
+		add_up(rt->watch, v->conf.name, path[i]->id, family, &other);
+		out->stands = true;
+		out->better |= ctl_probed_is_better(&other, &mine);
 	}
+}
+
+static void
+others(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *lost,
+       bool *stands, bool *better)
+{
+	struct ctl_probed_family four, six;
+	bool there, proves;
+
+	others_of(rt, v, lost, AF_INET, &four);
+	others_of(rt, v, lost, AF_INET6, &six);
+	ctl_probed_families(&four, &six, &there, &proves);
+	*stands |= there;
+	*better |= proves;
 }
 
 static bool
@@ -65,7 +89,7 @@ verdict(struct ctl_runtime *rt, const struct ctl_path *p, bool had)
 	struct ctl_probed all;
 	bool stands = false, better = false;
 
-	add_up(rt->watch, NULL, p->id, &all);
+	add_up(rt->watch, NULL, p->id, 0, &all);
 	if (all.n == 0 || all.up > 0 || (!had && all.down < all.n))
 		return false;
 	for (const struct watch_probe *x = rt->watch->of_path[p->id]; x; x = x->path_next) {
@@ -87,7 +111,7 @@ was_condemned(const struct ctl_runtime *rt, const struct ctl_path *p)
 
 	if (rt->in_sync || !p->in_dataplane || p->bit)
 		return false;
-	add_up(rt->watch, NULL, p->id, &all);
+	add_up(rt->watch, NULL, p->id, 0, &all);
 	return all.n > 0 && all.down == all.n;
 }
 
@@ -101,7 +125,7 @@ judge(struct ctl_runtime *rt, struct ctl_path *p, uint64_t at_ns)
 	is = verdict(rt, p, had || was_condemned(rt, p));
 	if (is == had)
 		return;
-	add_up(rt->watch, NULL, p->id, &all);
+	add_up(rt->watch, NULL, p->id, 0, &all);
 	if (is && all.last_ok_ns && all.last_ok_ns < at_ns)
 		detect_ms = (double)(at_ns - all.last_ok_ns) / SPW_NS_PER_MS;
 	watch_fault(rt, p, CTL_FAULT_PROBE, is, at_ns, detect_ms);

@@ -136,6 +136,43 @@ another_path_is_better_only_with_an_answer_that_left_after_the_first_loss(void *
 	}
 }
 
+/* probed, was_up, stands, better of IPv4, then of IPv6 */
+static void
+families_are_judged_by_this_table(void **state)
+{
+	static const struct {
+		struct ctl_probed_family four, six;
+		bool stands, better;
+	} table[] = {
+		{{0, 0, 0, 0}, {0, 0, 0, 0}, false, false},
+		{{1, 1, 1, 1}, {0, 0, 0, 0}, true, true},
+		{{0, 0, 0, 0}, {1, 1, 1, 1}, true, true},
+		{{1, 0, 1, 1}, {0, 0, 0, 0}, true, true},
+		/* everything is silent: the target */
+		{{1, 1, 1, 0}, {0, 0, 0, 0}, true, false},
+		{{1, 1, 1, 0}, {1, 1, 1, 0}, true, false},
+		/* the IPv4 target died, IPv6 was never answered here and is elsewhere */
+		{{1, 1, 1, 0}, {1, 0, 1, 1}, true, false},
+		/* a hole for both; for IPv4, where IPv6 never passed */
+		{{1, 1, 1, 1}, {1, 1, 1, 1}, true, true},
+		{{1, 1, 1, 1}, {1, 0, 0, 0}, true, true},
+		{{1, 1, 1, 1}, {1, 0, 1, 0}, true, true},
+		/* one family has nowhere else to go */
+		{{1, 1, 0, 0}, {1, 1, 1, 1}, false, false},
+		{{1, 1, 1, 1}, {1, 1, 0, 0}, false, false},
+		{{1, 0, 0, 0}, {0, 0, 0, 0}, false, false},
+		{{1, 0, 0, 0}, {1, 0, 0, 0}, false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		bool stands, better;
+
+		ctl_probed_families(&table[i].four, &table[i].six, &stands, &better);
+		if (stands != table[i].stands || better != table[i].better)
+			fail_msg("row %zu: stands %d, better %d", i, stands, better);
+	}
+}
+
 /*
  * A target behind two paths dies at a random moment. Whatever the phases of the probes are, the
  * rule never takes the answers of one path for proof against the other.
@@ -429,6 +466,7 @@ main(void)
 		cmocka_unit_test(a_down_after_an_up_is_a_fault_until_the_next_up),
 		cmocka_unit_test(an_administrators_down_is_no_fault_also_while_the_session_returns),
 		cmocka_unit_test(probes_condemn_by_this_table),
+		cmocka_unit_test(families_are_judged_by_this_table),
 		cmocka_unit_test(
 			another_path_is_better_only_with_an_answer_that_left_after_the_first_loss),
 		cmocka_unit_test(a_dead_target_never_condemns_whatever_the_phases),
