@@ -399,8 +399,10 @@ modp_peer_ok(EVP_PKEY *ours, bool subgroup, const uint8_t *peer, size_t len)
 }
 
 /*
- * MODP must be told to pad; ECP always gives the whole x. OpenSSL checks the peer's key once
- * more when it is set (for ECP: coordinates below p, on the curve, not infinity).
+ * MODP must be told to pad; ECP always gives the whole x. The peer's value is checked when we come
+ * here: MODP by modp_peer_ok(), ECP when its key was made of it (coordinates below p, on the curve,
+ * not infinity; RFC 6989 2.3 asks no more of a curve whose cofactor is 1). So OpenSSL is told not
+ * to check once more, which would be a third multiplication of a point.
  */
 static bool
 derive(EVP_PKEY *ours, EVP_PKEY *theirs, bool pad, struct spw_secret *out)
@@ -413,7 +415,7 @@ derive(EVP_PKEY *ours, EVP_PKEY *theirs, bool pad, struct spw_secret *out)
 	};
 	size_t len = out->len;
 	bool ok = ctx && EVP_PKEY_derive_init_ex(ctx, pad ? params : NULL) == 1 &&
-		  EVP_PKEY_derive_set_peer(ctx, theirs) == 1 &&
+		  EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
 		  EVP_PKEY_derive(ctx, out->bytes, &len) == 1 && len == out->len;
 
 	EVP_PKEY_CTX_free(ctx);
