@@ -589,6 +589,8 @@ net_call_ends(struct net_host *h)
 	struct ike_escrow *kept = h->escrow;
 
 	if (!h->killed) {
+		if (!ike_turns_sound(h->engine))
+			fail_msg("host %d: somebody sleeps past a wish, or is not found", h->index);
 		if (h->net->audit && !h->down_until)
 			audit(h);
 		if (h->net->witness)
