@@ -4,7 +4,8 @@
  *
  * A secret is refused when its file could have been read or replaced by somebody else: the file
  * must be regular, not reached through a symbolic link, owned by root or by us and closed to group
- * and others; checked on the open descriptor, so there is no gap between check and use. What is
+ * and others; checked on the open descriptor, so there is no gap between check and use. Its
+ * directory may not be one in which others could put another file in its place. What is
  * read passes through one stack buffer, which is wiped, into guarded memory. No sentence ever
  * quotes the secret. Azure's rules for pre-shared keys: printable ASCII except space, '-' and '~',
  * 1 to 128 characters.
@@ -13,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,6 +66,31 @@ file_check(int fd, const char *path, struct spw_err *err)
 				(unsigned int)(st.st_mode & 07777));
 	if (st.st_size > CTL_SECRET_MAX + 2)
 		return spw_fail(err, -EINVAL, "%s: longer than %d bytes", path, CTL_SECRET_MAX);
+	return 0;
+}
+
+/* Who may write in the directory may replace the file; a sticky one guards those of root. */
+static int
+directory_check(const char *path, struct spw_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
+	char dir[PATH_MAX];
+	struct stat st;
+
+	if (len >= sizeof(dir))
+		return spw_fail(err, -ENAMETOOLONG, "%.200s: too long", path);
+	memcpy(dir, slash ? path : ".", len);
+	dir[len] = '\0';
+	if (stat(dir, &st) < 0)
+		return spw_fail(err, -errno, "%s: %s", dir, strerror(errno));
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return spw_fail(err, -EACCES, "%s: its directory is owned by uid %u: chown root it",
+				path, (unsigned int)st.st_uid);
+	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
+		return spw_fail(err, -EACCES,
+				"%s: others may write in its directory (mode %04o): chmod go-w it",
+				path, (unsigned int)(st.st_mode & 07777));
 	return 0;
 }
 
@@ -126,6 +153,8 @@ ctl_secret_read_file(struct spw_secret *secret, const char *path, enum ctl_secre
 				: errno == ENOENT ? "no such file: write the secret there, mode 600"
 						  : strerror(errno));
 	rc = file_check(fd, path, err);
+	if (rc == 0)
+		rc = directory_check(path, err);
 	if (rc == 0) {
 		ssize_t n = read_all(fd, buf, sizeof(buf));
 

@@ -294,6 +294,49 @@ secret_file_length_and_kind(void **state)
 }
 
 static void
+secret_is_not_taken_from_where_others_could_put_it(void **state)
+{
+	static const struct {
+		mode_t dir;
+		uid_t owner, dir_owner;
+		int rc;
+		const char *says;
+	} cases[] = {
+		{0700, 0, 0, 0, NULL},
+		{0755, 0, 0, 0, NULL},
+		{01777, 0, 0, 0, NULL}, /* as /tmp: nobody replaces what is root's */
+		{0770, 0, 0, -EACCES, "chmod go-w"},
+		{0702, 0, 0, -EACCES, "chmod go-w"},
+		{0700, 1, 0, -EACCES, "chown root"},
+		{0700, 0, 1, -EACCES, "chown root"},
+	};
+	struct place *p = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/key", p->dir);
+	write_file(path, "key1", 4, 0600);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct spw_secret s = {0};
+		struct spw_err err = {0};
+
+		if ((cases[i].owner || cases[i].dir_owner) && geteuid() != 0)
+			continue; /* only root can give a file away */
+		assert_int_equal(chmod(p->dir, cases[i].dir), 0);
+		if (geteuid() == 0)
+			assert_true(chown(path, cases[i].owner, (gid_t)-1) == 0 &&
+				    chown(p->dir, cases[i].dir_owner, (gid_t)-1) == 0);
+		assert_int_equal(ctl_secret_read_file(&s, path, CTL_SECRET_ANY, &err), cases[i].rc);
+		if (cases[i].says) {
+			assert_non_null(strstr(err.text, cases[i].says));
+			assert_null(strchr(err.text, '\n'));
+			assert_int_equal(s.len, 0);
+		}
+		spw_secret_free(&s);
+	}
+	assert_int_equal(chmod(p->dir, 0700), 0);
+}
+
+static void
 secret_is_written_closed_and_read_back(void **state)
 {
 	struct place *p = *state;
@@ -325,6 +368,8 @@ main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(secret_file_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(secret_file_length_and_kind, setup, teardown),
+		cmocka_unit_test_setup_teardown(secret_is_not_taken_from_where_others_could_put_it,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(secret_is_written_closed_and_read_back, setup,
 						teardown),
 	};
