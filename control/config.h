@@ -79,6 +79,10 @@ struct ctl_tunnel {
 	struct spw_addr local, remote;
 	struct spw_ike_id local_id, remote_id; /* type 0 = the address */
 	char psk_file[CTL_PATH];
+	char next_psk_file[CTL_PATH]; /* empty = none */
+	char ppk_file[CTL_PATH];      /* empty = none */
+	char ppk_id[SPW_IKE_PPK_ID_MAX + 1];
+	bool ppk_required;
 	enum spw_ike_mode mode;
 	unsigned int n_ike, n_esp;
 	struct spw_ike_proposal ike[SPW_IKE_PROPOSALS];

@@ -260,21 +260,36 @@ locals_sync(struct ctl_runtime *rt)
 		local_sync(rt, &k->local[i]);
 }
 
+/* The secret of a file into a message; no file, no secret. */
+static int
+secret_add(const char *path, uint8_t out[SPW_IKE_PSK_MAX], uint32_t *len, struct spw_err *err)
+{
+	struct spw_secret s = {0};
+	int rc = path[0] ? ctl_secret_read_file(&s, path, CTL_SECRET_ANY, err) : 0;
+
+	if (rc == 0 && s.len) {
+		memcpy(out, s.bytes, s.len);
+		*len = (uint32_t)s.len;
+	}
+	spw_secret_free(&s);
+	return rc;
+}
+
 static int
 conn_send(struct ctl_runtime *rt, const struct ctl_tun *t, uint32_t generation, struct spw_err *err)
 {
 	struct spw_ike_conn m;
-	struct spw_secret psk = {0};
-	int rc = ctl_secret_read_file(&psk, t->conf.psk_file, CTL_SECRET_ANY, err);
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	ctl_iked_conn_message(&t->conf, t->id, generation,
 			      ctl_iked_carries_ipv6(&rt->config, &t->conf), &m);
-	m.psk_len = (uint32_t)psk.len;
-	memcpy(m.psk, psk.bytes, psk.len);
-	spw_secret_free(&psk);
-	rc = call(rt, SPW_IKE_CONN_SET, &m, sizeof(m), NULL, 0, err);
+	rc = secret_add(t->conf.psk_file, m.psk, &m.psk_len, err);
+	if (rc == 0)
+		rc = secret_add(t->conf.next_psk_file, m.next_psk, &m.next_psk_len, err);
+	if (rc == 0)
+		rc = secret_add(t->conf.ppk_file, m.ppk, &m.ppk_len, err);
+	if (rc == 0)
+		rc = call(rt, SPW_IKE_CONN_SET, &m, sizeof(m), NULL, 0, err);
 	spw_wipe(&m, sizeof(m));
 	return rc;
 }

@@ -100,6 +100,9 @@ ctl_iked_conn_message(const struct ctl_tunnel *c, uint32_t tunnel, uint32_t gene
 	identity(&c->local_id, &c->local, &out->local_id);
 	identity(&c->remote_id, &c->remote, &out->remote_id);
 	out->mode = c->mode;
+	out->ppk_id_len = (uint32_t)strlen(c->ppk_id);
+	memcpy(out->ppk_id, c->ppk_id, out->ppk_id_len);
+	out->ppk_required = c->ppk_required;
 	out->n_ike = c->n_ike;
 	out->n_esp = c->n_esp;
 	memcpy(out->ike, c->ike, sizeof(out->ike));

@@ -235,6 +235,10 @@ build_tunnel(const struct lyd_node *node, const char *keys_dir, struct ctl_tunne
 	build_identity(node, "local-id", &t->local_id);
 	build_identity(node, "remote-id", &t->remote_id);
 	model_get_file(node, "pre-shared-key-file", keys_dir, t->psk_file);
+	model_get_file(node, "next-pre-shared-key-file", keys_dir, t->next_psk_file);
+	model_get_file(node, "ppk-file", keys_dir, t->ppk_file);
+	model_get_text(node, "ppk-id", t->ppk_id, sizeof(t->ppk_id));
+	t->ppk_required = model_get_bool(node, "ppk-required");
 	t->mode = mode_of(model_get(node, "mode"));
 	t->force_encap = model_get_bool(node, "force-encapsulation");
 	t->ike_fragment = model_get_u32(node, "ike-fragment");

@@ -141,13 +141,16 @@ ctl_model_document(struct ctl_model *model, struct ctl_lines *out)
 		"words may be shortened while unique,\nand one line may set several values of the "
 		"same place: `set routing static 0.0.0.0/0 next-hop 198.51.100.1 distance 5`.\n"
 		"`delete PATH` takes away a value, one value of several, or a whole branch.\n\n"
-		"Names of secret files (`pre-shared-key-file`, `password-file`) that do not begin "
+		"Names of secret files (`pre-shared-key-file`, `next-pre-shared-key-file`, `ppk-file`, "
+		"`password-file`) that do not begin "
 		"with `/` lie in `keys/` of the state\ndirectory (/var/lib/spillway/keys). A "
 		"secret's "
 		"file must belong to root, be closed to group and others (chmod 600)\nand hold one "
 		"line. `set tunnel NAME pre-shared-key` in the shell asks for the key, stores it "
 		"there "
-		"as NAME.psk and sets\n`pre-shared-key-file`; the key is never shown.");
+		"as NAME.psk and sets\n`pre-shared-key-file`; the key is never shown. "
+		"`next-pre-shared-key` and `ppk` do the same for a second key "
+		"(NAME.next.psk)\nand a PPK (NAME.ppk; set its `ppk-id`, too).");
 	for (const struct lysc_node *c = NULL; (c = model_next_child(model, NULL, c));)
 		document_node(model, c, out);
 	ctl_lines_add(out, "%s",

@@ -86,6 +86,22 @@ check_secret(const char *path, const char *where, const char *name, const char *
 }
 
 static int
+check_keys(const struct ctl_tunnel *t, struct spw_err *err)
+{
+	const struct {
+		const char *leaf, *path;
+	} key[] = {{"pre-shared-key-file", t->psk_file},
+		   {"next-pre-shared-key-file", t->next_psk_file},
+		   {"ppk-file", t->ppk_file}};
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(key) / sizeof(key[0]) && rc == 0; i++)
+		if (i == 0 || key[i].path[0])
+			rc = check_secret(key[i].path, "tunnel", t->name, key[i].leaf, err);
+	return rc;
+}
+
+static int
 check_files(const struct ctl_config *c, struct spw_err *err)
 {
 	char text[SPW_ADDR_TEXT];
@@ -93,8 +109,7 @@ check_files(const struct ctl_config *c, struct spw_err *err)
 
 	for (unsigned int i = 0; i < c->n_tunnels && rc == 0; i++)
 		if (c->tunnels[i].enabled)
-			rc = check_secret(c->tunnels[i].psk_file, "tunnel", c->tunnels[i].name,
-					  "pre-shared-key-file", err);
+			rc = check_keys(&c->tunnels[i], err);
 	for (unsigned int i = 0; i < c->bgp.n_neighbors && rc == 0; i++)
 		if (c->bgp.neighbor[i].password_file[0])
 			rc = check_secret(c->bgp.neighbor[i].password_file, "routing bgp neighbor",

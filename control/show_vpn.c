@@ -126,6 +126,16 @@ pfs_json(const struct ctl_tunnel *t, const struct spw_ike_status *s, uint64_t no
 			 failed ? json_string(mend) : json_null());
 }
 
+/* The key an IKE SA was authenticated with, by the name of its file. */
+static json_t *
+key_json(const struct ctl_tunnel *t, const struct spw_ike_status *s)
+{
+	const char *path = s->psk == 1 ? t->psk_file : s->psk == 2 ? t->next_psk_file : "";
+	const char *slash = strrchr(path, '/');
+
+	return path[0] ? json_string(slash ? slash + 1 : path) : json_null();
+}
+
 static void
 ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 {
@@ -150,6 +160,8 @@ ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 	json_object_set_new(o, "pfs_check", pfs_json(&t->conf, s, now));
 	json_object_set_new(o, "nat", up ? json_string(nat_word(s)) : json_null());
 	json_object_set_new(o, "escrow", up ? json_boolean(s->escrow) : json_null());
+	json_object_set_new(o, "key", up ? key_json(&t->conf, s) : json_null());
+	json_object_set_new(o, "ppk", up ? json_boolean(s->ppk) : json_null());
 	if (!up || t->conf.dpd_delay_s == 0)
 		json_object_set_new(o, "dpd", json_null());
 	else

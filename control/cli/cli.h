@@ -114,6 +114,11 @@ void cli_document(struct ctl_lines *out);
 /* --- complete.c */
 /* Everything that may stand at the end of the line, names asked from controld. */
 void cli_complete(struct cli *cli, const char *line, struct cli_offers *offers);
+/* Words behind `set tunnel NAME` that ask for a secret; ends with NULL. */
+struct cli_secret {
+	const char *word, *help;
+};
+extern const struct cli_secret cli_secrets[];
 
 /* --- format.c: values for people; each returns out */
 #define CLI_CELL 256

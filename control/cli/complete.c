@@ -127,12 +127,22 @@ model_line(const char *const *word, unsigned int n, const char *line, enum cli_m
 	return true;
 }
 
-static bool
-wants_secret(const char *const *word, unsigned int n, const char *begin)
+const struct cli_secret cli_secrets[] = {
+	{"pre-shared-key", "Ask for the key and store it"},
+	{"next-pre-shared-key", "Ask for a second key and store it"},
+	{"ppk", "Ask for a post-quantum key and store it"},
+	{NULL, NULL},
+};
+
+static void
+offer_secrets(const char *const *word, unsigned int n, const char *begin, struct cli_offers *offers)
 {
-	return n == 3 && strcmp(word[0], "set") == 0 &&
-	       strncmp("tunnel", word[1], strlen(word[1])) == 0 &&
-	       strncmp("pre-shared-key", begin, strlen(begin)) == 0;
+	if (n != 3 || strcmp(word[0], "set") != 0 ||
+	    strncmp("tunnel", word[1], strlen(word[1])) != 0)
+		return;
+	for (const struct cli_secret *s = cli_secrets; s->word; s++)
+		if (strncmp(s->word, begin, strlen(begin)) == 0)
+			cli_offer_add(offers, s->word, s->help, false);
 }
 
 void
@@ -159,9 +169,7 @@ cli_complete(struct cli *cli, const char *line, struct cli_offers *offers)
 			return;
 		}
 	if (model_line(word, (unsigned int)n, line, mode, model)) {
-		if (wants_secret(word, (unsigned int)n, begin))
-			cli_offer_add(offers, "pre-shared-key", "Ask for the key and store it",
-				      false);
+		offer_secrets(word, (unsigned int)n, begin, offers);
 		offer_model(cli, model, offers);
 		return;
 	}

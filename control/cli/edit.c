@@ -136,7 +136,7 @@ ask_key(char *key, size_t size, struct spw_err *err)
 }
 
 static enum cli_exit
-set_secret(struct cli *cli, const char *tunnel)
+set_secret(struct cli *cli, const char *tunnel, const char *kind)
 {
 	char key[CTL_PATH];
 	struct spw_err err = {0};
@@ -147,8 +147,8 @@ set_secret(struct cli *cli, const char *tunnel)
 	spw_wipe(key, sizeof(key));
 	if (value)
 		result = cli_request(cli,
-				     json_pack("{s:s, s:s, s:O}", "op", "secret", "tunnel", tunnel,
-					       "key", value),
+				     json_pack("{s:s, s:s, s:s, s:O}", "op", "secret", "tunnel",
+					       tunnel, "kind", kind, "key", value),
 				     NULL, &err);
 	if (value) /* jansson's own copy; nobody else holds it now */
 		spw_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
@@ -160,14 +160,19 @@ set_secret(struct cli *cli, const char *tunnel)
 	return CLI_OK;
 }
 
-/* "set tunnel NAME pre-shared-key": 1 yes, 0 no, -EINVAL when the key was typed behind it. */
+/*
+ * "set tunnel NAME pre-shared-key", or another key of cli_secrets: 1 yes, 0 no, -EINVAL when the
+ * key was typed behind it.
+ */
 static int
 is_secret(const struct cli_match *m)
 {
-	if (m->n < 4 || strncmp("tunnel", m->word[1], strlen(m->word[1])) != 0 ||
-	    strcmp(m->word[3], "pre-shared-key") != 0)
+	if (m->n < 4 || strncmp("tunnel", m->word[1], strlen(m->word[1])) != 0)
 		return 0;
-	return m->n == 4 ? 1 : -EINVAL;
+	for (const struct cli_secret *s = cli_secrets; s->word; s++)
+		if (strcmp(m->word[3], s->word) == 0)
+			return m->n == 4 ? 1 : -EINVAL;
+	return 0;
 }
 
 static enum cli_exit
@@ -181,12 +186,13 @@ edit_line(struct cli *cli, const struct cli_match *m, const char *line)
 
 	if (secret < 0) {
 		spw_fail(&err, -EINVAL,
-			 "a key is not typed on the line: end it after pre-shared-key, "
-			 "you are asked for the key");
+			 "a key is not typed on the line: end it after %s, "
+			 "you are asked for the key",
+			 m->word[3]);
 		return fail(CLI_USAGE, &err);
 	}
 	if (secret)
-		return set_secret(cli, m->word[2]);
+		return set_secret(cli, m->word[2], m->word[3]);
 	line += strspn(line, " \t");
 	line += strcspn(line, " \t");
 	snprintf(text, sizeof(text), "%s%s", m->word[0], line);

@@ -32,13 +32,19 @@ is_edit(const char *line)
 	       (strncmp(line, "delete", 6) == 0 && isspace((unsigned char)line[6]));
 }
 
-/* The one set line that needs a question. */
+/* A set line that may need a question. */
 static bool
 is_secret_line(const char *line)
 {
-	const char *at = strstr(line, " pre-shared-key");
+	for (const struct cli_secret *s = cli_secrets; s->word; s++)
+		for (const char *at = strstr(line, s->word); at; at = strstr(at + 1, s->word)) {
+			size_t len = strlen(s->word);
 
-	return at && strncmp(at, " pre-shared-key-file", 20) != 0;
+			if (at > line && isspace((unsigned char)at[-1]) &&
+			    (at[len] == '\0' || isspace((unsigned char)at[len])))
+				return true;
+		}
+	return false;
 }
 
 static void

@@ -295,6 +295,27 @@ defaults_are_azures(void **state)
 	ctl_tree_free(&tree);
 }
 
+static void
+keys_of_a_tunnel_are_files_below_the_keys_directory(void **state)
+{
+	struct ctl_tree tree = gateway_tree();
+	struct ctl_config *c = NULL;
+	struct spw_err err = {0};
+
+	apply(&tree, "set tunnel azure-a next-pre-shared-key-file /etc/next.psk");
+	apply(&tree, "set tunnel azure-a ppk-id azure-q ppk-file azure-a.ppk");
+	apply(&tree, "set tunnel azure-a ppk-required true");
+	if (ctl_model_build(model, &tree, "/keys", &c, NULL, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(c->tunnels[0].psk_file, "/keys/azure-a.psk");
+	assert_string_equal(c->tunnels[0].next_psk_file, "/etc/next.psk");
+	assert_string_equal(c->tunnels[0].ppk_file, "/keys/azure-a.ppk");
+	assert_string_equal(c->tunnels[0].ppk_id, "azure-q");
+	assert_true(c->tunnels[0].ppk_required);
+	ctl_config_free(c);
+	ctl_tree_free(&tree);
+}
+
 /* What a change to the gateway makes the build say. */
 static const struct {
 	const char *line, *says;
@@ -321,6 +342,10 @@ static const struct {
 	 "lies inside prefix 10.100.0.0/16 of vnet prod"},
 	{"set tunnel azure-a remote-address 198.51.100.2", "are the same"},
 	{"set tunnel azure-a ike-proposal aes256gcm16-prfsha384-ecp384", "no esp-proposal"},
+	{"set tunnel azure-a next-pre-shared-key-file azure-a.psk", "names the same file"},
+	{"set tunnel azure-a ppk-id q", "has a ppk-id but no ppk-file"},
+	{"set tunnel azure-a ppk-file q", "has a ppk-file but no ppk-id"},
+	{"set tunnel azure-a ppk-required true", "ppk-required without a PPK"},
 	{"set tunnel azure-a dpd delay 45", "dpd timeout must be longer"},
 	{"set tunnel azure-a mtu 1380", "mss-clamp must be at least 40 bytes below"},
 	{"set tunnel b local-address 198.51.100.2 remote-address 203.0.113.2 pre-shared-key-file x",
@@ -824,6 +849,7 @@ main(void)
 		cmocka_unit_test(tags_are_dot1q_unless_dot1ad_is_said),
 		cmocka_unit_test(defaults_are_azures),
 		cmocka_unit_test(esp_40_outer_df_is_set_copied_or_cleared_as_configured),
+		cmocka_unit_test(keys_of_a_tunnel_are_files_below_the_keys_directory),
 		cmocka_unit_test(bad_configurations_are_refused_with_path_and_remedy),
 		cmocka_unit_test(
 			legacy_algorithms_need_a_profile_or_permission_and_are_warned_about),

@@ -232,6 +232,21 @@ def test_key_is_stored_closed_and_never_told(b):
     assert "Secret" not in b.log()
 
 
+def test_every_key_of_a_tunnel_has_a_place_of_its_own(b):
+    for word, leaf, name in (("next-pre-shared-key", "next-pre-shared-key-file", "azure-a.next.psk"),
+                             ("ppk", "ppk-file", "azure-a.ppk")):
+        done = b.shell("-c", "set tunnel azure-a " + word, stdin="Top.Secret.79\n")
+        assert done.returncode == 0, done.stderr
+        assert os.stat(b.path("keys/" + name)).st_mode & 0o777 == 0o600
+        assert f"+ set tunnel azure-a {leaf} {name}" in b.shell("-c", "compare").stdout
+        assert b.shell("-c", f"set tunnel azure-a {word} typed").returncode == 2
+    # what Azure takes for a pre-shared key is no rule for a PPK
+    assert b.shell("-c", "set tunnel azure-a ppk", stdin="a-b\n").returncode == 0
+    done = b.shell("-c", "set tunnel azure-a next-pre-shared-key", stdin="a-b\n")
+    assert done.returncode == 1 and "character 2" in done.stderr
+    assert "Secret" not in b.log()
+
+
 def test_restart_finds_the_configuration(b):
     b.load_gateway()
     before = b.shell("show", "configuration").stdout
