@@ -80,6 +80,7 @@ secrets {{
   ike-gw {{ id-1 = {local_id}
            id-2 = {remote_id}
            secret = "{psk}" }}
+  {extra_secrets}
 }}
 """
 
@@ -95,7 +96,7 @@ AZURE_DEFAULTS = {
     "psk": "Lab-Only-Pre-Shared-Key-0001",
     "retransmit_tries": 3, "retransmit_timeout": 4.0, "retransmit_base": 1.5,
     "fragment_size": 1280,
-    "extra_connection": "", "extra_daemon": "", "log_levels": "",
+    "extra_connection": "", "extra_secrets": "", "extra_daemon": "", "log_levels": "",
 }
 
 
