@@ -405,6 +405,41 @@ ike_160_one_thread_handles_every_message(void **state)
 #endif
 }
 
+/* Sockets on port 4500 in a list of the daemon's network namespace: "tcp", "tcp6", "udp". */
+static unsigned int
+sockets_on_4500(const char *list)
+{
+	char path[64], line[512];
+	unsigned int n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)a.pid, list);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, ":1194 ") != NULL;
+	fclose(f);
+	return n;
+}
+
+static void
+ext_13_nothing_listens_on_tcp(void **state)
+{
+	assert_true(sockets_on_4500("udp") >= 2); /* there they are */
+	assert_int_equal(sockets_on_4500("tcp") + sockets_on_4500("tcp6"), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct sockaddr_in to = {.sin_family = AF_INET,
+					 .sin_port = htons(i ? 4500 : 500),
+					 .sin_addr.s_addr = htonl(0x7f000001)};
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_true(fd >= 0);
+		assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), -1);
+		assert_int_equal(errno, ECONNREFUSED);
+		close(fd);
+	}
+}
+
 static void
 another_user_may_not_steer(void **state)
 {
@@ -797,6 +832,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_restarted_controld_gets_its_sockets_back),
 		cmocka_unit_test(the_daemon_runs_without_privileges),
 		cmocka_unit_test(ike_160_one_thread_handles_every_message),
+		cmocka_unit_test(ext_13_nothing_listens_on_tcp),
 		cmocka_unit_test(another_user_may_not_steer),
 		cmocka_unit_test(bad_requests_are_refused_and_change_nothing),
 		cmocka_unit_test(the_same_settings_again_touch_nothing),
