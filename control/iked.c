@@ -37,6 +37,7 @@
 #define CALL_TIMEOUT_MS 1000
 #define RETRY_MS	300
 #define LOCALS		32
+#define UDP_ROOM	(2 * 1024 * 1024) /* bytes that wait in a socket of IKE */
 
 struct local {
 	struct spw_addr addr;
@@ -131,9 +132,13 @@ udp_bind(const struct spw_addr *addr, uint16_t port)
 	struct sockaddr_storage ss;
 	socklen_t len = spw_addr_to_sockaddr(addr, port, &ss);
 	int fd = socket(addr->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+	int room = UDP_ROOM;
 
 	if (fd < 0)
 		return -errno;
+	/* a flood of first messages must not crowd out the others while iked is not scheduled */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	/* The address may come to its twin later, with the data plane. */
 	if (addr->family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
