@@ -7,6 +7,7 @@
 #   make bench-quick   the same, then measure in under three minutes                 (root)
 #   make bench      the same, then measure everything                                (root)
 #   make bench-failover   the same, then measure failing over, some 20 minutes      (root; QUICK=1 ROUTES=1)
+#   make bench-ike  the same, then measure IKE beside charon, some 10 minutes        (root; QUICK=1)
 #   make soak       the long forms of the tests, results as JSON                     (root; SUITE=...)
 #   make conformance   install what is missing, build, a line for each statement on IKE    (root)
 #   make deps       install what is missing (packages of debian/control)             (root)
@@ -15,7 +16,7 @@ SANITIZE ?=
 BUILD    := build$(if $(SANITIZE),-sanitize)
 MESON_ARGS := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Doptimization=1,)
 
-.PHONY: all demo check conformance bench bench-quick bench-failover soak deps clean
+.PHONY: all demo check conformance bench bench-quick bench-failover bench-ike soak deps clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -41,6 +42,10 @@ bench bench-quick: deps
 bench-failover: deps
 	$(MAKE) all
 	/usr/bin/python3 -B bench/failover.py --build $(BUILD) $(if $(QUICK),--quick) $(if $(ROUTES),--routes)
+
+bench-ike: deps
+	$(MAKE) all
+	/usr/bin/python3 -B bench/ike.py --build $(BUILD) $(if $(QUICK),--quick)
 
 soak: deps
 	$(MAKE) all

@@ -30,9 +30,9 @@ def cpu():
             "flags": [name for name in ISA if name in flags]}
 
 
-def versions():
+def versions(packages=PACKAGES):
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         out = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         found[package] = out.stdout.strip() or "not installed"
