@@ -128,17 +128,17 @@ ike_psk_carries(const struct ike_conn *old, const struct ike_conn *new)
 void
 ike_psk_move(struct ike_conn *to, struct ike_conn *from)
 {
-	const struct ike_sa *sa;
-	int used;
+	const struct ike_sa *sa = ike_conn_sa(to);
+	int before = sa ? ike_psk_of(sa) : -1;
 
 	for (unsigned int i = 0; i < IKE_PSKS; i++) {
 		spw_secret_free(&to->psk[i].key);
 		spw_secret_move(&to->psk[i].key, &from->psk[i].key);
 		memcpy(to->psk[i].mark, from->psk[i].mark, sizeof(to->psk[i].mark));
 	}
-	sa = ike_conn_sa(to);
-	used = sa ? ike_psk_of(sa) : -1;
-	to->dial_psk = used > 0 ? (unsigned int)used : 0;
+	/* in another place now: the order that was configured is what is wanted */
+	if (!sa || before < 0 || ike_psk_of(sa) != before)
+		to->dial_psk = 0;
 }
 
 void

@@ -208,9 +208,9 @@ both_ends_change_their_key_without_losing_anything(void **state)
 	net_run(net, 3 * NET_S);
 	assert_true(net_status(net, 0).spi_i == spi);
 	assert_int_equal(net_status(net, 0).psk, 2);
-	for (int i = 0; i < 2; i++)
-		net->host[i].engine->conns->dial_psk = 0;
+	ike_touch(ike_conn_sa(net->host[0].engine->conns));
 	net->host[0].engine->conns->renew = true; /* a new IKE SA beside the old one */
+	ike_engine_tick(net->host[0].engine, net->now);
 	net_run(net, 20 * NET_S);
 	assert_true(net_status(net, 0).spi_i != spi);
 	assert_int_equal(net_status(net, 0).psk, 1);
