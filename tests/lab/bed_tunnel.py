@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The test bed of those who try the tunnel itself: ExpressRoute is withdrawn once and for all, so what
-carries traffic is the tunnel, and its settings and Azure's change under the traffic's feet.
+"""The test bed of those who try the tunnel itself: ExpressRoute is withdrawn once and for all, so
+what carries traffic is the tunnel, and its settings and Azure's change under the traffic's feet.
 """
 import contextlib
+import signal
 import threading
+import time
 
 from bed import Bed
-from net import LabError, now_ns, wait_until
+from net import LabError, now_ns, send, wait_until
 
 TUNNEL = "azure-a"
 DEMO_PROFILE = "azure-custom-gcm256-ecp384"
@@ -34,6 +36,7 @@ class BedTunnel(Bed):
         At the end the tunnel stands again with the settings of the demo.
         """
         before = {key: self.lab.azure.policy[key] for key in theirs}
+        self.wait_ready()
         self.take_down()
         try:
             self.lab.azure.load(**theirs)
@@ -71,13 +74,24 @@ class BedTunnel(Bed):
             self.enable()
             self.azure_dials()
         elif "they" in who:
-            thread = threading.Thread(target=self.lab.azure.initiate)
-            thread.start()
-            self.enable()
-            thread.join()
+            self._dial_at_once()
         else:
             self.enable()
         self.wait_up()
+
+    def _dial_at_once(self):
+        """Azure stands still until our request and its own wish to dial wait for it."""
+        azure = self.lab.azure
+        thread = threading.Thread(target=azure.initiate)
+        send(azure.child.pid, signal.SIGSTOP)
+        try:
+            self.enable()
+            wait_until(lambda: self.ike()["state"] == "connecting", 5, "our side to dial", 0.02)
+            thread.start()
+            time.sleep(0.2)
+        finally:
+            send(azure.child.pid, signal.SIGCONT)
+        thread.join()
 
     def azure_dials(self):
         """Azure alone, as soon as our side waits for it."""
@@ -115,13 +129,16 @@ class BedTunnel(Bed):
     # --- new keys ---------------------------------------------------------------------------
 
     def ask(self, what):
-        """A rekey ("child", "ike") of ours: one exchange at a time, the one before may not be over."""
-        wait_until(lambda: self.gateway.shell("rekey", "tunnel", TUNNEL, what,
-                                              check=False).returncode == 0, 3, "a rekey of ours", 0.02)
+        """A rekey ("child", "ike") of ours, as soon as the exchange before is over."""
+        def taken():
+            return self.gateway.shell("rekey", "tunnel", TUNNEL, what, check=False).returncode == 0
+        wait_until(taken, 3, "a rekey of ours", 0.02)
 
     def rekey(self, side, what):
-        """A rekey by "we" or "they"; over when the new SA stands alone, for who is amid deleting the
-        old one refuses the next. Return when it began and ended."""
+        """A rekey by "we" or "they"; return when it began and ended.
+
+        It is over when the new SA stands alone: who is amid deleting the old one refuses the next.
+        """
         present = self.child_spis if what == "child" else self.ike_spis
         theirs = self.lab.azure.rekey_child if what == "child" else self.lab.azure.rekey_ike
         before, begun = present(), now_ns()

@@ -47,6 +47,8 @@ SETS = (
     Suite("aes256-sha512-ecp384", "chacha20poly1305-ecp256", "negotiate"),
     Suite("aes256gcm16-prfsha512-ecp256", "aes256-sha256-modp2048", "no"),
     Suite("aes128gcm16-prfsha384-ecp384", "chacha20poly1305", "no"),
+    Suite("aes256gcm16-prfsha256-x25519", "aes256gcm16-x25519", "no"),
+    Suite("aes256-sha512-ecp521", "aes128gcm16-ecp521", "negotiate"),
 )
 
 # How the peer names what our words mean.
@@ -175,8 +177,8 @@ table ip spillway_lab {
 
 
 def set_nat(lab, on):
-    lab.run("inet", "nft", "-f", "-", stdin="table ip spillway_lab\ndelete table ip spillway_lab\n" +
-            (NAT_RULES if on else ""))
+    anew = "table ip spillway_lab\ndelete table ip spillway_lab\n"
+    lab.run("inet", "nft", "-f", "-", stdin=anew + (NAT_RULES if on else ""))
 
 
 # --- what is on the wire ----------------------------------------------------------------------

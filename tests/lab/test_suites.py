@@ -2,12 +2,12 @@
 """Every family of ESP suites is negotiated with strongSwan and carries traffic both ways.
 
 Azure takes any of them; what we have configured decides. Each is tried by a new configuration of
-the same tunnel, so one bed serves all.
+the same tunnel, so one bed serves all. The matrix (test_matrix.py) tries each, too, in every run.
 """
 import time
 
 from net import now_ns, wait_until
-from scenario import bed_with
+from scenario import bed_with, long_form
 
 TUNNEL = "azure-a"
 # configured here -> what strongSwan calls the SA's algorithms, and what our shell does
@@ -54,6 +54,7 @@ def use_suite(bed, before, suite):
                "the VNet to use the tunnel with %s" % suite, 0.1)
 
 
+@long_form
 @bed_with(azure={"esp_proposals": AZURE_TAKES}, config=without_profile)
 def test_every_family_of_esp_suites_carries_traffic(bed):
     before = "aes256gcm16-ecp384"
