@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #define TAP_FD_NAME "SPW_TAP_FD"
+/* A call that the sandbox forbids, made when the first key pair is: see tapped.c. */
+#define TAP_CANARY_NAME "SPW_TAP_CANARY"
 
 enum tap_kind {
 	TAP_DH_PRIVATE = 1, /* big-endian, without leading zeros */
