@@ -189,7 +189,9 @@ ike_auth_start(struct ike_sa *sa)
 static struct ike_conn *
 match_identity(struct ike_sa *sa, const struct ike_msg *m)
 {
-	for (struct ike_conn *c = sa->e->conns; c; c = c->next) {
+	const struct spw_addr *peer = &sa->conn->set.remote;
+
+	for (struct ike_conn *c = ike_index_near(sa->e, peer); c; c = c->near) {
 		struct spw_ike_id local, remote;
 		bool suite = false;
 

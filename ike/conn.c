@@ -213,6 +213,7 @@ ike_conn_free(struct ike_conn *conn)
 	while (*at != conn)
 		at = &(*at)->next;
 	*at = conn->next;
+	ike_index_conn_gone(conn);
 	conn_drop(conn);
 }
 
@@ -273,6 +274,7 @@ replace(struct ike_engine *e, struct ike_conn *old, const struct spw_ike_conn *c
 	}
 	conn->next = e->conns; /* in front of the old one until that is gone */
 	e->conns = conn;
+	ike_index_conn(conn);
 	ike_wake_conn(conn);
 	ike_conn_restore(conn);
 	if (old)

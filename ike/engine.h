@@ -28,6 +28,7 @@
 #define IKE_REKEYED_NS	      (30 * SPW_NS_PER_S) /* then we delete the old IKE SA ourselves */
 #define IKE_REDUNDANT_NS      (10 * SPW_NS_PER_S) /* the loser's maker has had its chance */
 #define IKE_OVERLAP_NS	      (1 * SPW_NS_PER_S)  /* both IKE SAs of a double dial stand */
+#define IKE_BARE_NS	      (30 * SPW_NS_PER_S) /* the one without a child gets one, or goes */
 #define IKE_BUSY_MIN_NS	      (5 * SPW_NS_PER_S)  /* after TEMPORARY_FAILURE: 5..30 s */
 #define IKE_BUSY_MAX_NS	      (30 * SPW_NS_PER_S)
 #define IKE_BUSY_LIMIT_NS     (180 * SPW_NS_PER_S) /* of it: a new IKE SA is made */
@@ -264,6 +265,7 @@ struct ike_psk {
 
 struct ike_conn {
 	struct ike_conn *next;
+	struct ike_conn *near; /* of the same bucket of the index */
 	struct ike_turn turn;
 	struct ike_engine *e;
 	struct ike_sa *sas;
@@ -724,6 +726,10 @@ void ike_dial_failed(struct ike_conn *conn);
 /* Close every IKE SA of a connection. */
 void ike_conn_close(struct ike_conn *conn);
 void ike_conn_free(struct ike_conn *conn);
+/*
+ * When a connection, or an IKE SA, wants a turn though nothing happens to it. Whatever a handler or
+ * a rule makes depend on the time must be in one of the two.
+ */
 uint64_t ike_conn_wakeup(const struct ike_conn *conn);
 /* The established IKE SA that a connection works with; NULL = none. */
 struct ike_sa *ike_conn_sa(const struct ike_conn *conn);

@@ -79,14 +79,14 @@ static bool
 fits_address(const struct ike_conn *c, const struct ike_datagram *d)
 {
 	return c->set.mode != SPW_IKE_MODE_INITIATE &&
-	       (!spw_addr_is_set(&c->set.local) || spw_addr_equal(&c->set.local, &d->local)) &&
-	       (!spw_addr_is_set(&c->set.remote) || spw_addr_equal(&c->set.remote, &d->remote));
+	       spw_addr_equal(&c->set.local, &d->local) &&
+	       spw_addr_equal(&c->set.remote, &d->remote);
 }
 
 static struct ike_conn *
 match_address(struct ike_engine *e, const struct ike_datagram *d)
 {
-	for (struct ike_conn *c = e->conns; c; c = c->next)
+	for (struct ike_conn *c = ike_index_near(e, &d->remote); c; c = c->near)
 		if (fits_address(c, d))
 			return c;
 	return NULL;
@@ -99,7 +99,7 @@ match_proposal(struct ike_engine *e, const struct ike_datagram *d, const struct 
 {
 	const struct ike_choice_rule rule = {.protocol = IKE_PROTO_IKE, .with_group = true};
 
-	for (struct ike_conn *c = e->conns; c; c = c->next)
+	for (struct ike_conn *c = ike_index_near(e, &d->remote); c; c = c->near)
 		if (fits_address(c, d) &&
 		    ike_proposal_choose(&m->sa, c->set.ike, c->set.n_ike, &rule, choice) == 0)
 			return c;

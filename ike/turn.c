@@ -15,7 +15,8 @@
  *
  * The index finds an IKE SA by its SPIs. They are set by those who make SAs, at any moment of a
  * call; at its end the spots of all SAs that had a turn are put right, and until then the queue is
- * searched as well. Room in heap and index is made when an object is made, so that nothing here can
+ * searched as well. Connections are found by the peer's address, because that is all a first
+ * request shows. Room in heap and index is made when an object is made, so that nothing here can
  * fail later. One thread.
  */
 #include "ike/turn.h"
@@ -152,25 +153,88 @@ spots_update(struct ike_sa *sa)
 	}
 }
 
+static struct ike_conn **
+near_of(const struct ike_index *x, const struct spw_addr *remote)
+{
+	uint64_t half[2];
+
+	memcpy(half, remote->bytes, sizeof(half));
+	return &x->near[bucket_of(x, half[0] ^ half[1] * UINT64_C(0x100000001b3))];
+}
+
+static void
+near_append(struct ike_index *x, struct ike_conn *c)
+{
+	struct ike_conn **at = near_of(x, &c->set.remote);
+
+	while (*at)
+		at = &(*at)->near;
+	*at = c;
+	c->near = NULL;
+}
+
+struct ike_conn *
+ike_index_near(const struct ike_engine *e, const struct spw_addr *remote)
+{
+	return e->index.size ? *near_of(&e->index, remote) : NULL;
+}
+
+void
+ike_index_conn(struct ike_conn *conn)
+{
+	struct ike_conn **at = near_of(&conn->e->index, &conn->set.remote);
+
+	conn->near = *at;
+	*at = conn;
+}
+
+void
+ike_index_conn_gone(struct ike_conn *conn)
+{
+	struct ike_conn **at = near_of(&conn->e->index, &conn->set.remote);
+
+	while (*at && *at != conn)
+		at = &(*at)->near;
+	if (*at)
+		*at = conn->near;
+}
+
+static bool
+buckets_make(struct ike_index *x)
+{
+	bool all = (x->near = calloc(x->size, sizeof(x->near[0]))) != NULL;
+
+	for (enum ike_mark w = 0; w < IKE_MARKS; w++) {
+		x->bucket[w] = calloc(x->size, sizeof(x->bucket[w][0]));
+		all = all && x->bucket[w];
+	}
+	return all;
+}
+
+static void
+buckets_free(struct ike_index *x)
+{
+	for (enum ike_mark w = 0; w < IKE_MARKS; w++)
+		free(x->bucket[w]);
+	free(x->near);
+}
+
 /* More buckets, with all spots in them. Without memory the chains grow longer instead. */
 static int
 index_grow(struct ike_engine *e, unsigned int size)
 {
 	struct ike_index *x = &e->index, bigger = {.size = size, .half_open = x->half_open};
 
-	for (enum ike_mark w = 0; w < IKE_MARKS; w++)
-		bigger.bucket[w] = calloc(size, sizeof(bigger.bucket[w][0]));
-	for (enum ike_mark w = 0; w < IKE_MARKS; w++) {
-		if (bigger.bucket[w])
-			continue;
-		for (enum ike_mark k = 0; k < IKE_MARKS; k++)
-			free(bigger.bucket[k]);
+	if (!buckets_make(&bigger)) {
+		buckets_free(&bigger);
 		return x->size ? 0 : -ENOMEM;
 	}
 	for (struct ike_sa *sa = e->sas; sa; sa = sa->next)
 		for (enum ike_mark w = 0; w < IKE_MARKS; w++)
 			if (sa->spot[w].in)
 				spot_add(&bigger, w, &sa->spot[w]);
+	for (struct ike_conn *c = e->conns; c; c = c->next)
+		near_append(&bigger, c);
 	ike_index_free(e);
 	*x = bigger;
 	return 0;
@@ -179,8 +243,7 @@ index_grow(struct ike_engine *e, unsigned int size)
 void
 ike_index_free(struct ike_engine *e)
 {
-	for (enum ike_mark w = 0; w < IKE_MARKS; w++)
-		free(e->index.bucket[w]);
+	buckets_free(&e->index);
 	memset(&e->index, 0, sizeof(e->index));
 }
 

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/addr.h"
+
 struct ike_conn;
 struct ike_engine;
 struct ike_sa;
@@ -44,6 +46,7 @@ struct ike_spot {
 };
 struct ike_index {
 	struct ike_spot **bucket[IKE_MARKS];
+	struct ike_conn **near; /* connections by the peer's address, the newest first */
 	unsigned int size;	/* buckets of each, a power of two */
 	unsigned int half_open; /* IKE SAs of that state, when the last call ended */
 };
@@ -78,6 +81,14 @@ struct ike_sa *ike_index_find(const struct ike_engine *e, enum ike_mark which, u
 /* At the start of a call, one after another: those with this number, `after` NULL = the first. */
 struct ike_sa *ike_index_next(const struct ike_engine *e, enum ike_mark which, uint64_t mark,
 			      const struct ike_sa *after);
+/*
+ * The newest of some connections among which are all whose peer has this address; the others follow
+ * by `near`, newest first.
+ */
+struct ike_conn *ike_index_near(const struct ike_engine *e, const struct spw_addr *remote);
+/* A connection is in e->conns from now on; it is about to leave (nothing when it never was). */
+void ike_index_conn(struct ike_conn *conn);
+void ike_index_conn_gone(struct ike_conn *conn);
 void ike_index_free(struct ike_engine *e);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * The daemon's own notes about connections: what it needs to log changes of state, to send NAT
  * keepalives and to fit orphaned SAs to names. The engine is the truth about which connections
- * exist; these notes follow it. Never a secret here. No input or output; one thread.
+ * exist; these notes follow it. Never a secret here. Sorted by name, because every second all are
+ * looked up. No input or output; one thread.
  */
 #include "ike/iked/conns.h"
 
@@ -11,18 +12,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Index of the first whose name is not before this one. */
+static size_t
+lower_bound(const struct iked_conns *cs, const char *name)
+{
+	size_t low = 0, high = cs->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strncmp(cs->conn[mid].name, name, SPW_NAME_LEN) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 struct iked_conn *
 iked_conns_find(const struct iked_conns *cs, const char *name)
 {
-	for (size_t i = 0; i < cs->n; i++)
-		if (strncmp(cs->conn[i].name, name, SPW_NAME_LEN) == 0)
-			return &cs->conn[i];
-	return NULL;
+	size_t i = lower_bound(cs, name);
+
+	return i < cs->n && strncmp(cs->conn[i].name, name, SPW_NAME_LEN) == 0 ? &cs->conn[i]
+									       : NULL;
 }
 
 static struct iked_conn *
-append(struct iked_conns *cs)
+insert(struct iked_conns *cs, const char *name)
 {
+	size_t i = lower_bound(cs, name);
+
 	if (cs->n == cs->cap) {
 		size_t cap = cs->cap ? 2 * cs->cap : 8;
 		struct iked_conn *conn = realloc(cs->conn, cap * sizeof(*conn));
@@ -32,8 +52,9 @@ append(struct iked_conns *cs)
 		cs->conn = conn;
 		cs->cap = cap;
 	}
-	cs->conn[cs->n] = (struct iked_conn){0};
-	return &cs->conn[cs->n++];
+	memmove(&cs->conn[i + 1], &cs->conn[i], (cs->n++ - i) * sizeof(cs->conn[0]));
+	cs->conn[i] = (struct iked_conn){0};
+	return &cs->conn[i];
 }
 
 int
@@ -42,7 +63,7 @@ iked_conns_set(struct iked_conns *cs, const struct spw_ike_conn *conn)
 	struct iked_conn *c = iked_conns_find(cs, conn->name);
 
 	if (!c)
-		c = append(cs);
+		c = insert(cs, conn->name);
 	if (!c)
 		return -ENOMEM;
 	memcpy(c->name, conn->name, sizeof(c->name));

@@ -444,6 +444,7 @@ ike_059_initial_contact_is_sent_when_nothing_else_stands(void **state)
 				 !orphan);
 		net_run(net, 1 * NET_S);
 		net->host[0].engine->conns->renew = true;
+		ike_wake_conn(net->host[0].engine->conns);
 		net->host[0].engine->config.no_initial_contact = false;
 		ike_engine_tick(net->host[0].engine, net->now);
 		net_run(net, 1 * NET_S);
