@@ -88,7 +88,7 @@ def test_both_sides_dial_at_once(tunnel):
     for _ in range(20 if LONG else 1):
         with tunnel.with_settings({"mode": "both"}):
             tunnel.dial("we", "they")
-            wait_until(tunnel.is_whole, 40, "one IKE SA and one child SA", 0.05)
+            wait_until(tunnel.is_whole, 20, "one IKE SA and one child SA", 0.05)
             begun = tunnel.ike_spis()
             carries(tunnel, lambda: None)
             assert tunnel.ike_spis() == begun, "the IKE SA did not stay"
