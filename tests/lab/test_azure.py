@@ -174,7 +174,7 @@ def test_the_least_lifetime_by_kilobytes_loses_nothing(tunnel):
     """Ours alone counts: at 90 % of 1,024 KB we make new keys."""
     with tunnel.with_settings({"lifetime kilobytes": 1024, "lifetime child": 300}):
         tunnel.dial("we")
-        rekeys_by_bytes(tunnel, 300 if LONG else 2)
+        rekeys_by_bytes(tunnel, 100 if LONG else 2)
 
 
 @long_form
@@ -184,7 +184,7 @@ def test_kilobytes_counted_by_both_sides_lose_nothing(tunnel):
     counter = ByteCounter(tunnel.lab.azure)
     with tunnel.with_settings({"lifetime kilobytes": 1160, "lifetime child": 300}):
         tunnel.dial("we")
-        rekeys_by_bytes(tunnel, 60, counter)
+        rekeys_by_bytes(tunnel, 40, counter)
         assert counter.rekeys >= 10, "Azure made only %d" % counter.rekeys
 
 
