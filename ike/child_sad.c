@@ -88,6 +88,8 @@ ike_sa_unproven(struct ike_sa *own)
 	uint64_t later = ike_after(own->e->now, IKE_HOLD_NS);
 
 	ike_touch(own);
+	if (own->state == IKE_SA_RETIRED && own->close_at != UINT64_MAX)
+		own->close_at = ike_after(own->e->now, IKE_REKEYED_NS);
 	for (struct ike_child *c = own->children; c; c = c->next)
 		if (!c->proven)
 			c->prove_at = later;

@@ -41,6 +41,24 @@ ike_dial_failed(struct ike_conn *conn)
 		(unsigned long long)((conn->next_try - e->now) / SPW_NS_PER_MS), conn->reason);
 }
 
+/*
+ * Our IKE_AUTH was taken, its answer was lost, and the peer closes the SA already: it keeps another
+ * one (IKE-146). Who knows the keys of the exchange may say so before he is authenticated; he could
+ * as well answer with a wrong AUTH.
+ */
+enum ike_fault
+ike_auth_closed(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
+{
+	spw_log(SPW_LOG_INFO, "ike", "deleted", "conn=%s spi_i=%016llx by=peer state=%s",
+		sa->conn ? sa->conn->set.name : "-", (unsigned long long)sa->spi_i,
+		ike_state_name(sa->state));
+	if (sa->conn && !ike_conn_sa(sa->conn)) {
+		ike_sa_reason(sa, "the peer closed the IKE SA");
+		ike_dial_failed(sa->conn);
+	}
+	return IKE_OK;
+}
+
 /* No answer to a request: the attempt failed, or the peer is dead. */
 enum ike_fault
 ike_timeout(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
@@ -108,7 +126,8 @@ last_heard(const struct ike_sa *sa)
 	const struct ike_engine_config *c = &sa->e->config;
 	uint64_t esp = c->ops->last_inbound(c->ctx, sa->conn->set.tunnel);
 
-	return esp > sa->heard_ns ? esp : sa->heard_ns;
+	/* what arrives on another's children says nothing of one that has none */
+	return sa->children && esp > sa->heard_ns ? esp : sa->heard_ns;
 }
 
 static uint64_t
@@ -246,6 +265,29 @@ sa_stays(const struct ike_sa *a, const struct ike_sa *b)
 	return ike_rival_stays(a->made_ns, &a->low, b->made_ns, &b->low);
 }
 
+/* It may carry the traffic. */
+static bool
+stands(const struct ike_sa *sa)
+{
+	return sa->state == IKE_SA_ESTABLISHED && !sa->pending && !sa->redundant;
+}
+
+/* When one that stands beside another has had its time to get a child. */
+static uint64_t
+bare_until(const struct ike_conn *conn)
+{
+	uint64_t t = UINT64_MAX, end;
+	unsigned int n = 0;
+
+	for (const struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
+		n += stands(sa);
+		end = ike_after(sa->made_ns, IKE_BARE_NS);
+		if (stands(sa) && !has_child(sa) && end > conn->e->now)
+			t = ike_min_u64(t, end);
+	}
+	return n > 1 ? t : UINT64_MAX;
+}
+
 /* Two established IKE SAs for one connection: one goes (IKE-146). */
 static void
 settle_sas(struct ike_conn *conn)
@@ -253,18 +295,23 @@ settle_sas(struct ike_conn *conn)
 	struct ike_sa *win = NULL;
 
 	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
-		struct ike_sa *lose;
+		struct ike_sa *lose, *keep;
 
-		if (sa->state != IKE_SA_ESTABLISHED || sa->pending || sa->redundant)
+		if (!stands(sa))
 			continue;
 		if (!win) {
 			win = sa;
 			continue;
 		}
 		lose = sa_stays(sa, win) ? win : sa;
-		if (has_child(lose) && !has_child(lose == win ? sa : win))
-			continue; /* the traffic has nowhere to go yet */
-		win = lose == win ? sa : win;
+		keep = lose == win ? sa : win;
+		if (has_child(lose) && !has_child(keep)) {
+			if (conn->e->now < ike_after(keep->made_ns, IKE_BARE_NS))
+				continue; /* the traffic has nowhere to go yet */
+			keep = lose;
+			lose = keep == win ? sa : win;
+		}
+		win = keep;
 		ike_touch(lose);
 		lose->redundant = true;
 		lose->close_at =
@@ -469,5 +516,7 @@ ike_sa_wakeup(const struct ike_sa *sa)
 uint64_t
 ike_conn_wakeup(const struct ike_conn *conn)
 {
-	return wants_dial(conn) && !conn->pair.job ? conn->next_try : UINT64_MAX;
+	uint64_t dial = wants_dial(conn) && !conn->pair.job ? conn->next_try : UINT64_MAX;
+
+	return ike_min_u64(dial, bare_until(conn));
 }

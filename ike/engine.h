@@ -733,7 +733,7 @@ void ike_conn_free(struct ike_conn *conn);
 uint64_t ike_conn_wakeup(const struct ike_conn *conn);
 /* The established IKE SA that a connection works with; NULL = none. */
 struct ike_sa *ike_conn_sa(const struct ike_conn *conn);
-ike_handler ike_timeout;
+ike_handler ike_timeout, ike_auth_closed;
 uint64_t ike_sa_wakeup(const struct ike_sa *sa);
 
 /* The IKE SAs of a connection; none of none. */

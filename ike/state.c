@@ -50,6 +50,7 @@ static const struct sa_rule sa_table[IKE_SA_STATES][IKE_SA_EVENTS] =
 		[IKE_SA_AUTH_SENT] =
 			{
 				ROW(AUTH_RSP, ike_auth_response, ESTABLISHED),
+				ROW(DELETE_REQ, ike_auth_closed, GONE),
 				ROW(TIMEOUT, ike_timeout, DEAD),
 				ROW(CLOSE, just_go, DEAD),
 			},

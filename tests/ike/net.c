@@ -594,9 +594,11 @@ net_call_ends(struct net_host *h)
 		if (h->net->audit && !h->down_until)
 			audit(h);
 		if (h->net->witness)
-			witness_call(h->net, h->index);
+			witness_call(h->net, h->index, false);
 		return;
 	}
+	if (h->net->witness)
+		witness_call(h->net, h->index, true);
 	ike_engine_abandon(h->engine);
 	drop_jobs(h);
 	escrow_restore(h);

@@ -102,7 +102,7 @@ judge(struct net *net, int i, const struct ike_sa *sa, struct seen *s)
 }
 
 void
-witness_call(struct net *net, int i)
+witness_call(struct net *net, int i, bool killed)
 {
 	for (const struct ike_sa *sa = net->host[i].engine->sas; sa; sa = sa->next) {
 		struct seen *s;
@@ -112,9 +112,10 @@ witness_call(struct net *net, int i)
 		s = find_or_make(net->witness, i, sa);
 		if (s->established)
 			continue;
-		if (sa->state == IKE_SA_ESTABLISHED)
-			judge(net, i, sa, s);
-		else if (sa->own_init.len > 0 && sa->peer_init.len > 0) {
+		if (sa->state == IKE_SA_ESTABLISHED) {
+			if (!killed)
+				judge(net, i, sa, s);
+		} else if (sa->own_init.len > 0 && sa->peer_init.len > 0) {
 			s->own = digest(&sa->own_init);
 			s->peer = digest(&sa->peer_init);
 		}
