@@ -552,7 +552,9 @@ no_more_strangers_wait_than_may_be_half_open(void **state)
 		const struct init_parts p = {.spi_i = 1 + i};
 		struct spw_addr from = spw_addr_v4(0x0a000000 + i);
 
+		ike_index_conn_gone(net->host[1].engine->conns);
 		net->host[1].engine->conns->set.remote = from;
+		ike_index_conn(net->host[1].engine->conns);
 		puppet_raw(net, 1, &from, 500, 500, buf, puppet_init(buf, sizeof(buf), &p));
 	}
 	assert_int_equal(jobs_away(net, 1), IKE_HALF_OPEN_MAX);
