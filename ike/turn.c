@@ -463,22 +463,23 @@ ike_turns_next(const struct ike_engine *e)
 }
 
 static bool
-sound(const struct ike_turn *t)
+sound(const struct ike_engine *e, const struct ike_turn *t)
 {
-	return t->queued || (t->at <= wanted_at(t) && (t->place != 0) == (t->at != UINT64_MAX));
+	return t->queued || (t->at <= wanted_at(t) && t->at >= ike_turns_next(e) &&
+			     (t->place != 0) == (t->at != UINT64_MAX));
 }
 
 bool
 ike_turns_sound(const struct ike_engine *e)
 {
 	for (const struct ike_conn *c = e->conns; c; c = c->next)
-		if (!sound(&c->turn))
+		if (!sound(e, &c->turn))
 			return false;
 	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
 		for (enum ike_mark w = 0; w < IKE_MARKS; w++) {
 			uint64_t mark = mark_of(sa, w);
 
-			if (!sound(&sa->turn) || (mark && !ike_index_find(e, w, mark)))
+			if (!sound(e, &sa->turn) || (mark && !ike_index_find(e, w, mark)))
 				return false;
 		}
 	return true;
