@@ -64,6 +64,42 @@ watch(struct net *net, int from, const struct ike_header *h)
 
 /* ---- states ---- */
 
+/* Settings that make long messages: both identities, four proposals. */
+static void
+lengthen(struct spw_ike_conn *c, uint8_t mine, uint8_t other)
+{
+	static const uint8_t encr[] = {SPW_ENCR_AES256_GCM, SPW_ENCR_AES192_GCM,
+				       SPW_ENCR_AES128_GCM, SPW_ENCR_CHACHA20_POLY1305};
+
+	c->fragment = 576;
+	c->local_id = c->remote_id = (struct spw_ike_id){.type = SPW_ID_FQDN, .len = 120};
+	memset(c->local_id.data, mine, 120);
+	memset(c->remote_id.data, other, 120);
+	c->n_esp = 4;
+	for (int i = 0; i < 4; i++)
+		c->esp[i].encr = encr[i];
+}
+
+static void
+settle_special(struct spw_ike_conn *c, unsigned int state, int host)
+{
+	if (state == 11) /* PFS */
+		c->esp[0].group = SPW_GROUP_ECP256;
+	if (state == 12)
+		lengthen(c, (uint8_t)('a' + host), (uint8_t)('b' - host));
+	if (state == 17) {
+		c->ppk_len = c->ppk_id_len = 5;
+		memcpy(c->ppk, "quant", 5);
+		memcpy(c->ppk_id, "azure", 5);
+	}
+	if (state == 18) {
+		c->ike[0] =
+			(struct spw_ike_proposal){SPW_ENCR_AES256_CBC, SPW_INTEG_HMAC_SHA256_128,
+						  SPW_PRF_HMAC_SHA256, SPW_GROUP_MODP2048};
+		c->psk_len = 21;
+	}
+}
+
 static void
 connect_hosts(struct net *net, unsigned int state)
 {
@@ -76,10 +112,8 @@ connect_hosts(struct net *net, unsigned int state)
 	if (net->nat)
 		c0.local_id = c1.remote_id =
 			(struct spw_ike_id){.type = SPW_ID_FQDN, .len = 4, .data = "here"};
-	if (state == 11) /* PFS, and a second choice of group */
-		c0.esp[0].group = c1.esp[0].group = SPW_GROUP_ECP256;
-	if (state == 12)
-		c0.fragment = c1.fragment = 576;
+	settle_special(&c0, state, 0);
+	settle_special(&c1, state, 1);
 	net_set(net, 0, &c0);
 	net_set(net, 1, &c1);
 }
@@ -116,6 +150,14 @@ go_on(struct net *net, unsigned int state)
 		rekey(net, 1, SPW_IKE_RESET_IKE);
 		net_run(net, 15 * NET_MS);
 		rekey(net, 0, SPW_IKE_RESET_CHILD);
+		break;
+	case 16:
+		(void)ike_engine_reset(net->host[0].engine, net->now, "azure", SPW_IKE_RESET_CHILD);
+		break;
+	case 19:
+		net_dh(net, 0, 5 * NET_MS, 50 * NET_MS);
+		net_dh(net, 1, 5 * NET_MS, 50 * NET_MS);
+		rekey(net, 0, SPW_IKE_RESET_IKE);
 		break;
 	default: break;
 	}

@@ -6,7 +6,7 @@
 
 #include "tests/ike/net.h"
 
-#define FUZZ_STATES 16
+#define FUZZ_STATES 20
 
 /*
  * Two engines brought to one of FUZZ_STATES states (fresh, half open, dialling, AUTH sent,

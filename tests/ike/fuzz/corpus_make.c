@@ -18,7 +18,7 @@
 
 #include "tests/ike/net.h"
 
-#define STATES 16
+#define STATES 20
 
 static const char *base;
 
