@@ -9,8 +9,9 @@ run first, the others alone. A failing test's output is shown. The message parse
 while in a build of their own, two at a time as well.
 
 --long (or --suite soak, which is all suites of it) sets SPW_LONG=1 and SPILLWAY_LAB_LONG=1, by which
-tests run their long forms, gives them the time, and fuzzes LONG_FUZZ times as long. Each run leaves
-its results in the build folder: tests.json, or soak/<date>.json with what the tests said.
+tests run their long forms, runs the namespace lab in parts, each of which is a suite of its own
+(LAB_PARTS) so that none takes an hour, gives them the time, and fuzzes each target for LONG_FUZZ_S
+(FUZZ_SECONDS in the environment sets another time). Each run leaves its results in the build folder: tests.json, or soak/<date>.json with what the tests said.
 """
 import argparse
 import concurrent.futures
@@ -25,8 +26,19 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAP = re.compile(r"^\s*(ok|not ok)\b(.*)$", re.M)
-LONG_TIMEOUT, LONG_FUZZ = 6 * 3600, 20
+LONG_TIMEOUT, LONG_FUZZ_S = 6 * 3600, 600
 LONG = {"SPW_LONG": "1", "SPILLWAY_LAB_LONG": "1"}
+# Long forms of the lab by suite: words of their scenarios' names. What has none of them is `lab`.
+LAB_PARTS = {
+    "matrix": ("interop_matrix",),
+    "kills": ("test_kill",),
+    "rekey": ("rekeys_every_2_s", "rekeys_of_both_sides", "lost_ike_packets"),
+    "flaps": ("flaps", "flapping", "storm_of_4000"),
+    "stalls": ("stalls_of",),
+    "floods": ("test_floods",),
+    "clocks": ("test_clocks",),
+    "routes": ("a_million_routes",),
+}
 
 
 class Tally:
@@ -75,8 +87,22 @@ def lengthened(test):
     """The long form of a test: its environment, its time, and for a fuzz target its last argument."""
     cmd = list(test["cmd"])
     if any(s.endswith("fuzz") for s in test["suite"]):
-        cmd[-1] = str(int(cmd[-1]) * LONG_FUZZ)
+        cmd[-1] = os.environ.get("FUZZ_SECONDS", str(LONG_FUZZ_S))
     return {**test, "cmd": cmd, "env": {**test["env"], **LONG}, "timeout": LONG_TIMEOUT}
+
+
+def lab_in_parts(tests, suites):
+    """The lab's one test as one for each suite that is wanted; no suites: all of them."""
+    for test in tests:
+        if test["name"] != "lab":
+            yield test
+            continue
+        for name, words in LAB_PARTS.items():
+            if not suites or name in suites:
+                yield {**test, "name": "lab/" + name, "cmd": [*test["cmd"], *words]}
+        if not suites or "lab" in suites:
+            without = [w for words in LAB_PARTS.values() for w in words]
+            yield {**test, "cmd": test["cmd"] + [x for w in without for x in ("--without", w)]}
 
 
 def run_one(test, build):
@@ -119,7 +145,7 @@ def run_together(tests, build, tally):
             tally.add(test["name"], *result)
 
 
-def fuzz(tally, form):
+def fuzz(tally, form, chosen):
     """The libFuzzer targets: a build of their own under clang, each run on its corpus for a while."""
     build = os.path.join(ROOT, "build-fuzz")
     env = dict(os.environ, CC="clang")
@@ -138,7 +164,7 @@ def fuzz(tally, form):
                         if re.fullmatch(r"tests/\w+(/fuzz)?/(fuzz_\w+|ike_corpus_make)", w)]
     if not wanted or step("ninja", "-C", build, *wanted) is None:
         return
-    run_together([form(t) for t in meson_tests(build, {"fuzz"})], build, tally)
+    run_together([form(t) for t in meson_tests(build, {"fuzz"}) if chosen(t["name"])], build, tally)
 
 
 def main():
@@ -146,7 +172,8 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--sanitized", action="store_true", help="leave out what a sanitizer cannot run with")
     parser.add_argument("--suite", action="append",
-                        help="only this suite (unit, daemon, packets, lab, house, fuzz; soak: all, long)")
+                        help="only this suite (unit, explore, daemon, control, packets, lab, house, fuzz; "
+                             "soak: all, long; with --long fuzz is IKE's, fuzz-others the rest, and there are " + ", ".join(LAB_PARTS) + ")")
     parser.add_argument("--long", action="store_true", help="the long forms, hours rather than minutes")
     args = parser.parse_args()
     os.chdir(ROOT)
@@ -158,7 +185,11 @@ def main():
     tally = Tally()
     results = os.path.join(build, "tests.json")
     seconds = last_seconds(results)
-    tests = [form(t) for t in meson_tests(build, suites)]
+    wanted = suites | ({"lab"} if long_form and suites & set(LAB_PARTS) else set())
+    tests = meson_tests(build, wanted)
+    if long_form:
+        tests = list(lab_in_parts(tests, suites))
+    tests = [form(t) for t in tests]
     if args.sanitized:
         tests = [t for t in tests if not any(s.endswith("lab") for s in t["suite"])]
     together = sorted((t for t in tests if t["is_parallel"]),
@@ -167,8 +198,11 @@ def main():
     for test in tests:
         if not test["is_parallel"]:
             tally.add(test["name"], *run_one(test, build))
-    if not args.sanitized and (not suites or "fuzz" in suites) and shutil.which("clang"):
-        fuzz(tally, form)
+    which = {"fuzz": lambda name: not long_form or name.startswith("ike/"),
+             "fuzz-others": lambda name: not name.startswith("ike/")}
+    fuzzed = [which[s] for s in which if s in suites or not suites and (s == "fuzz" or long_form)]
+    if not args.sanitized and fuzzed and shutil.which("clang"):
+        fuzz(tally, form, lambda name: any(chosen(name) for chosen in fuzzed))
     if long_form:
         results = os.path.join(build, "soak", time.strftime("%Y-%m-%d-%H%M%S.json"))
         print(results)

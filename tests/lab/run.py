@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run the lab's scenarios one after the other: one line each, then `N passed, N failed`.
 
-usage: run.py [--list] [--no-product] [WORD ...]
+usage: run.py [--list] [--no-product] [--without WORD ...] [WORD ...]
 
 A scenario is a function `test_*` of a file test_*.py; with a parameter named `bed` (one link, one
 tunnel), `tunnel` (the same, its tunnel in use), `two` (two of each), `private` (IPsec over ExpressRoute), `nat` (a NAT before a gateway) or `six` (a tunnel over IPv6) it gets a test bed: a fresh one,
@@ -59,7 +59,7 @@ def shares_bed(function):
     return getattr(function, "leaves_bed_clean", False) or getattr(function, "ends_bed", False)
 
 
-def scenarios(words):
+def scenarios(words, without=()):
     """[(module name, function name, function)] in the order in which they are run."""
     names = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, "test_*.py")))
     names.sort(key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST) + LAST.count(n))
@@ -69,7 +69,8 @@ def scenarios(words):
         for title, function in inspect.getmembers(module, inspect.isfunction):
             if title.startswith("test_") and function.__module__ == name and (
                     any(w in name or w in title for w in words) if words else
-                    LONG or not getattr(function, "long_form", False)):
+                    LONG or not getattr(function, "long_form", False)) and \
+                    not any(w in name or w in title for w in without):
                 found.append((name, title, function))
     found.sort(key=lambda s: (place(s[2]), names.index(s[0])))
     return found
@@ -164,9 +165,11 @@ def main():
     parser.add_argument("--list", action="store_true", help="only name the scenarios")
     parser.add_argument("--no-product", action="store_true",
                         help="leave out scenarios that need the daemons")
+    parser.add_argument("--without", action="append", default=[], metavar="WORD",
+                        help="leave out scenarios whose file or name holds the word")
     parser.add_argument("words", nargs="*", metavar="WORD")
     args = parser.parse_args()
-    chosen = [s for s in scenarios(args.words)
+    chosen = [s for s in scenarios(args.words, args.without)
               if not (args.no_product and needs_product(s[2]))]
     if args.list:
         print("\n".join("%s %s" % (name, title) for name, title, _ in chosen))
