@@ -9,6 +9,7 @@
  */
 #include "control/dataplane.h"
 #include "control/fib.h"
+#include "control/pins.h"
 #include "control/watch_private.h"
 
 #define REHOME_NS (10 * SPW_NS_PER_S)
@@ -86,6 +87,7 @@ ctl_fib_collect(struct ctl_runtime *rt)
 	for (struct ctl_path *p = rt->paths; p; p = p->next)
 		p->refs = p->kind == SPW_PATH_TUNNEL && p->tunnel->keep;
 	ctl_groups_each(rt, mark_used, rt);
+	ctl_pins_use_paths(rt);
 	for (struct ctl_path *p = rt->paths, *next; p; p = next) {
 		struct spw_dp_object o = {.class = SPW_DP_CLASS_PATH, .id = p->id};
 

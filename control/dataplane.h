@@ -41,6 +41,8 @@ void ctl_sync_link(struct ctl_runtime *rt, const struct ctl_port *port, uint64_t
 /* Ask which tunnels have an outbound SA and take it over. true when one went up or down; the caller
  * then calls ctl_fib_update(). */
 bool ctl_sync_tunnels(struct ctl_runtime *rt);
+/* Tell the tunnels whose outer path is another than was told; after the paths. */
+void ctl_sync_outer(struct ctl_runtime *rt);
 /* Probe ports again that the data plane refused. */
 void ctl_sync_retry_ports(struct ctl_runtime *rt);
 

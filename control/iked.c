@@ -41,7 +41,8 @@
 
 struct local {
 	struct spw_addr addr;
-	int fd[2]; /* ports 500 and 4500 */
+	int fd[2];	 /* ports 500 and 4500 */
+	uint32_t uplink; /* interface by which they send, 0 = by the routes */
 	bool used;
 };
 
@@ -204,6 +205,40 @@ local_get(struct ctl_iked *k, const struct spw_addr *addr)
 	return &k->local[k->n_locals++];
 }
 
+/* Linux: a preference of the socket's, in network order for IPv4 and IPv6 alike (ip(7)). */
+static void
+uplink_set(const struct local *l)
+{
+	int index = (int)htonl(l->uplink);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (l->fd[i] < 0)
+			continue;
+		if (l->addr.family == AF_INET6)
+			setsockopt(l->fd[i], IPPROTO_IPV6, IPV6_UNICAST_IF, &index, sizeof(index));
+		else
+			setsockopt(l->fd[i], IPPROTO_IP, IP_UNICAST_IF, &index, sizeof(index));
+	}
+}
+
+void
+ctl_iked_uplinks(struct ctl_runtime *rt)
+{
+	struct ctl_iked *k = rt->iked;
+
+	for (unsigned int i = 0; k && i < k->n_locals; i++) {
+		struct local *l = &k->local[i];
+		uint32_t before = l->uplink;
+
+		l->uplink = 0;
+		for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
+			if (t->keep && t->uplink && spw_addr_equal(&t->conf.local, &l->addr))
+				l->uplink = t->uplink;
+		if (l->uplink != before)
+			uplink_set(l);
+	}
+}
+
 bool
 ctl_iked_is_incomplete(const struct ctl_runtime *rt)
 {
@@ -218,8 +253,10 @@ local_sync(struct ctl_runtime *rt, struct local *l)
 	struct spw_err err = {0};
 	int rc = 0;
 
-	if (l->fd[0] < 0)
+	if (l->fd[0] < 0) {
 		rc = sockets_make(rt, l);
+		uplink_set(l);
+	}
 	rt->iked->incomplete |= rc != 0;
 	if (rc != 0)
 		spw_log(SPW_LOG_ERROR, "iked", "bind-failed",
@@ -261,6 +298,7 @@ locals_sync(struct ctl_runtime *rt)
 			l->used = true;
 	}
 	locals_close(k, false);
+	ctl_iked_uplinks(rt);
 	for (unsigned int i = 0; i < k->n_locals && k->connected; i++)
 		local_sync(rt, &k->local[i]);
 }

@@ -21,6 +21,8 @@ int ctl_iked_status(struct ctl_runtime *rt,
 /* RESET or REKEY of a tunnel. */
 int ctl_iked_command(struct ctl_runtime *rt, uint16_t number, const char *tunnel, uint32_t what,
 		     struct spw_err *err);
+/* IKE leaves by the interface that a tunnel is bound to (ctl_tun.uplink), whatever the routes say. */
+void ctl_iked_uplinks(struct ctl_runtime *rt);
 /* Does the tunnel have to carry IPv6: an address of its own, or a prefix of a vnet that it backs
  * up?
  */

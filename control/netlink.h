@@ -11,9 +11,12 @@
 
 #define CTL_NL_HOPS   8
 #define CTL_RTPROT_US 207 /* protocol number of the routes that this process makes */
-/* Metric of the host routes to tunnel endpoints (pins.c): nothing else of ours has it, none wins.
+/*
+ * Metrics of the host routes to tunnel endpoints (pins.c), one for each uplink that has tunnels to
+ * the same one, from CTL_PIN_METRIC on: nothing else of ours has them, none wins.
  */
 #define CTL_PIN_METRIC 1
+#define CTL_PIN_WAYS   8
 
 struct event_base;
 struct ctl_netlink;

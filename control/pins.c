@@ -7,7 +7,9 @@
  * over ExpressRoute, and a default route may point to a proxy on the LAN. So each enabled tunnel
  * whose far end is on no connected network has a host route in the kernel, of our protocol number
  * and with a metric that nothing else wins against; from there it comes back as any route and
- * becomes a leaf of the data plane, outside every vnet's choice (ctl_rib_is_pin).
+ * becomes a leaf of the data plane, outside every vnet's choice (ctl_rib_is_pin). Tunnels to one far
+ * end from several uplinks have a pin for each, the first tunnel's with the best metric, and are
+ * bound to their own uplink: the outer packets to a path, IKE's sockets to an interface.
  *
  * Next hops. Internet: the configured gateway of the interface, else those of the best kernel route
  * (longest prefix, then metric) that leaves by this interface, else by another one of that role.
@@ -28,16 +30,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/dataplane.h"
+#include "control/fib.h"
+#include "control/iked.h"
+
 #define DELAY_NS	(10 * SPW_NS_PER_MS)
 #define SHARE		20 /* a look takes at most this part of the time */
 #define RETRY_NS	SPW_NS_PER_S
 #define NO_CARRIER(hop) ((hop)->flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
 
-/* A far end that wants a pin. */
+/* A far end that wants a pin, over one uplink. */
 struct pin {
 	struct spw_addr remote;
-	const struct ctl_tun *tun; /* valid during a look only */
+	uint32_t metric;
+	struct ctl_tun *tun; /* these two are valid during a look only */
+	struct ctl_iface *underlay;
 	size_t order;
+	bool shared; /* other uplinks have one, too */
 	bool pinned;
 };
 
@@ -127,7 +136,8 @@ take_hops(struct ctl_runtime *rt, const struct want *want, const struct ctl_rib_
 static bool
 is_pin(const struct ctl_rib_route *r)
 {
-	return r->protocol == CTL_RTPROT_US && r->metric == CTL_PIN_METRIC;
+	return r->protocol == CTL_RTPROT_US && r->metric >= CTL_PIN_METRIC &&
+	       r->metric < CTL_PIN_METRIC + CTL_PIN_WAYS;
 }
 
 /* The hops that fit of the best route to an address. */
@@ -225,7 +235,7 @@ is_there(const struct ctl_runtime *rt, const struct ctl_nl_route *pin)
 	const struct ctl_rib_route *r = e ? e->routes : NULL;
 	unsigned int same = 0;
 
-	while (r && !is_pin(r))
+	while (r && !(is_pin(r) && r->metric == pin->metric))
 		r = r->next;
 	for (unsigned int a = 0; r && a < r->n_hops; a++)
 		for (unsigned int b = 0; b < pin->n_hops; b++)
@@ -315,19 +325,21 @@ lower_bound(const struct pin *list, size_t n, const struct spw_addr *addr)
 }
 
 static bool
-is_pinned(const struct pin *list, size_t n, const struct spw_addr *addr)
+is_pinned(const struct pin *list, size_t n, const struct spw_addr *addr, uint32_t metric)
 {
-	size_t at = lower_bound(list, n, addr);
-
-	return at < n && spw_addr_equal(&list[at].remote, addr) && list[at].pinned;
+	for (size_t at = lower_bound(list, n, addr);
+	     at < n && spw_addr_equal(&list[at].remote, addr); at++)
+		if (list[at].metric == metric)
+			return list[at].pinned;
+	return false;
 }
 
 static void
-unpin(struct ctl_runtime *rt, const struct spw_addr *remote)
+unpin(struct ctl_runtime *rt, const struct spw_addr *remote, uint32_t metric)
 {
 	struct ctl_nl_route gone = {
 		.prefix = {.addr = *remote, .len = (uint8_t)(8 * spw_addr_len(remote->family))},
-		.metric = CTL_PIN_METRIC};
+		.metric = metric};
 	int rc = ctl_netlink_route_set(rt->netlink, &gone, false);
 	char text[SPW_ADDR_TEXT];
 
@@ -336,7 +348,30 @@ unpin(struct ctl_runtime *rt, const struct spw_addr *remote)
 		rc == 0 ? "" : strerror(-rc));
 }
 
-/* The far ends that want a pin, each once. NULL: out of memory. */
+/*
+ * One more of the sorted list, unless the far end has one over this uplink already, or too many.
+ * Returns how many are kept.
+ */
+static size_t
+keep(struct pin *list, size_t kept, const struct pin *next)
+{
+	struct pin *same = list + kept;
+	struct pin p = *next;
+
+	p.metric = CTL_PIN_METRIC;
+	for (; same > list && spw_addr_equal(&same[-1].remote, &p.remote); same--, p.metric++)
+		if (same[-1].underlay == p.underlay)
+			return kept;
+	if (p.metric >= CTL_PIN_METRIC + CTL_PIN_WAYS)
+		return kept;
+	p.shared = p.metric > CTL_PIN_METRIC;
+	list[kept] = p;
+	for (struct pin *s = same; s < list + kept; s++)
+		s->shared = p.shared;
+	return kept + 1;
+}
+
+/* The far ends that want a pin, each once for an uplink. NULL: out of memory. */
 static struct pin *
 collect(struct ctl_runtime *rt, size_t *n)
 {
@@ -350,17 +385,63 @@ collect(struct ctl_runtime *rt, size_t *n)
 	if (!list)
 		return NULL;
 	*n = 0;
-	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
+	for (struct ctl_tun *t = rt->tunnels; t; t = t->next)
 		if (wants_pin(rt, t, &underlay)) {
-			list[*n] = (struct pin){.remote = t->conf.remote, .tun = t, .order = *n};
+			list[*n] = (struct pin){.remote = t->conf.remote,
+						.tun = t,
+						.underlay = underlay,
+						.order = *n};
 			(*n)++;
 		}
 	qsort(list, *n, sizeof(*list), by_remote_and_order);
 	for (size_t i = 0; i < *n; i++)
-		if (kept == 0 || !spw_addr_equal(&list[kept - 1].remote, &list[i].remote))
-			list[kept++] = list[i];
+		kept = keep(list, kept, &list[i]);
 	*n = kept;
 	return list;
+}
+
+/*
+ * Tunnels to one far end from several uplinks: their own address decides by which they leave. The
+ * routes cannot say that, so the data plane is told a path for each, and IKE's sockets an interface.
+ */
+static void
+bind_tunnels(struct ctl_runtime *rt, const struct pin *list, size_t n)
+{
+	for (struct ctl_tun *t = rt->tunnels; t; t = t->next) {
+		struct ctl_iface *underlay = NULL;
+		struct ctl_nl_route route;
+		struct ctl_path *path = NULL;
+		size_t at = lower_bound(list, n, &t->conf.remote);
+		bool shared = at < n && list[at].shared &&
+			      spw_addr_equal(&list[at].remote, &t->conf.remote) &&
+			      wants_pin(rt, t, &underlay) &&
+			      underlay->role == SPW_IF_ROLE_INTERNET &&
+			      ctl_pins_route(rt, t, &route) &&
+			      ctl_iface_by_index(rt, route.hop[0].index) == underlay;
+
+		if (shared)
+			path = ctl_path_get(rt, SPW_PATH_ADJACENCY, underlay, NULL,
+					    &route.hop[0].gateway);
+		t->outer = path ? path->id + 1 : 0;
+		t->uplink = path ? underlay->ifindex : 0;
+	}
+	ctl_iked_uplinks(rt);
+	if (!rt->in_sync || !ctl_dataplane_connected(rt))
+		return;
+	ctl_paths_send_new(rt);
+	ctl_sync_outer(rt);
+}
+
+void
+ctl_pins_use_paths(struct ctl_runtime *rt)
+{
+	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
+		for (uint32_t i = 0; i < 2; i++) {
+			uint32_t id = i == 0 ? t->outer : t->outer_told;
+
+			if (t->keep && id && rt->path[id - 1])
+				rt->path[id - 1]->refs++;
+		}
 }
 
 static void
@@ -378,6 +459,7 @@ update(struct ctl_runtime *rt)
 		struct ctl_nl_route route;
 
 		list[i].pinned = ctl_pins_route(rt, list[i].tun, &route);
+		route.metric = list[i].metric;
 		if (list[i].pinned)
 			put_pin(rt, list[i].tun, &route);
 		else
@@ -386,9 +468,10 @@ update(struct ctl_runtime *rt)
 	pins->pin = list;
 	pins->n = n;
 	for (size_t i = 0; i < n_before; i++)
-		if (before[i].pinned && !is_pinned(list, n, &before[i].remote))
-			unpin(rt, &before[i].remote);
+		if (before[i].pinned && !is_pinned(list, n, &before[i].remote, before[i].metric))
+			unpin(rt, &before[i].remote, before[i].metric);
 	free(before);
+	bind_tunnels(rt, list, n);
 	pins->took_ns = spw_clock_ns() - start;
 }
 
@@ -403,8 +486,10 @@ remove_stray(void *ctx, struct ctl_rib_entry *e)
 {
 	struct ctl_runtime *rt = ctx;
 
-	if (ctl_rib_is_pin(e) && !is_pinned(rt->pins->pin, rt->pins->n, &e->prefix.addr))
-		unpin(rt, &e->prefix.addr);
+	for (const struct ctl_rib_route *r = e->routes; r; r = r->next)
+		if (is_pin(r) &&
+		    !is_pinned(rt->pins->pin, rt->pins->n, &e->prefix.addr, r->metric))
+			unpin(rt, &e->prefix.addr, r->metric);
 }
 
 void

@@ -11,6 +11,11 @@ int ctl_pins_new(struct ctl_runtime *rt);
 void ctl_pins_free(struct ctl_runtime *rt);
 /* Make the pins those of the configuration and remove stray ones, also of an earlier process. */
 void ctl_pins_apply(struct ctl_runtime *rt);
+/*
+ * The outer packets of tunnels that share a far end over several uplinks are bound to a path each
+ * (ctl_tun.outer), which the data plane must have first.
+ */
+void ctl_pins_use_paths(struct ctl_runtime *rt);
 /* A kernel route changed: look again, soon. */
 void ctl_pins_route_changed(struct ctl_runtime *rt, const struct ctl_rib_entry *entry);
 /*

@@ -276,7 +276,8 @@ bool
 ctl_rib_is_pin(const struct ctl_rib_entry *entry)
 {
 	for (const struct ctl_rib_route *r = entry->routes; r; r = r->next)
-		if (r->protocol == CTL_RTPROT_US && r->metric == CTL_PIN_METRIC)
+		if (r->protocol == CTL_RTPROT_US && r->metric >= CTL_PIN_METRIC &&
+		    r->metric < CTL_PIN_METRIC + CTL_PIN_WAYS)
 			return true;
 	return false;
 }

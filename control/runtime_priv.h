@@ -87,6 +87,8 @@ struct ctl_tun {
 	bool encrypts; /* its underlay is ExpressRoute */
 	unsigned int n_speakers;
 	struct spw_addr speaker[CTL_TUN_SPEAKERS]; /* BGP neighbours that live inside it */
+	uint32_t outer, outer_told; /* path id + 1 of its outer packets, 0 = by the routes */
+	uint32_t uplink;	    /* ifindex by which its IKE leaves, 0 = by the routes */
 	bool up;				   /* carries both ways */
 	bool has_sa;				   /* an outbound SA stands in the data plane */
 	bool said_up, said_down;		   /* last word of the iked that runs now */

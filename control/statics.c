@@ -48,7 +48,7 @@ remove_stray(void *ctx, struct ctl_rib_entry *e)
 	for (const struct ctl_rib_route *r = e->routes; r; r = r->next) {
 		struct ctl_nl_route stray = {.prefix = e->prefix, .metric = r->metric};
 
-		if (r->protocol == CTL_RTPROT_US && r->metric != CTL_PIN_METRIC &&
+		if (r->protocol == CTL_RTPROT_US && r->metric >= CTL_PIN_METRIC + CTL_PIN_WAYS &&
 		    !is_configured(&rt->config, &e->prefix, r->metric))
 			ctl_netlink_route_set(rt->netlink, &stray, false);
 	}

@@ -112,8 +112,17 @@ ctl_sync_iface(struct ctl_runtime *rt, struct ctl_iface *i)
 			err.text);
 }
 
+/* Outer packets go by the routes until the data plane has the path that they are bound to. */
+static uint32_t
+outer_path(const struct ctl_runtime *rt, const struct ctl_tun *t)
+{
+	const struct ctl_path *p = t->outer ? rt->path[t->outer - 1] : NULL;
+
+	return p && p->in_dataplane ? p->id : SPW_DP_ADDR_NONE;
+}
+
 static void
-sync_tunnel(struct ctl_runtime *rt, const struct ctl_tun *t)
+sync_tunnel(struct ctl_runtime *rt, struct ctl_tun *t)
 {
 	struct spw_dp_tunnel m = {.id = t->id,
 				  .generation = rt->generation,
@@ -121,7 +130,7 @@ sync_tunnel(struct ctl_runtime *rt, const struct ctl_tun *t)
 				  .remote = t->conf.remote,
 				  .mtu = t->conf.mtu,
 				  .mss_clamp = t->conf.mss_clamp,
-				  .outer_path = SPW_DP_ADDR_NONE,
+				  .outer_path = outer_path(rt, t),
 				  .dscp_copy = t->conf.dscp_copy,
 				  .outer_df = t->conf.outer_df,
 				  .capacity_kbps = t->conf.shape ? t->conf.capacity_kbps : 0};
@@ -130,9 +139,22 @@ sync_tunnel(struct ctl_runtime *rt, const struct ctl_tun *t)
 
 	memcpy(m.name, t->conf.name, sizeof(m.name));
 	rc = ctl_dataplane_send(rt, SPW_DP_TUNNEL_SET, &m, sizeof(m), 1, -1, &err);
+	if (rc == -ENOENT) { /* another data plane, which has no paths yet */
+		m.outer_path = SPW_DP_ADDR_NONE;
+		rc = ctl_dataplane_send(rt, SPW_DP_TUNNEL_SET, &m, sizeof(m), 1, -1, &err);
+	}
+	t->outer_told = rc == 0 && m.outer_path != SPW_DP_ADDR_NONE ? m.outer_path + 1 : 0;
 	if (rc != 0 && rc != -ENOTCONN)
 		spw_log(SPW_LOG_ERROR, "tunnel", "refused", "tunnel=%s error=\"%s\"", t->conf.name,
 			err.text);
+}
+
+void
+ctl_sync_outer(struct ctl_runtime *rt)
+{
+	for (struct ctl_tun *t = rt->tunnels; t; t = t->next)
+		if (t->keep && t->outer_told != t->outer)
+			sync_tunnel(rt, t);
 }
 
 void
@@ -295,6 +317,7 @@ ctl_sync_all(struct ctl_runtime *rt)
 	sync_objects(rt);
 	ctl_fib_forget(rt);
 	ctl_paths_send_new(rt);
+	ctl_sync_outer(rt);
 	ctl_fib_adopt_paths(rt);
 	/* What is watched is known before the first bit is set again. */
 	ctl_sync_tunnels(rt);

@@ -176,6 +176,9 @@ apply(uint16_t number, const void *e)
 		return 0;
 	case SPW_DP_PATH_SET: put_by_id(st->path, &st->n_path, sizeof(st->path[0]), e); return 0;
 	case SPW_DP_PATH_STATE: return path_state(e);
+	case SPW_DP_TUNNEL_SET:
+		put_by_id(st->tunnel, &st->n_tunnel, sizeof(st->tunnel[0]), e);
+		return 0;
 	case SPW_DP_GROUP_SET:
 		put_by_id(st->group, &st->n_group, sizeof(st->group[0]), e);
 		return 0;

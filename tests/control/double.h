@@ -13,7 +13,8 @@
 struct double_state {
 	uint64_t incarnation;
 	uint32_t generation; /* of the last object */
-	unsigned int n_route, n_group, n_path, n_iface, n_port;
+	unsigned int n_route, n_group, n_path, n_iface, n_port, n_tunnel;
+	struct spw_dp_tunnel tunnel[DOUBLE_MAX];
 	struct spw_dp_route route[DOUBLE_MAX];
 	struct spw_dp_group group[DOUBLE_MAX];
 	struct spw_dp_path path[DOUBLE_MAX];

@@ -23,10 +23,10 @@
 static struct event_base *base;
 static struct ctl_runtime *rt;
 static struct double_state dp;
-static struct ctl_interface interfaces[3];
-static struct ctl_tunnel tunnel;
+static struct ctl_interface interfaces[4];
+static struct ctl_tunnel tunnels[2];
 static struct ctl_config config = {
-	.n_interfaces = 3, .interfaces = interfaces, .n_tunnels = 1, .tunnels = &tunnel};
+	.n_interfaces = 3, .interfaces = interfaces, .n_tunnels = 1, .tunnels = tunnels};
 static char dir[] = "/tmp/ctl-pins-XXXXXX", key[64];
 
 /* The next hop of the kernel's pin for the far end, as the mirror has it; "-" = none. */
@@ -116,7 +116,7 @@ make_config(void)
 	interfaces[0].address[1] = prefix("2001:db8:1::1/126");
 	interfaces[0].address[2] = prefix("172.16.0.5/30");
 	interfaces[0].n_addresses = 3;
-	tunnel = (struct ctl_tunnel){.name = "azure-a",
+	tunnels[0] = (struct ctl_tunnel){.name = "azure-a",
 				     .enabled = true,
 				     .mtu = 1400,
 				     .local = prefix("198.51.100.2").addr,
@@ -126,7 +126,7 @@ make_config(void)
 	fputs("secret", f);
 	fclose(f);
 	chmod(key, 0600);
-	snprintf(tunnel.psk_file, sizeof(tunnel.psk_file), "%s", key);
+	snprintf(tunnels[0].psk_file, sizeof(tunnels[0].psk_file), "%s", key);
 }
 
 static int
@@ -231,11 +231,11 @@ static void
 a_far_end_on_a_connected_network_needs_none(void **state)
 {
 	need_root();
-	tunnel.remote = prefix("198.51.100.77").addr;
+	tunnels[0].remote = prefix("198.51.100.77").addr;
 	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	assert_string_equal(pinned("198.51.100.77"), "-");
-	tunnel.remote = prefix("203.0.113.2").addr;
+	tunnels[0].remote = prefix("203.0.113.2").addr;
 	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 }
@@ -244,13 +244,13 @@ a_far_end_on_a_connected_network_needs_none(void **state)
 static void
 a_far_end_of_ipv6_is_pinned_to_the_gateway_of_its_family(void **state)
 {
-	const struct spw_addr local = tunnel.local, remote = tunnel.remote;
+	const struct spw_addr local = tunnels[0].local, remote = tunnels[0].remote;
 
 	need_root();
 	interfaces[2].address[1] = prefix("2001:db8:77::2/64");
 	interfaces[2].n_addresses = 2;
-	tunnel.local = prefix("2001:db8:77::2").addr;
-	tunnel.remote = prefix("2001:db8:203::2").addr;
+	tunnels[0].local = prefix("2001:db8:77::2").addr;
+	tunnels[0].remote = prefix("2001:db8:203::2").addr;
 	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	assert_string_equal(pinned("2001:db8:203::2"), "-");
@@ -260,10 +260,60 @@ a_far_end_of_ipv6_is_pinned_to_the_gateway_of_its_family(void **state)
 	commit();
 	assert_string_equal(pin_becomes("2001:db8:203::2", "2001:db8:77::1"), "2001:db8:77::1");
 	assert_int_equal(ip_status("-6 route get fibmatch 2001:db8:203::2 oif wan0"), 0);
-	tunnel.local = local;
-	tunnel.remote = remote;
+	tunnels[0].local = local;
+	tunnels[0].remote = remote;
 	commit();
 	assert_string_equal(pin_becomes("2001:db8:203::2", "-"), "-");
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+}
+
+/* The path that the data plane was told for the outer packets of tunnel n: its next hop, or "-". */
+static const char *
+outer_of(unsigned int n)
+{
+	static char text[SPW_ADDR_TEXT];
+	uint32_t id = SPW_DP_ADDR_NONE;
+
+	settle(100);
+	double_lock();
+	for (unsigned int t = 0; t < dp.n_tunnel; t++)
+		if (strcmp(dp.tunnel[t].name, tunnels[n].name) == 0)
+			id = dp.tunnel[t].outer_path;
+	snprintf(text, sizeof(text), "-");
+	for (unsigned int p = 0; p < dp.n_path && id != SPW_DP_ADDR_NONE; p++)
+		if (dp.path[p].id == id)
+			spw_addr_format(&dp.path[p].next_hop, text);
+	double_unlock();
+	return text;
+}
+
+/* A bow-tie: the routes cannot say by which uplink, so each tunnel is told. */
+static void
+tunnels_to_one_far_end_leave_by_the_uplink_of_their_own_address(void **state)
+{
+	need_root();
+	assert_string_equal(outer_of(0), "-");
+	interfaces[3] = interface("wan1", SPW_IF_ROLE_INTERNET, "192.0.2.2/24");
+	interfaces[3].gateway4 = prefix("192.0.2.1").addr;
+	tunnels[1] = tunnels[0];
+	snprintf(tunnels[1].name, sizeof(tunnels[1].name), "azure-b");
+	tunnels[1].local = prefix("192.0.2.2").addr;
+	config.n_interfaces = 4;
+	config.n_tunnels = 2;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+	assert_int_equal(ip_status("route get fibmatch 203.0.113.2 oif wan1"), 0);
+	assert_string_equal(outer_of(0), "198.51.100.1");
+	assert_string_equal(outer_of(1), "192.0.2.1");
+	/* a commit without change and a data plane that begins anew end in the same */
+	commit();
+	assert_string_equal(outer_of(1), "192.0.2.1");
+	config.n_tunnels = 1;
+	commit();
+	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
+	assert_string_equal(outer_of(0), "-");
+	config.n_interfaces = 3;
+	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 }
 
@@ -271,14 +321,14 @@ static void
 the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too(void **state)
 {
 	need_root();
-	tunnel.enabled = false;
+	tunnels[0].enabled = false;
 	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	ctl_runtime_free(rt);
 	ip("route add 203.0.113.9/32 via 198.51.100.1 dev wan0 proto 207 metric 1");
 	start_runtime();
 	assert_string_equal(pin_becomes("203.0.113.9", "-"), "-");
-	tunnel.enabled = true;
+	tunnels[0].enabled = true;
 	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 	ctl_runtime_free(rt);
@@ -292,8 +342,8 @@ static void
 a_tunnel_over_expressroute_is_pinned_to_its_next_hops(void **state)
 {
 	need_root();
-	tunnel.local = prefix("172.16.0.1").addr;
-	tunnel.remote = prefix("10.100.255.4").addr;
+	tunnels[0].local = prefix("172.16.0.1").addr;
+	tunnels[0].remote = prefix("10.100.255.4").addr;
 	commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	ip("route add default via 198.51.100.1 dev wan0 metric 60");
@@ -360,6 +410,7 @@ main(void)
 		cmocka_unit_test(a_pin_that_somebody_deletes_comes_back),
 		cmocka_unit_test(a_far_end_on_a_connected_network_needs_none),
 		cmocka_unit_test(a_far_end_of_ipv6_is_pinned_to_the_gateway_of_its_family),
+		cmocka_unit_test(tunnels_to_one_far_end_leave_by_the_uplink_of_their_own_address),
 		cmocka_unit_test(the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too),
 		cmocka_unit_test(a_tunnel_over_expressroute_is_pinned_to_its_next_hops),
 		cmocka_unit_test(
