@@ -3,12 +3,15 @@
  * Pseudo-random functions and integrity of IKE: HMAC over SHA-1 and SHA-2 (RFC 2104,
  * RFC 2404, RFC 4868), prf+ (RFC 7296 2.13) and the SHA-1 of NAT detection (RFC 7296 2.23).
  *
- * Input comes as a list of chunks, so that no caller joins secrets in a buffer of its own. Every
- * call makes its context and frees it (OpenSSL wipes it then): no state is shared, any thread.
- * A PRF and an integrity algorithm of the same hash differ only in how much is kept, so both end
- * in one function.
+ * Input comes as a list of chunks, so that no caller joins secrets in a buffer of its own. A
+ * context for each hash is made once, without a key, and never used itself: looking algorithms up
+ * by name takes OpenSSL longer than the hashing. Every call copies one, gives the copy its key and
+ * frees it (OpenSSL wipes it then); what is shared does not change: any thread. A PRF and an
+ * integrity algorithm of the same hash differ only in how much is kept, so both end in one
+ * function.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -21,18 +24,46 @@
 #define PRF_PLUS_BLOCKS 255
 #define PRF_PLUS_SEED	1024
 
-static const char *const prf_hash[SPW_PRF_COUNT] = {
-	[SPW_PRF_HMAC_SHA1] = "SHA1",
-	[SPW_PRF_HMAC_SHA256] = "SHA256",
-	[SPW_PRF_HMAC_SHA384] = "SHA384",
-	[SPW_PRF_HMAC_SHA512] = "SHA512",
+enum hash { NO_HASH, SHA1, SHA256, SHA384, SHA512, HASHES };
+
+static const char *const hash_name[HASHES] = {
+	[SHA1] = "SHA1", [SHA256] = "SHA256", [SHA384] = "SHA384", [SHA512] = "SHA512"};
+static const enum hash prf_hash[SPW_PRF_COUNT] = {
+	[SPW_PRF_HMAC_SHA1] = SHA1,
+	[SPW_PRF_HMAC_SHA256] = SHA256,
+	[SPW_PRF_HMAC_SHA384] = SHA384,
+	[SPW_PRF_HMAC_SHA512] = SHA512,
 };
-static const char *const integ_hash[SPW_INTEG_COUNT] = {
-	[SPW_INTEG_HMAC_SHA1_96] = "SHA1",
-	[SPW_INTEG_HMAC_SHA256_128] = "SHA256",
-	[SPW_INTEG_HMAC_SHA384_192] = "SHA384",
-	[SPW_INTEG_HMAC_SHA512_256] = "SHA512",
+static const enum hash integ_hash[SPW_INTEG_COUNT] = {
+	[SPW_INTEG_HMAC_SHA1_96] = SHA1,
+	[SPW_INTEG_HMAC_SHA256_128] = SHA256,
+	[SPW_INTEG_HMAC_SHA384_192] = SHA384,
+	[SPW_INTEG_HMAC_SHA512_256] = SHA512,
 };
+static EVP_MAC_CTX *blank[HASHES]; /* written once, by blanks_make(); NULL = cannot be had */
+static pthread_once_t blanks_once = PTHREAD_ONCE_INIT;
+
+static void
+blanks_make(void)
+{
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+
+	for (int h = SHA1; h < HASHES; h++) {
+		OSSL_PARAM params[] = {
+			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+							 (char *)(uintptr_t)hash_name[h], 0),
+			OSSL_PARAM_construct_end(),
+		};
+		EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+		if (ctx && EVP_MAC_CTX_set_params(ctx, params) == 1)
+			blank[h] = ctx;
+		else
+			EVP_MAC_CTX_free(ctx);
+	}
+	EVP_MAC_free(mac);
+	ERR_clear_error();
+}
 
 static bool
 mac_update(EVP_MAC_CTX *ctx, const struct ike_chunk *c, size_t n)
@@ -45,36 +76,32 @@ mac_update(EVP_MAC_CTX *ctx, const struct ike_chunk *c, size_t n)
 
 /* The whole HMAC into full, which holds EVP_MAX_MD_SIZE bytes. */
 static int
-hmac(const char *hash, const void *key, size_t key_len, const struct ike_chunk *c, size_t n,
+hmac(enum hash hash, const void *key, size_t key_len, const struct ike_chunk *c, size_t n,
      uint8_t *full, size_t *full_len)
 {
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)hash, 0),
-		OSSL_PARAM_construct_end(),
-	};
 	/* OpenSSL takes a NULL key as "the one before", so an empty key still needs an address. */
 	const void *key_at = key_len > 0 ? key : "";
-	EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+	EVP_MAC_CTX *ctx;
 	int rc = -EIO;
 
-	if (ctx && EVP_MAC_init(ctx, key_at, key_len, params) == 1 && mac_update(ctx, c, n) &&
+	pthread_once(&blanks_once, blanks_make);
+	ctx = blank[hash] ? EVP_MAC_CTX_dup(blank[hash]) : NULL;
+	if (ctx && EVP_MAC_init(ctx, key_at, key_len, NULL) == 1 && mac_update(ctx, c, n) &&
 	    EVP_MAC_final(ctx, full, full_len, EVP_MAX_MD_SIZE) == 1)
 		rc = 0;
 	else
 		ERR_clear_error();
 	EVP_MAC_CTX_free(ctx);
-	EVP_MAC_free(mac);
 	return rc;
 }
 
 static int
-hmac_cut(const char *hash, const void *key, size_t key_len, const struct ike_chunk *c, size_t n,
+hmac_cut(enum hash hash, const void *key, size_t key_len, const struct ike_chunk *c, size_t n,
 	 uint8_t *out, size_t out_len)
 {
 	uint8_t full[EVP_MAX_MD_SIZE];
 	size_t full_len = 0;
-	int rc = hash ? hmac(hash, key, key_len, c, n, full, &full_len) : -EIO;
+	int rc = hash != NO_HASH ? hmac(hash, key, key_len, c, n, full, &full_len) : -EIO;
 
 	if (rc == 0 && full_len < out_len)
 		rc = -EIO;
