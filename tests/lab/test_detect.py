@@ -11,7 +11,7 @@ from test_links import FLUSH_S, calm
 
 BLACK_HOLE_MS = 3000
 TOLD_S = 10
-STALLS, LONG_STALLS = 3, 100
+STALLS, LONG_STALLS = 3, 334     # of each of three processes: 1,000 and more
 STALL_S = 0.2
 TOGETHER_NS = 10**9
 FLAPS, FLAP_SPAN_S = (100, 60) if LONG else (20, 12)

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TWAMP-light and IPv6 probes from the configuration to the reflector and back into the shows: what
-they see, what they take a path away for, and what they must not. LONG: what readiness and the drill
-make of them."""
+they see, what they take a path away for, what they must not, and what readiness and the drill make
+of them."""
 import json
 import os
 import sys
 import time
 
-from bed import LONG
 from bed_two import TUNNELS
 from lab_two import SITE6_PREFIX, TWO, VNET6_PREFIX
 from net import LabError, ip_batch, sysctl, wait_until
-from scenario import bed_with
+from scenario import bed_with, long_form
 from traffic import ProbePair
 
 REFLECTOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reflector.py")
@@ -112,6 +111,7 @@ def condemned(two, path=""):
                for line in two.gateway.log("controld").splitlines())
 
 
+@long_form
 @bed_with(extra=EXTRA, azure={"local_ts": TS, "remote_ts": TS})
 def test_twamp_and_ipv6_probes_tell_a_path_from_a_target(two):
     ipv6_through_the_tunnels(two)
@@ -150,9 +150,8 @@ def test_twamp_and_ipv6_probes_tell_a_path_from_a_target(two):
         wait_link(two, next_hop, "up", [], 15)
         follow("er1")
     assert two.gateway.violations() == 0
-    if LONG:
-        check_readiness(two)
-        check_drill(two)
+    check_readiness(two)
+    check_drill(two)
 
 
 def check_readiness(two):
