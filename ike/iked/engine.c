@@ -21,6 +21,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,13 +106,23 @@ on_dh_done(evutil_socket_t fd, short what, void *arg)
 	iked_engine_settle(d);
 }
 
+/* That this process may use: others may belong to the data plane. */
+static long
+processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+							    : sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 int
 iked_dh_start(struct iked *d, unsigned int threads, struct spw_err *err)
 {
 	int rc;
 
 	if (threads == 0)
-		threads = iked_dh_workers(sysconf(_SC_NPROCESSORS_ONLN));
+		threads = iked_dh_workers(processors());
 	rc = iked_dh_pool_new(&d->dh_pool, threads, err);
 	if (rc != 0)
 		return rc;

@@ -29,6 +29,7 @@
 
 #include "ike/iked/iked.h"
 #include "ike/iked/sandbox.h"
+#include "ike/wire.h"
 
 static void
 sas_are_found_after_random_adds_and_dels(void **state)
@@ -154,6 +155,35 @@ datagrams_on_4500_are_told_apart(void **state)
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		assert_int_equal(iked_udp_classify(t[i].bytes, t[i].len), t[i].kind);
+}
+
+/* Only what anybody may send without having shown anything waits for the others. */
+static void
+a_first_message_is_an_ike_sa_init_request(void **state)
+{
+	static const struct {
+		uint8_t version, exchange, flags;
+		bool first;
+	} t[] = {
+		{0x20, IKE_X_SA_INIT, IKE_FLAG_INITIATOR, true},
+		{0x20, IKE_X_SA_INIT, 0, true},
+		{0x20, IKE_X_SA_INIT, IKE_FLAG_RESPONSE, false},
+		{0x20, IKE_X_SA_INIT, IKE_FLAG_RESPONSE | IKE_FLAG_INITIATOR, false},
+		{0x20, IKE_X_AUTH, IKE_FLAG_INITIATOR, false},
+		{0x20, IKE_X_CREATE_CHILD, IKE_FLAG_INITIATOR, false},
+		{0x20, IKE_X_INFORMATIONAL, 0, false},
+		{0x20, IKE_X_INFORMATIONAL, IKE_FLAG_RESPONSE, false},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		uint8_t m[IKE_HEADER_LEN] = {
+			1,	    [16] = IKE_P_NONE,	  t[i].version, t[i].exchange,
+			t[i].flags, [27] = IKE_HEADER_LEN};
+
+		assert_int_equal(iked_udp_is_first(m, sizeof(m)), t[i].first);
+		assert_false(iked_udp_is_first(m, sizeof(m) - 1));
+		assert_false(iked_udp_is_first(m, 0));
+	}
 }
 
 static struct spw_ike_conn
@@ -500,6 +530,7 @@ main(void)
 		cmocka_unit_test(last_inbound_counts_only_our_own_sas),
 		cmocka_unit_test(keepalive_is_due_each_period_behind_a_nat_only),
 		cmocka_unit_test(datagrams_on_4500_are_told_apart),
+		cmocka_unit_test(a_first_message_is_an_ike_sa_init_request),
 		cmocka_unit_test(connections_with_impossible_sizes_are_refused),
 		cmocka_unit_test(notes_follow_the_engine),
 		cmocka_unit_test(options_have_defaults_and_refuse_the_unknown),
