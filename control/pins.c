@@ -7,9 +7,12 @@
  * over ExpressRoute, and a default route may point to a proxy on the LAN. So each enabled tunnel
  * whose far end is on no connected network has a host route in the kernel, of our protocol number
  * and with a metric that nothing else wins against; from there it comes back as any route and
- * becomes a leaf of the data plane, outside every vnet's choice (ctl_rib_is_pin). Tunnels to one far
- * end from several uplinks have a pin for each, the first tunnel's with the best metric, and are
- * bound to their own uplink: the outer packets to a path, IKE's sockets to an interface.
+ * becomes a leaf of the data plane, outside every vnet's choice (ctl_rib_is_pin).
+ *
+ * Tunnels to one far end from several uplinks have a pin for each uplink, the first tunnel's with
+ * the best metric. A route cannot tell them apart, so each is bound to its own: the data plane is
+ * told the path of its outer packets, and the sockets of IKE prefer the interface, for which the
+ * kernel then takes that interface's pin.
  *
  * Next hops. Internet: the configured gateway of the interface, else those of the best kernel route
  * (longest prefix, then metric) that leaves by this interface, else by another one of that role.
@@ -402,7 +405,8 @@ collect(struct ctl_runtime *rt, size_t *n)
 
 /*
  * Tunnels to one far end from several uplinks: their own address decides by which they leave. The
- * routes cannot say that, so the data plane is told a path for each, and IKE's sockets an interface.
+ * routes cannot say that, so the data plane is told a path for each, and IKE's sockets an
+ * interface.
  */
 static void
 bind_tunnels(struct ctl_runtime *rt, const struct pin *list, size_t n)
@@ -487,8 +491,7 @@ remove_stray(void *ctx, struct ctl_rib_entry *e)
 	struct ctl_runtime *rt = ctx;
 
 	for (const struct ctl_rib_route *r = e->routes; r; r = r->next)
-		if (is_pin(r) &&
-		    !is_pinned(rt->pins->pin, rt->pins->n, &e->prefix.addr, r->metric))
+		if (is_pin(r) && !is_pinned(rt->pins->pin, rt->pins->n, &e->prefix.addr, r->metric))
 			unpin(rt, &e->prefix.addr, r->metric);
 }
 
