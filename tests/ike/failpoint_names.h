@@ -10,6 +10,7 @@
 #define RAND_bytes failpoint_RAND_bytes
 #define EVP_MAC_fetch failpoint_EVP_MAC_fetch
 #define EVP_MAC_CTX_new failpoint_EVP_MAC_CTX_new
+#define EVP_MAC_CTX_dup failpoint_EVP_MAC_CTX_dup
 #define EVP_MAC_init failpoint_EVP_MAC_init
 #define EVP_MAC_update failpoint_EVP_MAC_update
 #define EVP_MAC_final failpoint_EVP_MAC_final
@@ -37,7 +38,7 @@
 #define EVP_PKEY_get_bn_param failpoint_EVP_PKEY_get_bn_param
 #define EVP_PKEY_get_octet_string_param failpoint_EVP_PKEY_get_octet_string_param
 #define EVP_PKEY_derive_init_ex failpoint_EVP_PKEY_derive_init_ex
-#define EVP_PKEY_derive_set_peer failpoint_EVP_PKEY_derive_set_peer
+#define EVP_PKEY_derive_set_peer_ex failpoint_EVP_PKEY_derive_set_peer_ex
 #define EVP_PKEY_derive failpoint_EVP_PKEY_derive
 #define BN_bin2bn failpoint_BN_bin2bn
 #define BN_bn2binpad failpoint_BN_bn2binpad
