@@ -141,7 +141,8 @@ ike_ppk_offered(const struct ike_sa *sa, const struct ike_msg *m)
 {
 	if (!ike_wire_notify(m, IKE_N_USE_PPK))
 		return false;
-	for (const struct ike_conn *c = ike_index_near(sa->e, &sa->conn->set.remote); c; c = c->near)
+	for (const struct ike_conn *c = ike_index_near(sa->e, &sa->conn->set.remote); c;
+	     c = c->near)
 		if (ike_ppk_wanted(c) && c->set.mode != SPW_IKE_MODE_INITIATE &&
 		    spw_addr_equal(&c->set.local, &sa->conn->set.local) &&
 		    spw_addr_equal(&c->set.remote, &sa->conn->set.remote))

@@ -136,7 +136,8 @@ ike_qcd_heard(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_
 	     !ike_wire_notify(&m, IKE_N_INVALID_SPI)) ||
 	    !shown(sa, &m))
 		return false;
-	/* what the peer had rekeyed it may well have given up: children live on with the survivor */
+	/* what the peer had rekeyed it may well have given up: children live on with the survivor
+	 */
 	if (sa->req.rival && sa->req.task == IKE_TASK_IKE_REKEY)
 		ike_rekey_adopt(sa);
 	spw_log(SPW_LOG_WARNING, "ike", "peer-crashed", "conn=%s spi_i=%016llx state=%s",

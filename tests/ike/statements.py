@@ -415,13 +415,13 @@ NOTES = {
               'limit of its own where it is dropped',
     'DOS-03': 'Others are not answered at all',
     'EXT-01': 'MOBIKE is left out; COOKIE2 is not echoed, for we do not claim it',
-    'EXT-03': 'The secret of tokens lives in the escrow and ends with it: after a reboot no old token is '
-              'shown. Debian\'s strongSwan does not speak it',
+    'EXT-03': 'The secret of tokens lives in the escrow and ends with it: after a reboot no old token '
+              'is shown. Debian\'s strongSwan does not speak it',
     'EXT-05': 'Names of type PPK_ID_FIXED; one key a tunnel',
     'FRAG-08': 'Nothing of them is used',
     'IKE-154': 'One request at a time, whatever the peer allows',
-    'DOS-05': 'Above 10 CREATE_CHILD_SA a second: TEMPORARY_FAILURE; above 100 INFORMATIONAL: no answer '
-              'until it is repeated',
+    'DOS-05': 'Above 10 CREATE_CHILD_SA a second: TEMPORARY_FAILURE; above 100 INFORMATIONAL: no '
+              'answer until it is repeated',
     'DOS-09': 'A peer that knows the key may cause the lines of 10 children a second beside it',
     'LIF-05': 'It is rekeyed like any other',
 }

@@ -88,7 +88,7 @@ def test_a_ppk_is_used_whoever_dials_and_rekeys(tunnel):
 @long_form
 @leaves_bed_clean
 def test_a_ppk_that_only_one_end_has(tunnel):
-    """Where it is not required the tunnel comes up without it; where it is, nothing does, and why is told."""
+    """Not required: the tunnel comes up without it. Required: it does not, and why is told."""
     with settings(tunnel, ours(tunnel, required=False)):
         tunnel.dial("we")
         expect(tunnel, False)
@@ -102,7 +102,7 @@ def test_a_ppk_that_only_one_end_has(tunnel):
         expect(tunnel, False)
     with settings(tunnel, ours(tunnel)):
         tunnel.enable()
-        wait_until(lambda: "PPK" in (tunnel.ike()["reason"] or ""), 10, "the reason to be told", 0.1)
+        wait_until(lambda: "PPK" in (tunnel.ike()["reason"] or ""), 10, "the reason", 0.1)
         assert not tunnel.lab.azure.is_up()
         give_up(tunnel)
     with settings(tunnel, ours(tunnel, mode="respond")):
@@ -128,7 +128,7 @@ def test_another_ppk_under_the_same_name_is_refused(tunnel):
 @long_form
 @leaves_bed_clean
 def test_a_pre_shared_key_is_changed_at_azure_first(tunnel):
-    """With the next key configured beforehand, Azure's change costs one refused dial and no person."""
+    """With the next key configured, Azure's change costs one refused dial and no person."""
     gateway, azure = tunnel.gateway, tunnel.lab.azure
     first = azure.policy["psk"]
     write(tunnel, "second.psk", SECOND)
