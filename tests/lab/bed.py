@@ -55,9 +55,10 @@ class Span:
 class Bed:
     """Use as a context manager; `config` changes the demo's configuration lines (a function)."""
 
-    def __init__(self, prefix="spwck", azure=None, psk=None, config=None, ready=True):
+    def __init__(self, prefix="spwck", azure=None, psk=None, config=None, ready=True,
+                 options=None):
         self.lab = Lab(prefix, azure=azure)
-        self.gateway = Gateway(self.lab, psk=psk)
+        self.gateway = Gateway(self.lab, psk=psk, options=options)
         self.config = config or (lambda lines: lines)
         self.ready = ready
 
