@@ -35,7 +35,11 @@ int __wrap_ike_prf_plus(enum spw_prf prf, const struct spw_secret *key, const st
 int __real_ike_keys_derive(const struct ike_keys_input *in, struct ike_keys *out);
 int __wrap_ike_keys_derive(const struct ike_keys_input *in, struct ike_keys *out);
 
+int __real_iked_sandbox_enter(struct spw_err *err);
+int __wrap_iked_sandbox_enter(struct spw_err *err);
+
 static _Thread_local bool deriving;
+static bool confined; /* set once, at start */
 
 static void
 tap(enum tap_kind kind, const void *bytes, size_t len)
@@ -70,10 +74,19 @@ sing(const char *canary)
 		{"memfd", SYS_memfd_create, {(uintptr_t) "x", 0, 0}},
 	};
 
-	for (size_t i = 0; canary && i < sizeof(calls) / sizeof(calls[0]); i++)
+	for (size_t i = 0; canary && confined && i < sizeof(calls) / sizeof(calls[0]); i++)
 		if (strcmp(canary, calls[i].name) == 0)
 			(void)syscall(calls[i].number, calls[i].arg[0], calls[i].arg[1],
 				      calls[i].arg[2], 0L, 0L, 0L);
+}
+
+int
+__wrap_iked_sandbox_enter(struct spw_err *err)
+{
+	int rc = __real_iked_sandbox_enter(err);
+
+	confined = rc == 0;
+	return rc;
 }
 
 int
