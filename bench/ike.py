@@ -179,8 +179,12 @@ class Iked:
         self.daemon = Program(INSIDE, [os.path.join(directory, "ike", "iked", "spillway-iked"),
                                        "--run-dir", self.dir, "--user", "nobody", "--log-level",
                                        "error"], cpus)
-        self.control.ask("attach")
-        self.slots = self.control.ask("escrow")["slots"]
+        try:
+            self.control.ask("attach")
+            self.slots = self.control.ask("escrow")["slots"]
+        except NotMeasured:
+            self.stop()     # it has changed its user: nobody else would end it
+            raise
 
     def load(self, count):
         """Know the peers, and wait for them."""
@@ -219,8 +223,13 @@ class Charon:
         with open(conf, "w", encoding="ascii") as out:
             out.write(CHARON_CONF.format(dir=self.dir))
         self.daemon = Program(INSIDE, [CHARON], cpus, env=dict(os.environ, STRONGSWAN_CONF=conf))
-        self.vici = self.connect()
-        self.vici.call("load-shared", id="all", type="IKE", data=PSK)
+        self.vici = None
+        try:
+            self.vici = self.connect()
+            self.vici.call("load-shared", id="all", type="IKE", data=PSK)
+        except (NotMeasured, ViciError, OSError):
+            self.stop()
+            raise
 
     def connect(self):
         for _ in range(200):
@@ -261,7 +270,8 @@ class Charon:
             self.vici.call("rekey", **names)
 
     def stop(self):
-        self.vici.close()
+        if self.vici:
+            self.vici.close()
         self.daemon.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
