@@ -52,6 +52,8 @@ def has_user(name):
 class Gateway:
     """The three daemons and FRR in the gateway's namespace of a lab that is up."""
 
+    wrap = ()       # a command that runs each daemon, for scenarios that change its world
+
     def __init__(self, lab, psk=None, options=None):
         """`options`: {daemon: further words of its command line, the last of a name counts}."""
         self.options = options or {}
@@ -75,7 +77,8 @@ class Gateway:
                   "iked_account": IKED_USER if has_user(IKED_USER) else "root"}
         programs = []
         for name, (binary, options) in PROGRAMS.items():
-            argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), program(binary)]
+            argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), *self.wrap,
+                    program(binary)]
             words = options.format(**places).split() + self.options.get(name, "").split()
             programs.append({"name": name, "argv": argv + words})
         spec = self.lab.path("supervisor.json")

@@ -97,7 +97,7 @@ static const uint8_t point[96] = {
 };
 /* Payload SA: one proposal of three transforms. */
 static const uint8_t proposal[] = {
-	0, 0, 0, 40, 1, 1, 0, 3,		  /* the proposal: IKE, no SPI */
+	0, 0, 0, 36, 1, 1, 0, 3,		  /* the proposal: IKE, no SPI */
 	3, 0, 0, 12, 1, 0, 0, 20, 0x80, 14, 1, 0, /* AES-GCM-16 of 256 bits */
 	3, 0, 0, 8,  2, 0, 0, 6,		  /* PRF HMAC-SHA2-384 */
 	0, 0, 0, 8,  4, 0, 0, 20,		  /* ECP-384 */
