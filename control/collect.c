@@ -97,7 +97,8 @@ ctl_fib_collect(struct ctl_runtime *rt)
 		ctl_watch_path_gone(rt, p);
 		if (p->in_dataplane)
 			ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
-		ctl_ids_put(rt->ids, CTL_ID_PATH, p->key);
+		ctl_path_give_back(rt, p);
 		ctl_path_free(rt, p);
 	}
+	ctl_paths_give_back_quiet(rt);
 }

@@ -60,6 +60,12 @@ struct ctl_path *ctl_path_find(const struct ctl_runtime *rt, const struct ctl_if
 			       const struct spw_addr *next_hop);
 /* Recompute which paths are alive; vnets that are touched become dirty. */
 void ctl_paths_check(struct ctl_runtime *rt);
+/*
+ * Give back the number of a path that no route names any more. One that was lost lately keeps it,
+ * and by it what damping knows of it, until the losses do not count any more.
+ */
+void ctl_path_give_back(struct ctl_runtime *rt, const struct ctl_path *path);
+void ctl_paths_give_back_quiet(struct ctl_runtime *rt);
 /* Tell neighbours what is announced to them, when that changed with a path; after the packets. */
 void ctl_paths_announce(struct ctl_runtime *rt);
 void ctl_paths_send_new(struct ctl_runtime *rt);

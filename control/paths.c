@@ -143,25 +143,68 @@ write_losses(struct ctl_runtime *rt, const struct ctl_path *p)
 	ctl_ids_set_fact(rt->ids, name, value);
 }
 
-static void
-recall_losses(struct ctl_runtime *rt, struct ctl_path *p)
-{
+struct losses {
 	unsigned long long lost, restored;
-	struct ctl_damping d;
+	struct ctl_damping damping;
+	const char *key;
+};
+
+/* What was written down of a number, as long as the number is not of another path. */
+static bool
+read_losses(const struct ctl_runtime *rt, uint32_t id, struct losses *l)
+{
 	char name[32];
 	const char *fact;
 	int at = 0;
 
-	snprintf(name, sizeof(name), "path:%u", p->id);
+	snprintf(name, sizeof(name), "path:%u", id);
 	fact = ctl_ids_get_fact(rt->ids, name);
-	if (sscanf(fact, "%llu %llu %u %u %n", &lost, &restored, &d.losses, &d.last_s, &at) != 4 ||
-	    strcmp(fact + at, p->key) != 0)
+	if (sscanf(fact, "%llu %llu %u %u %n", &l->lost, &l->restored, &l->damping.losses,
+		   &l->damping.last_s, &at) != 4)
+		return false;
+	l->key = fact + at;
+	return true;
+}
+
+static void
+recall_losses(struct ctl_runtime *rt, struct ctl_path *p)
+{
+	struct losses l;
+
+	if (!read_losses(rt, p->id, &l) || strcmp(l.key, p->key) != 0)
 		return;
 	/* One that lives must not wait again because its neighbour is heard of a moment later. */
-	p->lost = lost > restored;
-	p->lost_ns = lost;
-	p->restored_ns = restored;
-	p->damping = d;
+	p->lost = l.lost > l.restored;
+	p->lost_ns = l.lost;
+	p->restored_ns = l.restored;
+	p->damping = l.damping;
+}
+
+void
+ctl_path_give_back(struct ctl_runtime *rt, const struct ctl_path *p)
+{
+	if (stands_for_expressroute(p) && ctl_damping_losses(&p->damping, spw_clock_ns()) > 0)
+		rt->path_kept[p->id] = true;
+	else
+		ctl_ids_put(rt->ids, CTL_ID_PATH, p->key);
+}
+
+void
+ctl_paths_give_back_quiet(struct ctl_runtime *rt)
+{
+	uint64_t now = spw_clock_ns();
+	struct losses l;
+
+	for (uint32_t id = 0; id < SPW_DP_PATHS_MAX; id++) {
+		if (!rt->path_kept[id])
+			continue;
+		if (!rt->path[id] && read_losses(rt, id, &l)) {
+			if (ctl_damping_losses(&l.damping, now) > 0)
+				continue;
+			ctl_ids_put(rt->ids, CTL_ID_PATH, l.key);
+		}
+		rt->path_kept[id] = false;
+	}
 }
 
 struct ctl_path *

@@ -89,9 +89,9 @@ struct ctl_tun {
 	struct spw_addr speaker[CTL_TUN_SPEAKERS]; /* BGP neighbours that live inside it */
 	uint32_t outer, outer_told; /* path id + 1 of its outer packets, 0 = by the routes */
 	uint32_t uplink;	    /* ifindex by which its IKE leaves, 0 = by the routes */
-	bool up;				   /* carries both ways */
-	bool has_sa;				   /* an outbound SA stands in the data plane */
-	bool said_up, said_down;		   /* last word of the iked that runs now */
+	bool up;		    /* carries both ways */
+	bool has_sa;		    /* an outbound SA stands in the data plane */
+	bool said_up, said_down;    /* last word of the iked that runs now */
 	char reason[SPW_IKE_STATE_TEXT];
 	bool keep;
 };
@@ -253,6 +253,7 @@ struct ctl_runtime {
 	struct ctl_rib rib;
 	void *neighbours; /* tree of struct ctl_neighbour */
 	struct ctl_path *path[SPW_DP_PATHS_MAX];
+	bool path_kept[SPW_DP_PATHS_MAX]; /* number of no path, but of losses that still count */
 	struct ctl_path *paths;
 	struct ctl_path *path_bucket[CTL_PATH_BUCKETS];
 	struct ctl_groups *groups;

@@ -552,6 +552,38 @@ a_neighbour_lost_otherwise_is_not_drained_by_silent_probes(void **state)
 	assert_int_equal(bed.frr_applied, 2);
 }
 
+/* The route goes with its path and the path's object with the route; its losses do not. */
+static void
+a_path_whose_route_goes_with_it_is_damped_all_the_same(void **state)
+{
+	struct spw_addr via = bed_addr(VIA0);
+	struct ctl_path *p = NULL;
+
+	settled();
+	for (unsigned int i = 0; i < 3; i++) {
+		bed_route("10.100.0.0/16", 20, ER0, VIA0, 0, NULL);
+		bed_update();
+		p = ctl_path_find(bed.rt, ctl_iface_by_name(bed.rt, "er0"), &via);
+		assert_non_null(p);
+		assert_int_equal(ctl_damping_losses(&p->damping, bed.now), i);
+		bed_neighbour(VIA0, false);
+		bed_update();
+		bed_unroute("10.100.0.0/16", 20);
+		bed_update();
+		for (unsigned int n = 0; n < 3; n++) {
+			bed_sleep(2);
+			ctl_fib_collect(bed.rt);
+		}
+		assert_null(ctl_path_find(bed.rt, ctl_iface_by_name(bed.rt, "er0"), &via));
+		bed_neighbour(VIA0, true);
+	}
+	/* forgotten in time, and then the number may be another path's */
+	bed_sleep(4.0 * CTL_DAMPING_QUIET_S);
+	ctl_fib_collect(bed.rt);
+	for (unsigned int id = 0; id < SPW_DP_PATHS_MAX; id++)
+		assert_false(bed.rt->path_kept[id]);
+}
+
 static void
 a_manual_switch_ends_by_itself_and_a_forced_one_stays(void **state)
 {
@@ -692,6 +724,7 @@ main(void)
 		LEAVES_TEST(a_neighbour_is_drained_when_every_vnet_of_its_circuit_is_forced_away),
 		LEAVES_TEST(a_neighbour_over_which_nothing_passes_is_drained_while_that_lasts),
 		LEAVES_TEST(a_neighbour_lost_otherwise_is_not_drained_by_silent_probes),
+		LEAVES_TEST(a_path_whose_route_goes_with_it_is_damped_all_the_same),
 		LEAVES_TEST(a_manual_switch_ends_by_itself_and_a_forced_one_stays),
 		LEAVES_TEST(requests_of_lower_rank_are_refused_and_change_nothing),
 		LEAVES_TEST(a_switch_by_hand_back_ends_the_wait),
