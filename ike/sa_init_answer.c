@@ -14,11 +14,13 @@
 
 #include "ike/engine.h"
 
-/* One unauthenticated answer may be sent now: at most 100 at once, 1000 a second (DOS-06). */
+#define SPARE_NS (SPW_NS_PER_S / 900)
+
+/* One unauthenticated answer may be sent now: at most 100 at once, 1000 in any second (DOS-06). */
 static bool
 may_spare(struct ike_engine *e)
 {
-	uint64_t credit = (e->now - e->spare_ns) / SPW_NS_PER_MS;
+	uint64_t credit = (e->now - e->spare_ns) / SPARE_NS;
 
 	if (credit > 0) {
 		e->spare = (uint32_t)ike_min_u64(100, e->spare + credit);

@@ -176,7 +176,7 @@ def test_rekeys_every_2_s_at_10000_packets_a_second_lose_and_double_nothing(bed)
     """Spillway's loss is what its own counters say; what others lost on the way is told by hop."""
     def ask():      # refused while another exchange is under way
         return bed.gateway.shell("rekey", "tunnel", "azure-a", "child", check=False).returncode == 0
-    by = (bed.lab.azure.rekey_child, lambda: wait_until(ask, 10, "our turn to rekey", 0.1))
+    by = (bed.lab.azure.rekey_child, lambda: wait_until(ask, 30, "our turn to rekey", 0.1))
     ours, told = 0, []
     bed.into_tunnel()
     for turn in range(MANY // BY_TURNS):
@@ -228,7 +228,9 @@ def rekey_under_loss(bed, count):
         with lost_ike(bed.lab, LOST_PERCENT):
             for number in range(count):
                 before = child_spis(bed)
-                bed.gateway.shell("rekey", "tunnel", "azure-a", "child", check=False)
+                wait_until(lambda: bed.gateway.shell("rekey", "tunnel", "azure-a", "child",
+                                                     check=False).returncode == 0, 60,
+                           "our turn to rekey, number %d" % number, 0.2)
                 wait_until(lambda before=before: child_spis(bed) - before, 60,
                            "rekey %d under loss" % number, 0.1)
                 time.sleep(0.2)
