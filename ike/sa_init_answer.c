@@ -24,7 +24,7 @@ may_spare(struct ike_engine *e)
 
 	if (credit > 0) {
 		e->spare = (uint32_t)ike_min_u64(100, e->spare + credit);
-		e->spare_ns = e->now;
+		e->spare_ns += credit * SPARE_NS;
 	}
 	if (e->spare == 0)
 		return false;

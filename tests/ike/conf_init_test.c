@@ -622,7 +622,7 @@ dos_06_answers_to_strangers_are_hardly_longer_than_what_came(void **state)
 		}
 		net->now += NET_MS;
 	}
-	assert_in_range(n, 1900, 2100);
+	assert_in_range(n, 1850, 2000);
 	tape_free(net);
 }
 
