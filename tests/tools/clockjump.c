@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A wall clock that jumps, for the processes that load this (LD_PRELOAD): CLOCK_REALTIME and what is
- * derived from it are shifted by the number of seconds that stands in the file CLOCKJUMP names, a
- * 64-bit number in the machine's order, which a test changes as it likes. The file is mapped at
+ * A wall clock that jumps, for the processes that load this (LD_PRELOAD): CLOCK_REALTIME and what
+ * is derived from it are shifted by the number of seconds that stands in the file CLOCKJUMP names,
+ * a 64-bit number in the machine's order, which a test changes as it likes. The file is mapped at
  * start, before any sandbox; reading the shift costs no system call. Other clocks are left alone.
  */
 #include <fcntl.h>
