@@ -11,7 +11,8 @@ while in a build of their own, two at a time as well.
 --long (or --suite soak, which is all suites of it) sets SPW_LONG=1 and SPILLWAY_LAB_LONG=1, by which
 tests run their long forms, runs the namespace lab in parts, each of which is a suite of its own
 (LAB_PARTS) so that none takes an hour, gives them the time, and fuzzes each target for LONG_FUZZ_S
-(FUZZ_SECONDS in the environment sets another time). Each run leaves its results in the build folder: tests.json, or soak/<date>.json with what the tests said.
+(FUZZ_SECONDS in the environment sets another time). Each run leaves its results in the build folder:
+tests.json, or soak/<date>.json with what the tests said.
 """
 import argparse
 import concurrent.futures
@@ -173,7 +174,8 @@ def main():
     parser.add_argument("--sanitized", action="store_true", help="leave out what a sanitizer cannot run with")
     parser.add_argument("--suite", action="append",
                         help="only this suite (unit, explore, daemon, control, packets, lab, house, fuzz; "
-                             "soak: all, long; with --long fuzz is IKE's, fuzz-others the rest, and there are " + ", ".join(LAB_PARTS) + ")")
+                             "soak: all, long; with --long fuzz is IKE's, fuzz-others the rest, and there are "
+                             + ", ".join(LAB_PARTS) + ")")
     parser.add_argument("--long", action="store_true", help="the long forms, hours rather than minutes")
     args = parser.parse_args()
     os.chdir(ROOT)
