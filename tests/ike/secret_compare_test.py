@@ -13,6 +13,7 @@ PUBLIC = {
     'auth.c': (1, 'an identity, sent by the peer, with the configured one'),
     'conn.c': (2, 'two configured identities, two configured names of keys'),
     'crypto_selftest.c': (None, 'public vectors'),
+    'dh_park.c': (3, 'public values, and first messages, which come in the clear'),
     'dial.c': (2, 'selectors'),
     'escrow.c': (None, 'records of this machine; no peer sees how long it takes'),
     'escrow_record.c': (None, 'the same'),
