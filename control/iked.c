@@ -6,14 +6,9 @@
  * stand, then everything is told anew under a new generation and the rest swept. iked keeps its
  * SAs through all that.
  *
- * The UDP 500 and 4500 sockets of each tunnel's local address are bound here and handed over; the
- * duplicates kept here hold the ports open while iked is away, so that peers see silence and no
- * "port unreachable". When this process was restarted, iked still holds them: binding says
- * EADDRINUSE, and they are asked back.
- *
- * So does a duplicate of the memory in which iked records its IKE SAs: it is given back to the next
+ * A duplicate of the memory in which iked records its IKE SAs is kept: it is given back to the next
  * instance before anything else, which then goes on where the last one was killed. It is never
- * mapped here.
+ * mapped here. The sockets of IKE are kept likewise (iked_sockets.c).
  *
  * Whether a tunnel carries is iked's word (EV_TUNNEL) while it speaks; a restarted iked knows
  * nothing of SAs that the data plane still has, so its "down" counts only after it has said "up"
@@ -24,7 +19,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,31 +26,11 @@
 
 #include "control/dataplane.h"
 #include "control/fib.h"
+#include "control/iked_private.h"
 #include "control/secret_file.h"
 
 #define CALL_TIMEOUT_MS 1000
 #define RETRY_MS	300
-#define LOCALS		32
-#define UDP_ROOM	(2 * 1024 * 1024) /* bytes that wait in a socket of IKE */
-
-struct local {
-	struct spw_addr addr;
-	int fd[2];	 /* ports 500 and 4500 */
-	uint32_t uplink; /* interface by which they send, 0 = by the routes */
-	bool used;
-};
-
-struct ctl_iked {
-	struct spw_client calls;
-	int events_fd;
-	struct event *readable, *retry;
-	bool connected, told, incomplete;
-	int escrow_fd; /* of iked's IKE SAs, for its next instance; -1 = none */
-	struct spw_ike_hello_reply hello;
-	unsigned int n_locals;
-	struct local local[LOCALS];
-	struct spw_msg msg, event;
-};
 
 bool
 ctl_iked_connected(const struct ctl_runtime *rt)
@@ -109,9 +83,9 @@ refuse(const struct ctl_runtime *rt, struct spw_err *err)
 			rt->ike_path);
 }
 
-static int
-call(struct ctl_runtime *rt, uint16_t number, const void *elem, uint16_t elem_size, const int *fds,
-     unsigned int n_fds, struct spw_err *err)
+int
+ctl_iked_call(struct ctl_runtime *rt, uint16_t number, const void *elem, uint16_t elem_size,
+	      const int *fds, unsigned int n_fds, struct spw_err *err)
 {
 	struct ctl_iked *k = rt->iked;
 	int rc;
@@ -127,180 +101,10 @@ call(struct ctl_runtime *rt, uint16_t number, const void *elem, uint16_t elem_si
 	return rc;
 }
 
-static int
-udp_bind(const struct spw_addr *addr, uint16_t port)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = spw_addr_to_sockaddr(addr, port, &ss);
-	int fd = socket(addr->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-	int room = UDP_ROOM;
-
-	if (fd < 0)
-		return -errno;
-	/* a flood of first messages must not crowd out the others while iked is not scheduled */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	/* The address may come to its twin later, with the data plane. */
-	if (addr->family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
-	else
-		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&ss, len) < 0) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-/* Ask iked for duplicates of the sockets it got from an earlier controld. */
-static int
-sockets_ask_back(struct ctl_runtime *rt, struct local *l)
-{
-	struct spw_ike_socket m = {.local = l->addr};
-	struct ctl_iked *k = rt->iked;
-	int rc = call(rt, SPW_IKE_SOCKET_GET, &m, sizeof(m), NULL, 0, NULL);
-
-	if (rc == 0 && k->msg.n_fds == 2) {
-		l->fd[0] = k->msg.fds[0];
-		l->fd[1] = k->msg.fds[1];
-		k->msg.n_fds = 0;
-		return 0;
-	}
-	spw_msg_close_fds(&k->msg);
-	return -EADDRINUSE;
-}
-
-static int
-sockets_make(struct ctl_runtime *rt, struct local *l)
-{
-	static const uint16_t port[2] = {500, 4500};
-	int rc = 0;
-
-	for (unsigned int i = 0; i < 2 && rc == 0; i++) {
-		l->fd[i] = udp_bind(&l->addr, port[i]);
-		if (l->fd[i] < 0)
-			rc = l->fd[i];
-	}
-	if (rc == 0)
-		return 0;
-	for (unsigned int i = 0; i < 2; i++) {
-		if (l->fd[i] >= 0)
-			close(l->fd[i]);
-		l->fd[i] = -1;
-	}
-	return rc == -EADDRINUSE ? sockets_ask_back(rt, l) : rc;
-}
-
-static struct local *
-local_get(struct ctl_iked *k, const struct spw_addr *addr)
-{
-	for (unsigned int i = 0; i < k->n_locals; i++)
-		if (spw_addr_equal(&k->local[i].addr, addr))
-			return &k->local[i];
-	if (k->n_locals == LOCALS)
-		return NULL;
-	k->local[k->n_locals] = (struct local){.addr = *addr, .fd = {-1, -1}};
-	return &k->local[k->n_locals++];
-}
-
-/* Linux: a preference of the socket's, in network order for IPv4 and IPv6 alike (ip(7)). */
-static void
-uplink_set(const struct local *l)
-{
-	int index = (int)htonl(l->uplink);
-
-	for (unsigned int i = 0; i < 2; i++) {
-		if (l->fd[i] < 0)
-			continue;
-		if (l->addr.family == AF_INET6)
-			setsockopt(l->fd[i], IPPROTO_IPV6, IPV6_UNICAST_IF, &index, sizeof(index));
-		else
-			setsockopt(l->fd[i], IPPROTO_IP, IP_UNICAST_IF, &index, sizeof(index));
-	}
-}
-
-void
-ctl_iked_uplinks(struct ctl_runtime *rt)
-{
-	struct ctl_iked *k = rt->iked;
-
-	for (unsigned int i = 0; k && i < k->n_locals; i++) {
-		struct local *l = &k->local[i];
-		uint32_t before = l->uplink;
-
-		l->uplink = 0;
-		for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
-			if (t->keep && t->uplink && spw_addr_equal(&t->conf.local, &l->addr))
-				l->uplink = t->uplink;
-		if (l->uplink != before)
-			uplink_set(l);
-	}
-}
-
 bool
 ctl_iked_is_incomplete(const struct ctl_runtime *rt)
 {
 	return ctl_iked_connected(rt) && rt->iked->incomplete;
-}
-
-static void
-local_sync(struct ctl_runtime *rt, struct local *l)
-{
-	struct spw_ike_socket m = {.local = l->addr};
-	char text[SPW_ADDR_TEXT];
-	struct spw_err err = {0};
-	int rc = 0;
-
-	if (l->fd[0] < 0) {
-		rc = sockets_make(rt, l);
-		uplink_set(l);
-	}
-	rt->iked->incomplete |= rc != 0;
-	if (rc != 0)
-		spw_log(SPW_LOG_ERROR, "iked", "bind-failed",
-			"local=%s ports=500,4500 error=\"%s\" mend=\"end the other IKE daemon\"",
-			spw_addr_format(&l->addr, text), strerror(-rc));
-	else if (call(rt, SPW_IKE_SOCKET_SET, &m, sizeof(m), l->fd, 2, &err) != 0)
-		spw_log(SPW_LOG_ERROR, "iked", "socket-refused", "local=%s error=\"%s\"",
-			spw_addr_format(&l->addr, text), err.text);
-}
-
-static void
-locals_close(struct ctl_iked *k, bool all)
-{
-	unsigned int kept = 0;
-
-	for (unsigned int i = 0; i < k->n_locals; i++) {
-		if (k->local[i].used && !all) {
-			k->local[kept++] = k->local[i];
-			continue;
-		}
-		for (unsigned int f = 0; f < 2; f++)
-			if (k->local[i].fd[f] >= 0)
-				close(k->local[i].fd[f]);
-	}
-	k->n_locals = kept;
-}
-
-static void
-locals_sync(struct ctl_runtime *rt)
-{
-	struct ctl_iked *k = rt->iked;
-
-	for (unsigned int i = 0; i < k->n_locals; i++)
-		k->local[i].used = false;
-	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
-		struct local *l = t->keep && t->conf.enabled ? local_get(k, &t->conf.local) : NULL;
-
-		if (l)
-			l->used = true;
-	}
-	locals_close(k, false);
-	ctl_iked_uplinks(rt);
-	for (unsigned int i = 0; i < k->n_locals && k->connected; i++)
-		local_sync(rt, &k->local[i]);
 }
 
 /* The secret of a file into a message; no file, no secret. */
@@ -332,7 +136,7 @@ conn_send(struct ctl_runtime *rt, const struct ctl_tun *t, uint32_t generation, 
 	if (rc == 0)
 		rc = secret_add(t->conf.ppk_file, m.ppk, &m.ppk_len, err);
 	if (rc == 0)
-		rc = call(rt, SPW_IKE_CONN_SET, &m, sizeof(m), NULL, 0, err);
+		rc = ctl_iked_call(rt, SPW_IKE_CONN_SET, &m, sizeof(m), NULL, 0, err);
 	spw_wipe(&m, sizeof(m));
 	return rc;
 }
@@ -347,7 +151,7 @@ ctl_iked_sync(struct ctl_runtime *rt)
 		return;
 	sweep.generation = ctl_ids_next_generation(rt->ids);
 	rt->iked->incomplete = false;
-	locals_sync(rt);
+	ctl_iked_sockets_sync(rt);
 	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
 		struct spw_err err = {0};
 
@@ -360,7 +164,7 @@ ctl_iked_sync(struct ctl_runtime *rt)
 	/* What could not be said must not be swept: a key file may be unreadable for a moment. */
 	rt->iked->incomplete |= !complete;
 	if (complete)
-		call(rt, SPW_IKE_CONN_SWEEP, &sweep, sizeof(sweep), NULL, 0, NULL);
+		ctl_iked_call(rt, SPW_IKE_CONN_SWEEP, &sweep, sizeof(sweep), NULL, 0, NULL);
 }
 
 int
@@ -368,7 +172,7 @@ ctl_iked_status(struct ctl_runtime *rt, void (*visit)(void *ctx, const struct sp
 		void *ctx, struct spw_err *err)
 {
 	struct ctl_iked *k = rt->iked;
-	int rc = call(rt, SPW_IKE_GET_CONNS, NULL, 0, NULL, 0, err);
+	int rc = ctl_iked_call(rt, SPW_IKE_GET_CONNS, NULL, 0, NULL, 0, err);
 
 	while (rc == 0) {
 		if (k->msg.hdr.count && k->msg.hdr.elem_size != sizeof(struct spw_ike_status))
@@ -394,7 +198,7 @@ ctl_iked_command(struct ctl_runtime *rt, uint16_t number, const char *tunnel, ui
 	struct spw_ike_reset m = {.what = what};
 
 	strncpy(m.name, tunnel, sizeof(m.name) - 1);
-	return call(rt, number, &m, sizeof(m), NULL, 0, err);
+	return ctl_iked_call(rt, number, &m, sizeof(m), NULL, 0, err);
 }
 
 static void
@@ -523,10 +327,10 @@ escrow_keep(struct ctl_runtime *rt)
 	int rc = 0;
 
 	if (k->escrow_fd >= 0)
-		rc = call(rt, SPW_IKE_ESCROW_SET, NULL, 0, &k->escrow_fd, 1, &err);
+		rc = ctl_iked_call(rt, SPW_IKE_ESCROW_SET, NULL, 0, &k->escrow_fd, 1, &err);
 	if (rc != 0 && rc != -EEXIST)
 		spw_log(SPW_LOG_WARNING, "iked", "escrow-refused", "error=\"%s\"", err.text);
-	rc = call(rt, SPW_IKE_ESCROW_GET, NULL, 0, NULL, 0, &err);
+	rc = ctl_iked_call(rt, SPW_IKE_ESCROW_GET, NULL, 0, NULL, 0, &err);
 	if (rc == 0 && k->msg.n_fds == 1) {
 		if (k->escrow_fd >= 0)
 			close(k->escrow_fd);
@@ -594,7 +398,7 @@ ctl_iked_free(struct ctl_runtime *rt)
 		close(k->calls.fd);
 	if (k->escrow_fd >= 0)
 		close(k->escrow_fd);
-	locals_close(k, true);
+	ctl_iked_sockets_close(k, true);
 	free(k);
 	rt->iked = NULL;
 }
