@@ -167,6 +167,8 @@ sizes_learn(void)
 	page = (size_t)sysconf(_SC_PAGESIZE);
 	slab_len = SLAB_PAGES * page;
 	randombytes_buf(canary, sizeof(canary));
+	for (size_t i = 0; i < sizeof(canary); i++)
+		canary[i] |= canary[i] == 0; /* an end of string never looks like it */
 }
 
 static struct slab *
