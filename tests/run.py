@@ -12,7 +12,7 @@ while in a build of their own, two at a time as well.
 tests run their long forms, runs the namespace lab in parts, each of which is a suite of its own
 (LAB_PARTS) so that none takes an hour, gives them the time, and fuzzes each target for LONG_FUZZ_S
 (FUZZ_SECONDS in the environment sets another time). Each run leaves its results in the build folder:
-tests.json, or soak/<date>.json with what the tests said.
+tests.json or soak/<date>.json.
 """
 import argparse
 import concurrent.futures
@@ -64,15 +64,13 @@ class Tally:
                            set(range(max(0, len(lines) - 40), len(lines))))
             print("\n".join("     | " + lines[i] for i in shown), flush=True)
 
-    def write(self, path, outputs):
-        """Results as JSON; with what each test said when `outputs`."""
+    def write(self, path):
+        """Results as JSON, with what each test said."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        rows = self.rows if outputs else [{k: v for k, v in row.items() if k != "output"}
-                                          for row in self.rows]
         with open(path, "w", encoding="utf-8") as out:
             json.dump({"when": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
                        "passed": self.passed, "failed": self.failed,
-                       "seconds": round(time.monotonic() - self.begun, 1), "tests": rows}, out, indent=1)
+                       "seconds": round(time.monotonic() - self.begun, 1), "tests": self.rows}, out, indent=1)
 
 
 def last_seconds(path):
@@ -209,7 +207,7 @@ def main():
         results = os.path.join(build, "soak", time.strftime("%Y-%m-%d-%H%M%S.json"))
         print(results)
     if long_form or not suites:
-        tally.write(results, long_form)
+        tally.write(results)
     if tally.names:
         print("failed: " + ", ".join(tally.names))
     print(f"{tally.passed} passed, {tally.failed} failed")
