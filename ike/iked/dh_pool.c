@@ -46,6 +46,7 @@ struct iked_dh_pool {
 	/* the maker's */
 	pthread_t worker[IKED_DH_WORKERS_MAX];
 	unsigned int workers; /* that run */
+	unsigned int waiting; /* jobs put and not taken */
 	int fd;
 };
 
@@ -208,6 +209,13 @@ iked_dh_pool_put(struct iked_dh_pool *pool, struct ike_dh_job *job)
 	append(pool->todo, job);
 	pthread_cond_signal(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
+	pool->waiting++;
+}
+
+unsigned int
+iked_dh_pool_waiting(const struct iked_dh_pool *pool)
+{
+	return pool->waiting;
 }
 
 struct ike_dh_job *
@@ -220,8 +228,10 @@ iked_dh_pool_take(struct iked_dh_pool *pool, unsigned int max)
 	pthread_mutex_lock(&pool->lock);
 	while (read(pool->fd, &rings, sizeof(rings)) < 0 && errno == EINTR)
 		;
-	for (unsigned int n = 0; n < max && (*end = remove_first(pool->done)); n++)
+	for (unsigned int n = 0; n < max && (*end = remove_first(pool->done)); n++) {
 		end = &(*end)->next;
+		pool->waiting--;
+	}
 	for (int rank = 0; rank < IKE_DH_RANKS; rank++)
 		more |= pool->done[rank].first != NULL;
 	if (more)

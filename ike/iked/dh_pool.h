@@ -27,6 +27,8 @@ void iked_dh_pool_put(struct iked_dh_pool *pool, struct ike_dh_job *job);
  * there are none.
  */
 struct ike_dh_job *iked_dh_pool_take(struct iked_dh_pool *pool, unsigned int max);
+/* Jobs that were put and not taken. */
+unsigned int iked_dh_pool_waiting(const struct iked_dh_pool *pool);
 /* End the threads, each after the job it is at. What is not taken stays with the pool. */
 void iked_dh_pool_stop(struct iked_dh_pool *pool);
 /* Wipe and free it, with the jobs it still has; after the engine they came from. NULL is allowed.

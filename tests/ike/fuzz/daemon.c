@@ -4,7 +4,7 @@
  *
  * Each run has a daemon of its own, event loop, escrow and all, in this process; privileges and
  * sandbox are left out, for libFuzzer needs what they take. Descriptors are counted before and
- * after. One thread; the loop never waits.
+ * after. The loop waits for nothing but key exchanges, which one more thread computes.
  */
 #include "tests/ike/fuzz/daemon.h"
 
@@ -64,7 +64,8 @@ fuzz_daemon_begin(struct iked *d)
 	d->tick = evtimer_new(d->base, on_tick, d);
 	if (!d->base || !d->tick || iked_escrow_make(&d->escrow, false, &err) != 0)
 		fuzz_daemon_broken(err.text[0] ? err.text : "no event loop");
-	if (iked_dataplane_start(d, &err) != 0)
+	if (iked_dataplane_start(d, &err) != 0 || iked_udp_start(d) != 0 ||
+	    iked_dh_start(d, 1, &err) != 0)
 		fuzz_daemon_broken(err.text);
 }
 
@@ -73,19 +74,24 @@ fuzz_daemon_turn(struct iked *d)
 {
 	for (int i = 0; i < 3; i++)
 		event_base_loop(d->base, EVLOOP_NONBLOCK);
+	while (d->strangers.n > 0 || iked_dh_pool_waiting(d->dh_pool) > 0)
+		event_base_loop(d->base, EVLOOP_ONCE);
 }
 
 void
 fuzz_daemon_end(struct iked *d)
 {
+	iked_dh_pool_stop(d->dh_pool);
 	iked_udp_stop(d);
 	ike_engine_free(d->engine);
+	iked_dh_pool_free(d->dh_pool);
 	if (ike_escrow_used(d->escrow.store) != 0)
 		fuzz_daemon_broken("records are left in escrow");
 	iked_escrow_close(&d->escrow);
 	iked_dataplane_stop(d);
 	iked_conns_clear(&d->conns);
 	free(d->news);
+	event_free(d->dh_done);
 	event_free(d->tick);
 	event_base_free(d->base);
 	if (fds_count() != fds_before)
