@@ -71,6 +71,7 @@ def test_default_policy_when_we_dial(tunnel):
                                         None))
 
 
+@long_form
 @leaves_bed_clean
 def test_default_policy_when_azure_dials(tunnel):
     """InitiatorOnly, any-any offered: we narrow to our selectors, at rekeys too; never a group."""

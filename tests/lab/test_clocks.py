@@ -44,6 +44,7 @@ def told(bed, since):
     return [line for line in bed.gateway.log("iked")[since:].splitlines() if any(w in line for w in WORDS)]
 
 
+@long_form
 def test_jumps_of_the_wall_clock_change_nothing():
     bed = Bed("spwclk")
     clock = None

@@ -137,6 +137,7 @@ def behind(lines):
     return unchecked(lines) + ["set tunnel %s dpd delay %d" % (TUNNEL, DPD_S)]
 
 
+@long_form
 @bed_with(behind="gw", config=behind)
 def test_behind_a_nat_with_the_public_address_as_identity_a_remap_is_mended_by_our_probe(nat):
     row = ike(nat)

@@ -3,7 +3,7 @@
 first rekey hours later; the tunnel goes on.
 """
 from net import wait_until
-from scenario import bed_with
+from scenario import bed_with, long_form
 
 TUNNEL = "azure-a"
 
@@ -25,6 +25,7 @@ def readiness(bed):
     return vnet, vnet["tunnels"][0]
 
 
+@long_form
 @bed_with(azure={"esp_proposals": "aes256gcm16-ecp256"})
 def test_another_pfs_group_at_azure_is_found_at_once_and_the_tunnel_goes_on(bed):
     before = bed.lab.azure.child_sas()

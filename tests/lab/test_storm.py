@@ -137,6 +137,7 @@ def bfd_alone_flaps(edge):
     edge.reconfigure(text[:site] + " bfd off;" + text[site:])
 
 
+@long_form
 @bed_with(config=flapping)
 def test_flaps_of_bfd_move_traffic_once_and_each_loss_doubles_the_wait(bed):
     gateway = bed.gateway
