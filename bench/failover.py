@@ -112,7 +112,7 @@ set xrange [0.1:10000]
 set yrange [0:1.02]
 set xlabel 'longest time without a packet, ms'
 set ylabel 'share of the runs'
-set key bottom right
+set key at graph 0.74, graph 0.55
 """ + "".join(f"set arrow from {BARS_MS[kind]}, graph 0 to {BARS_MS[kind]}, graph 1 nohead dt 3 "
               f"lc rgb '{COLOURS[kind]}'\n" for kind in KINDS) + "plot " + ", ".join(lines) + "\n"
     return plots.draw(script, path)
