@@ -4,8 +4,8 @@
  *
  * A connection is checked whole before anything changes. What only steers timers and limits is
  * taken over by a running one; anything that was negotiated or authenticated with (addresses,
- * identities, proposals, selectors, tunnel, a post-quantum key) makes it begin anew. Pre-shared keys
- * may change under a running one as long as the key it was authenticated with stays (psk.c).
+ * identities, proposals, selectors, tunnel, a post-quantum key) makes it begin anew. Pre-shared
+ * keys may change under a running one as long as the key it was authenticated with stays (psk.c).
  * One thread.
  */
 #include <errno.h>
@@ -353,6 +353,7 @@ shown_state(const struct ike_sa *sa)
 	case IKE_SA_AUTH_SENT: return SPW_IKE_CONNECTING;
 	case IKE_SA_ESTABLISHED:
 		return sa->req.task == IKE_TASK_IKE_REKEY ? SPW_IKE_REKEYING : SPW_IKE_ESTABLISHED;
+	case IKE_SA_LEAVING:
 	case IKE_SA_RETIRED:
 	case IKE_SA_CLOSING: return SPW_IKE_CLOSING;
 	case IKE_SA_GONE:

@@ -211,6 +211,11 @@ ike_sa_close(struct ike_sa *sa)
 		sa->rekey_at = sa->hard_at = sa->expire_at = UINT64_MAX;
 		ike_state_step(sa, IKE_EV_RETIRE, NULL, NULL);
 	}
+	/* The peer has it as soon as our IKE_AUTH is there: it is told when its answer is here. */
+	if (sa->state == IKE_SA_AUTH_SENT) {
+		ike_request_forget(sa);
+		sa->close_at = sa->e->now;
+	}
 	if (sa->state == IKE_SA_CLOSING)
 		ike_sa_drop_children(sa);
 	else if (sa->state == IKE_SA_RETIRED)

@@ -52,7 +52,13 @@ static const struct sa_rule sa_table[IKE_SA_STATES][IKE_SA_EVENTS] =
 				ROW(AUTH_RSP, ike_auth_response, ESTABLISHED),
 				ROW(DELETE_REQ, ike_auth_closed, GONE),
 				ROW(TIMEOUT, ike_timeout, DEAD),
-				ROW(CLOSE, just_go, DEAD),
+				ROW(CLOSE, just_go, LEAVING),
+			},
+		[IKE_SA_LEAVING] =
+			{
+				ROW(PROBE_RSP, ike_probe_response, RETIRED),
+				ROW(DELETE_REQ, just_go, GONE),
+				ROW(TIMEOUT, just_go, DEAD),
 			},
 		[IKE_SA_ESTABLISHED] =
 			{

@@ -435,6 +435,48 @@ each_lost_message_is_made_good(void **state)
 	}
 }
 
+static bool
+is_out(const struct net *net, enum ike_sa_state state)
+{
+	const struct ike_sa *sa = net->host[0].engine->sas;
+
+	return sa && sa->state == state;
+}
+
+static enum net_verdict
+drop_answers(struct net *net, int from, const struct ike_header *h)
+{
+	return from == 1 && h->exchange == IKE_X_AUTH && net->drops-- > 0 ? NET_DROP : NET_PASS;
+}
+
+/* The peer is up as soon as it has our IKE_AUTH, and only Delete tells it that we are not. */
+static void
+a_dial_that_is_called_off_leaves_nothing_at_the_peer(void **state)
+{
+	for (int lost = 0; lost <= 2; lost++) {
+		struct net *net = net_new(60 + (uint64_t)lost);
+
+		net->script = drop_answers;
+		net->drops = lost;
+		net_connect(net, INITIATE, RESPOND);
+		while (!is_out(net, IKE_SA_AUTH_SENT))
+			net_run(net, NET_MS / 10);
+		net_call_begins(&net->host[0]);
+		assert_int_equal(
+			ike_engine_conn_del(net->host[0].engine, net->now, net->host[0].conn.name),
+			0);
+		net_call_ends(&net->host[0]);
+		net->host[0].has_conn = false;
+		assert_true(is_out(net, IKE_SA_LEAVING));
+		net_run(net, 15 * NET_S);
+		assert_null(net->host[0].engine->sas);
+		assert_int_equal(net_ike_sas(net, 1), 0);
+		assert_int_equal(net_sas(net, 0) + net_sas(net, 1), 0);
+		assert_int_equal(net->host[0].spis_out, 0);
+		net_free(net);
+	}
+}
+
 static void
 behind_a_nat_everything_goes_to_4500(void **state)
 {
@@ -734,6 +776,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(cookie_then_group_works),
 		cmocka_unit_test(group_then_cookie_works),
 		cmocka_unit_test(each_lost_message_is_made_good),
+		cmocka_unit_test(a_dial_that_is_called_off_leaves_nothing_at_the_peer),
 		cmocka_unit_test(behind_a_nat_everything_goes_to_4500),
 		cmocka_unit_test(force_encap_pretends_a_nat),
 		cmocka_unit_test(sequence_numbers_are_of_the_length_both_take),
