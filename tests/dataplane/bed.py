@@ -3,6 +3,7 @@
 pairs, raw sockets on their far ends, TAP and TUN twins, and the real process."""
 import ctypes
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -48,8 +49,18 @@ def enter_namespace():
     run('ip', 'link', 'set', 'lo', 'up')
 
 
+def index_for(name):
+    """An interface number by which ports of two data planes are told apart. The driver joins its
+    socket to the fan-out group (process number xor interface number, 16 bits), and a group of one
+    namespace has one interface: with numbers close together two processes meet there, and the second
+    is refused. So the top bit is the data plane's, the last letter of a port's name."""
+    made = int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], 'big') & 0x7fff
+    return max(made, 1000) | (0x8000 if name.endswith('a') else 0)
+
+
 def veth(a, b):
-    run('ip', 'link', 'add', a, 'type', 'veth', 'peer', 'name', b)
+    run('ip', 'link', 'add', a, 'index', str(index_for(a)), 'type', 'veth', 'peer', 'name', b,
+        'index', str(index_for(b)))
     for name in (a, b):
         run('ip', 'link', 'set', name, 'arp', 'off', 'up')
 

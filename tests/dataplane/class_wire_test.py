@@ -198,7 +198,8 @@ class Asymmetry(Load):
     def setUp(self):
         super().setUp()
         call = self.a.control.call
-        r = self.port()
+        r = call('PORT_SET', dp.Port(id=ER_PORT, generation=1, name=b'er', mtu=1500,
+                                     devargs=bed.devargs(ER_PORT, 'p-era').encode()))[0]
         self.er_mac = ':'.join(f'{b:02x}' for b in r.mac)
         call('IFACE_SET', dp.Iface(id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT,
                                    role=dp.EXPRESSROUTE, port=ER_PORT, mtu=1500, up=1))
@@ -211,20 +212,6 @@ class Asymmetry(Load):
         call('ROUTE_SET', dp.Route(dp.prefix('203.0.113.0/24'), G_OPEN, 1))
         self.er = bed.Wire('h-era')
         self.addCleanup(self.er.close)
-
-    def port(self):
-        """Another port on a running data plane; asked for again, as controld does, when the driver
-        refuses: that was seen once, and what the driver said is printed."""
-        port = dp.Port(id=ER_PORT, generation=1, name=b'er', mtu=1500,
-                       devargs=bed.devargs(ER_PORT, 'p-era').encode())
-        for left in (2, 1, 0):
-            try:
-                return self.a.control.call('PORT_SET', port)[0]
-            except dp.Refused:
-                print('# ' + self.a.dataplane.text()[-600:].replace('\n', '\n# '), flush=True)
-                if left == 0:
-                    raise
-                time.sleep(0.5)
 
     def expressroute(self, up):
         clears = {p.id: p for p in self.a.control.call('GET_PATHS')}[P_ER].clears
