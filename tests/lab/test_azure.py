@@ -89,6 +89,7 @@ def test_default_policy_when_azure_dials(tunnel):
         tunnel.lab.run("azure", "ip", "addr", "del", AZURE_INSIDE, "dev", "lo")
 
 
+@long_form
 @leaves_bed_clean
 def test_both_sides_dial_at_once(tunnel):
     """Default mode: whoever comes first, in the end one IKE SA and one child SA stand and stay."""

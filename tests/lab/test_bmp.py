@@ -9,13 +9,14 @@ import time
 
 from bed import LONG
 from net import send, wait_until
-from scenario import bed_with, leaves_bed_clean
+from scenario import bed_with, leaves_bed_clean, long_form
 
 ROUNDS = 3 if LONG else 2
 HEARD_MS = 15       # bird's command included; the kernel's table says it after some 60
 OVER = "bgp restart-over"
 
 
+@long_form
 @leaves_bed_clean
 def test_a_withdrawal_is_heard_before_the_kernel_tells_it(bed):
     heard = []

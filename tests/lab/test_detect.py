@@ -6,7 +6,7 @@ import time
 from bed import LONG
 from bed_two import EDGES, SITE_PREFIX, TUNNELS
 from net import now_ns, send
-from scenario import leaves_bed_clean
+from scenario import leaves_bed_clean, long_form
 from test_links import FLUSH_S, calm
 
 BLACK_HOLE_MS = 3000
@@ -58,6 +58,7 @@ def test_a_black_hole_behind_one_edge_is_left_within_3_s_for_the_other_link(two)
         assert not span.ways.probes(name), "packets in %s while a link stood" % name
 
 
+@long_form
 @leaves_bed_clean
 def test_a_black_hole_behind_both_edges_is_left_within_3_s_for_the_tunnel(two):
     with two.traffic() as span:

@@ -35,6 +35,7 @@ def test_link_down_moves_traffic_within_100_ms_and_back_without_loss(bed):
     acceptance(bed, "link", ("link-down",))
 
 
+@long_form
 @leaves_bed_clean
 def test_dead_bgp_session_is_a_lost_next_hop(bed):
     with bed.traffic():

@@ -185,6 +185,7 @@ def test_half_open_sas_and_rubbish_for_them_are_bounded_and_gone_in_30_s(bed):
     print("    %.2f cores; gone after %.1f s" % (spent, time.monotonic() - ended))
 
 
+@long_form
 @leaves_bed_clean
 def test_forged_notifies_of_lost_sas_end_nothing(bed):
     """INVALID_IKE_SPI and INVALID_SPI without protection, for the SA that stands and for others."""

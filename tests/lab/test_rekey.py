@@ -72,6 +72,7 @@ def test_ike_rekeys_started_by_azure_lose_nothing(bed):
     rekey_under_load(bed, IKE_REKEYS, bed.lab.azure.rekey_ike, ike_spis)
 
 
+@long_form
 @bed_with(azure={"child_rekey_s": 3, "child_life_s": 30, "ike_rekey_s": 10, "ike_over_s": 30})
 def test_short_lifetimes_at_azure_lose_nothing(bed):
     with bed.traffic() as span:
