@@ -147,15 +147,47 @@ probe_json(const struct ctl_runtime *rt, const struct ctl_vnet_state *v, const s
 	return json_string(up ? "up" : down == n ? "down" : "unknown");
 }
 
+static bool
+level_has(const struct ctl_level *level, const struct ctl_path *p)
+{
+	for (unsigned int h = 0; h < level->n; h++)
+		if (level->path[h] == p->id)
+			return true;
+	return false;
+}
+
+/* It is back and nothing of the vnet takes it yet: the path waits, or every route over it does. */
+static bool
+link_waits(const struct ctl_vnet_state *v, const struct ctl_path *p)
+{
+	uint64_t now = spw_clock_ns();
+	bool any = false;
+
+	if (waits(v) || ctl_path_wait_end(v, p, now) > now)
+		return true;
+	for (const struct ctl_group *g = v->groups; g; g = g->next)
+		for (unsigned int n = 0; g->refs && n < g->recipe.n_levels; n++) {
+			const struct ctl_level *level = &g->recipe.level[n];
+
+			if (!level_has(level, p))
+				continue;
+			if (ctl_level_wait_end(v, level, now) <= now)
+				return false;
+			any = true;
+		}
+	return any;
+}
+
 static json_t *
 link_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_path *p)
 {
-	return json_pack(
-		"{s:s,s:o,s:s,s:o,s:o,s:o}", "interface", p->iface ? p->iface->name : "-",
-		"next_hop", ctl_json_addr(&p->next_hop), "state",
-		p->alive && p->iface && p->iface->aside ? "set-aside"
-							: circuit_state(v, p->alive, waits(v)),
-		"bfd", bfd_json(rt, p), "probe", probe_json(rt, v, p), "faults", faults_json(p));
+	return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o}", "interface", p->iface ? p->iface->name : "-",
+			 "next_hop", ctl_json_addr(&p->next_hop), "state",
+			 p->alive && p->iface && p->iface->aside
+				 ? "set-aside"
+				 : circuit_state(v, p->alive, link_waits(v, p)),
+			 "bfd", bfd_json(rt, p), "probe", probe_json(rt, v, p), "faults",
+			 faults_json(p));
 }
 
 /* "via 172.16.0.2, bfd up", "probe-lost". */
