@@ -72,6 +72,7 @@ def without_bfd(lines):
     return [line for line in lines if " bfd" not in line]
 
 
+@long_form
 @bed_with(config=without_bfd)
 def test_a_restart_of_bgpd_moves_nothing(bed):
     wait_until(lambda: kernel_has_routes(bed), 10, "the VNet's routes")
