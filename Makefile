@@ -7,7 +7,7 @@
 #   make bench-quick   the same, then measure in under three minutes                 (root)
 #   make bench      the same, then measure everything                                (root)
 #   make bench-failover   the same, then measure failing over, some 20 minutes      (root; QUICK=1 ROUTES=1)
-#   make bench-ike  the same, then measure IKE beside charon, some 10 minutes        (root; QUICK=1)
+#   make bench-ike  the same, then measure IKE beside charon                         (root; QUICK=1)
 #   make soak       the long forms of the tests, results as JSON                     (root; SUITE=...)
 #   make conformance   install what is missing, build, a line for each statement on IKE    (root)
 #   make deps       install what is missing (packages of debian/control)             (root)
