@@ -56,16 +56,6 @@ ask(struct net *net, const struct init_parts *p)
 	return tape.n ? &tape.at[0] : NULL;
 }
 
-static unsigned int
-half_open(const struct net *net)
-{
-	unsigned int n = 0;
-
-	for (const struct ike_sa *sa = net->host[1].engine->sas; sa; sa = sa->next)
-		n += sa->state == IKE_SA_HALF_OPEN;
-	return n;
-}
-
 /* A stateless error: one notify, SPIr 0, nothing kept. */
 static void
 expect_error(struct net *net, const struct taped *t, uint16_t type, const void *data, size_t len)
@@ -142,7 +132,7 @@ ike_021_nonces_of_16_to_256_octets_are_taken(void **state)
 		const struct init_parts p = {.spi_i = 1, .nonce_len = t[i].len};
 
 		assert_int_equal(ask(net, &p) != NULL, t[i].taken);
-		assert_int_equal(half_open(net), t[i].taken);
+		assert_int_equal(puppet_half_open(net), t[i].taken);
 		tape_free(net);
 	}
 }
@@ -372,7 +362,7 @@ ike_034_a_wrong_cookie_is_as_none_and_two_secrets_count(void **state)
 		ask(net, &q);
 	}
 	assert_int_equal(ask(net, &p)->m.notify[0].type, IKE_N_COOKIE);
-	assert_int_equal(half_open(net), 1);
+	assert_int_equal(puppet_half_open(net), 1);
 	memcpy(cookie, tape.at[0].m.notify[0].data.bytes, sizeof(cookie));
 	memcpy(wrong, cookie, sizeof(cookie));
 	wrong[20] ^= 1;
@@ -401,9 +391,9 @@ ike_036_a_repeat_is_answered_with_the_same_bytes_and_no_work(void **state)
 		assert_memory_equal(t->bytes, first, len);
 	}
 	assert_int_equal(dh_made, 0);
-	assert_int_equal(half_open(net), 1);
+	assert_int_equal(puppet_half_open(net), 1);
 	assert_true(ask(net, &other)->m.has_ke); /* another nonce is another peer (NAT-13) */
-	assert_int_equal(half_open(net), 2);
+	assert_int_equal(puppet_half_open(net), 2);
 	tape_free(net);
 }
 
@@ -419,7 +409,7 @@ ike_036_a_repeat_after_ike_auth_is_ignored(void **state)
 	tape_clear();
 	puppet_raw(net, 1, &net->host[0].addr, 500, 500, copy, len);
 	assert_int_equal(tape.n, 0);
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	tape_free(net);
 }
 
@@ -501,7 +491,7 @@ ike_043_nothing_is_made_or_kept_before_the_cookie_is_good(void **state)
 
 		ask(net, &p);
 	}
-	before = half_open(net);
+	before = puppet_half_open(net);
 	tape_clear();
 	net->script = NULL; /* the tape itself would grow */
 	heap = mallinfo2().uordblks;
@@ -519,7 +509,7 @@ ike_043_nothing_is_made_or_kept_before_the_cookie_is_good(void **state)
 		ike_engine_input(net->host[1].engine, net->now, &d);
 	}
 	assert_int_equal(dh_made + keys_derived, 0);
-	assert_int_equal(half_open(net), before);
+	assert_int_equal(puppet_half_open(net), before);
 	assert_true(mallinfo2().uordblks <= heap + 100000);
 	net->host[1].dead = false;
 	tape_free(net);
@@ -544,7 +534,7 @@ dos_01_cookies_are_wanted_above_the_limits_and_until_it_is_calm(void **state)
 
 	assert_int_equal(ask(net, &late)->m.notify[0].type, IKE_N_COOKIE);
 	net_run(net, 2 * NET_S); /* they are gone, but it is not calm yet */
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	const struct init_parts soon = {.spi_i = 22, .nonce_byte = 22};
 
 	assert_int_equal(ask(net, &soon)->m.notify[0].type, IKE_N_COOKIE);

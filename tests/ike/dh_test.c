@@ -485,38 +485,20 @@ responder(uint64_t seed)
 }
 
 static void
-ask(struct net *net, uint64_t spi)
-{
-	const struct init_parts p = {.spi_i = spi, .nonce_byte = (uint8_t)spi};
-
-	puppet_raw(net, 1, &net->host[0].addr, 500, 500, buf, puppet_init(buf, sizeof(buf), &p));
-}
-
-static unsigned int
-half_open(const struct net *net)
-{
-	unsigned int n = 0;
-
-	for (const struct ike_sa *sa = net->host[1].engine->sas; sa; sa = sa->next)
-		n += sa->state == IKE_SA_HALF_OPEN;
-	return n;
-}
-
-static void
 a_strangers_request_waits_once_and_makes_one_half_open_sa(void **state)
 {
 	struct net *net = responder(600);
 
 	for (int n = 0; n < 5; n++)
-		ask(net, 1);
+		puppet_knock(net, 1);
 	assert_int_equal(jobs_away(net, 1), 1);
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	assert_int_equal(tape.n, 0);
 	net_run(net, 1100 * NET_MS);
-	assert_int_equal(half_open(net), 1);
+	assert_int_equal(puppet_half_open(net), 1);
 	assert_int_equal(tape_count(1, IKE_X_SA_INIT, true), 1);
 	assert_true(tape.at[0].m.has_ke);
-	ask(net, 1); /* and now it gets the same again */
+	puppet_knock(net, 1); /* and now it gets the same again */
 	assert_int_equal(tape_count(1, IKE_X_SA_INIT, true), 2);
 	assert_int_equal(tape.at[0].len, tape.at[1].len);
 	assert_memory_equal(tape.at[0].bytes, tape.at[1].bytes, tape.at[0].len);
@@ -531,13 +513,13 @@ waiting_strangers_count_as_half_open(void **state)
 	struct net *net = responder(601);
 
 	for (uint64_t spi = 1; spi <= 10; spi++)
-		ask(net, spi);
+		puppet_knock(net, spi);
 	assert_int_equal(jobs_away(net, 1), IKE_PER_SOURCE);
 	assert_int_equal(tape.n, 10 - IKE_PER_SOURCE);
 	for (unsigned int i = 0; i < tape.n; i++)
 		assert_int_equal(tape.at[i].m.notify[0].type, IKE_N_COOKIE);
 	net_run(net, 1100 * NET_MS);
-	assert_int_equal(half_open(net), IKE_PER_SOURCE);
+	assert_int_equal(puppet_half_open(net), IKE_PER_SOURCE);
 	tape_free(net);
 }
 
@@ -566,7 +548,7 @@ a_stranger_is_judged_by_the_settings_of_the_end(void **state)
 {
 	struct net *net = responder(603);
 
-	ask(net, 1);
+	puppet_knock(net, 1);
 	assert_int_equal(ike_engine_conn_del(net->host[1].engine, net->now, "azure"), 0);
 	net_run(net, 2 * NET_S);
 	assert_int_equal(net->host[1].dh_jobs, 1);
@@ -594,7 +576,7 @@ a_strangers_bad_value_costs_a_job_and_nothing_else(void **state)
 	net_run(net, 2 * NET_S);
 	assert_int_equal(net->host[1].dh_jobs, 1);
 	assert_int_equal(tape.n, 0);
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	tape_free(net);
 }
 
@@ -606,14 +588,14 @@ jobs_say_whom_they_serve(void **state)
 
 	net_dh(net, 0, 1 * NET_S, 1 * NET_S);
 	net_rekey(net, 0, CHILD);
-	ask(net, 77); /* host 1 computes in its calls */
+	puppet_knock(net, 77); /* host 1 computes in its calls */
 	for (unsigned int k = 0; k < net->n_queue; k++)
 		if (net->queue[k].job)
 			assert_int_equal(net->queue[k].job->rank, IKE_DH_LIVING);
 	net_free(net);
 	net = responder(606);
 	net_dh(net, 0, 1 * NET_S, 1 * NET_S);
-	ask(net, 1);
+	puppet_knock(net, 1);
 	assert_int_equal(net->queue[0].job->rank, IKE_DH_STRANGER);
 	net_connect(net, BOTH, RESPOND);
 	for (unsigned int k = 0; k < net->n_queue; k++)

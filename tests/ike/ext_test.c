@@ -194,33 +194,15 @@ responder(uint64_t seed)
 }
 
 static void
-knock(struct net *net, uint64_t n)
-{
-	const struct init_parts p = {.spi_i = n, .nonce_byte = (uint8_t)n};
-
-	puppet_raw(net, 1, &net->host[0].addr, 500, 500, buf, puppet_init(buf, sizeof(buf), &p));
-}
-
-static unsigned int
-half_open(const struct net *net)
-{
-	unsigned int n = 0;
-
-	for (const struct ike_sa *sa = net->host[1].engine->sas; sa; sa = sa->next)
-		n += sa->state == IKE_SA_HALF_OPEN;
-	return n;
-}
-
-static void
 dos_02_half_open_sas_have_30_s_in_peace(void **state)
 {
 	struct net *net = responder(10);
 
-	knock(net, 1);
+	puppet_knock(net, 1);
 	net_run(net, 29 * NET_S);
-	assert_int_equal(half_open(net), 1);
+	assert_int_equal(puppet_half_open(net), 1);
 	net_run(net, 2 * NET_S);
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	tape_free(net);
 }
 
@@ -231,14 +213,14 @@ dos_02_and_5_s_once_cookies_are_asked_for(void **state)
 
 	net->audit = true;
 	for (uint64_t n = 1; n <= IKE_PER_SOURCE; n++)
-		knock(net, n);
+		puppet_knock(net, n);
 	net_run(net, 2 * NET_S);
-	assert_int_equal(half_open(net), IKE_PER_SOURCE);
-	knock(net, 99); /* the attack is seen: what is there has 3 s left */
+	assert_int_equal(puppet_half_open(net), IKE_PER_SOURCE);
+	puppet_knock(net, 99); /* the attack is seen: what is there has 3 s left */
 	net_run(net, 2 * NET_S);
-	assert_int_equal(half_open(net), IKE_PER_SOURCE);
+	assert_int_equal(puppet_half_open(net), IKE_PER_SOURCE);
 	net_run(net, 2 * NET_S);
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	tape_free(net);
 }
 
@@ -248,12 +230,12 @@ dos_02_what_is_old_when_the_attack_begins_goes_at_once(void **state)
 	struct net *net = responder(12);
 
 	for (uint64_t n = 1; n <= IKE_PER_SOURCE; n++)
-		knock(net, n);
+		puppet_knock(net, n);
 	net_run(net, 20 * NET_S);
-	assert_int_equal(half_open(net), IKE_PER_SOURCE);
-	knock(net, 99);
+	assert_int_equal(puppet_half_open(net), IKE_PER_SOURCE);
+	puppet_knock(net, 99);
 	net_run(net, 1 * NET_MS);
-	assert_int_equal(half_open(net), 0);
+	assert_int_equal(puppet_half_open(net), 0);
 	tape_free(net);
 }
 
@@ -264,7 +246,7 @@ dos_02_a_peer_that_takes_3_s_comes_up_under_attack(void **state)
 	struct spw_ike_conn c = net_conn(net, 0);
 
 	for (uint64_t n = 1; n <= IKE_PER_SOURCE + 1; n++)
-		knock(net, n);
+		puppet_knock(net, n);
 	tape.drop_from[0] = IKE_X_AUTH;
 	c.mode = SPW_IKE_MODE_INITIATE;
 	net_set(net, 0, &c);
@@ -436,7 +418,7 @@ static void
 flood_init(struct net *net, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
-		knock(net, 1000 + i);
+		puppet_knock(net, 1000 + i);
 }
 
 static void

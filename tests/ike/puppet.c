@@ -302,3 +302,22 @@ puppet_init(uint8_t *out, size_t size, const struct init_parts *p)
 	assert_int_equal(ike_build_finish(&b, &len), 0);
 	return len;
 }
+
+void
+puppet_knock(struct net *net, uint64_t spi_i)
+{
+	const struct init_parts p = {.spi_i = spi_i, .nonce_byte = (uint8_t)spi_i};
+	uint8_t buf[1024];
+
+	puppet_raw(net, 1, &net->host[0].addr, 500, 500, buf, puppet_init(buf, sizeof(buf), &p));
+}
+
+unsigned int
+puppet_half_open(const struct net *net)
+{
+	unsigned int n = 0;
+
+	for (const struct ike_sa *sa = net->host[1].engine->sas; sa; sa = sa->next)
+		n += sa->state == IKE_SA_HALF_OPEN;
+	return n;
+}

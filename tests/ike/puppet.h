@@ -86,5 +86,9 @@ struct init_parts {
 	void (*more)(struct ike_builder *b);
 };
 size_t puppet_init(uint8_t *out, size_t size, const struct init_parts *p);
+/* One that is in order, with this SPI, from the address of host 0. */
+void puppet_knock(struct net *net, uint64_t spi_i);
+/* Half-open IKE SAs of host 1. */
+unsigned int puppet_half_open(const struct net *net);
 
 #endif
