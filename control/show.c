@@ -156,7 +156,7 @@ stats_keep(void *ctx, const void *elem)
 	snprintf(key, sizeof(key), "%u", s->id);
 	json_object_set_new(
 		((struct stats_list *)ctx)->by_id, key,
-		json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "up", s->link_up != 0,
+		json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "up", s->link_up != 0,
 			  "rx_packets", (json_int_t)s->rx_packets, "rx_bytes",
 			  (json_int_t)s->rx_bytes, "tx_packets", (json_int_t)s->tx_packets,
 			  "tx_bytes", (json_int_t)s->tx_bytes, "mirrored_packets",

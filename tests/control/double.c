@@ -213,7 +213,11 @@ fill_dump(uint16_t number, uint8_t *out)
 	case SPW_DP_GET_TUNNELS: memcpy(out, &tunnel, sizeof(tunnel)); return 1;
 	case SPW_DP_GET_IFACES:
 		for (; n < st->n_iface; n++) {
-			struct spw_dp_iface_stats s = {.id = st->iface[n].id, .link_up = 1};
+			struct spw_dp_iface_stats s = {.id = st->iface[n].id,
+						       .link_up = 1,
+						       .rx_packets = 1000 + st->iface[n].id,
+						       .drops = 7,
+						       .mac = {2, 0, 0, 0, 0, 1}};
 
 			memcpy(out + n * sizeof(s), &s, sizeof(s));
 		}

@@ -353,6 +353,23 @@ the_switches_are_told_with_their_causes(void **state)
 }
 
 static void
+an_interface_is_shown_with_its_address_and_what_it_counted(void **state)
+{
+	struct spw_err err = {0};
+	json_t *shown, *lan;
+
+	need_root();
+	shown = ctl_runtime_show(rt, "interfaces", "lan0", &err);
+	assert_non_null(shown);
+	lan = json_array_get(json_object_get(shown, "interfaces"), 0);
+	assert_string_equal(json_string_value(json_object_get(lan, "link")), "up");
+	assert_string_equal(json_string_value(json_object_get(lan, "mac")), "02:00:00:00:00:01");
+	assert_true(json_integer_value(json_object_get(lan, "rx_packets")) >= 1000);
+	assert_int_equal(json_integer_value(json_object_get(lan, "dropped_packets")), 7);
+	json_decref(shown);
+}
+
+static void
 hold_off_keeps_a_withdrawn_prefix_for_its_time(void **state)
 {
 	uint64_t before;
@@ -689,6 +706,7 @@ main(void)
 			a_withdrawn_prefix_moves_to_the_tunnel_and_waits_before_it_returns),
 		cmocka_unit_test(a_link_down_is_told_first_and_its_bit_waits_for_the_return),
 		cmocka_unit_test(the_switches_are_told_with_their_causes),
+		cmocka_unit_test(an_interface_is_shown_with_its_address_and_what_it_counted),
 		cmocka_unit_test(hold_off_keeps_a_withdrawn_prefix_for_its_time),
 		cmocka_unit_test(a_prefix_withdrawn_alone_moves_alone),
 		cmocka_unit_test(a_vnet_that_is_deleted_leaves_only_the_kernels_route),

@@ -24,6 +24,9 @@ LAYERS = {
     "control/cli": (["lib", "control", "control/cli"], [DPDK, OPENSSL, MNL, MB]),
     "control": (["lib", "control"], [DPDK, OPENSSL, EDIT, MB]),
 }
+JSON_CALL = re.compile(r"\bjson_(pack|unpack)(_ex)?\s*\(")
+JSON_TAKES = {"pack": "[siIbfoO#%]", "unpack": "[siIbfFoO%]"}     # format characters with an argument
+STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 FORBIDDEN = re.compile(r"(?<![A-Za-z0-9_.>])(system|popen|strcpy|strcat|sprintf|gets|alloca|vsprintf)\s*\(")
 
 
@@ -90,6 +93,40 @@ def check_calls():
     return faults
 
 
+def arguments(text, start):
+    """The arguments of a call, from its opening parenthesis on; none are split within strings or brackets."""
+    found, depth, begin = [], 0, start + 1
+    for token in re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[(\[{]|[)\]}]|,').finditer(text, start):
+        depth += (token[0] in "([{") - (token[0] in ")]}")
+        if depth == 0 or (depth == 1 and token[0] == ","):
+            found.append(text[begin:token.start()].strip())
+            begin = token.end()
+        if depth == 0:
+            break
+    return found
+
+
+def json_call_fault(call, text):
+    """How many arguments a call of json_pack() or json_unpack() lacks or has too many; 0 is right."""
+    given = arguments(text, call.end() - 1)[(call[1] == "unpack") + (2 if call[2] else 0):]
+    words = "".join(STRING.findall(given[0]))
+    return len(re.findall(JSON_TAKES[call[1]], words)) - len(given[1:])
+
+
+def check_json_calls():
+    """The compiler cannot count the arguments that a format of jansson wants."""
+    faults = []
+    for path in tracked(".c", ".h"):
+        text = read(path)
+        for call in JSON_CALL.finditer(text):
+            lacking = json_call_fault(call, text)
+            if lacking:
+                line = text.count("\n", 0, call.start()) + 1
+                faults.append(f"{path}:{line}: the format wants {abs(lacking)} argument(s) "
+                              f"{'more' if lacking > 0 else 'less'}")
+    return faults
+
+
 def check_product_names():
     """Product code includes nothing from tests/ or bench/."""
     return [f"{p}: includes a test header" for p in tracked(".c", ".h") if layer_of(p)
@@ -98,7 +135,8 @@ def check_product_names():
 
 def main():
     checks = [("includes_follow_the_layers", check_includes), ("every_file_has_its_spdx_line", check_spdx),
-              ("no_forbidden_calls", check_calls), ("product_includes_no_test_code", check_product_names)]
+              ("no_forbidden_calls", check_calls), ("formats_of_json_have_their_arguments", check_json_calls),
+              ("product_includes_no_test_code", check_product_names)]
     bad = 0
     for number, (name, check) in enumerate(checks, 1):
         faults = check()

@@ -92,7 +92,8 @@ class Bed:
         self.lab.__exit__(kind, value, trace)
 
     def _save_logs(self):
-        """Print the ends of the logs of a failed scenario: the run directory will be gone."""
+        """Print who crashed and the ends of the logs: the run directory will be gone."""
+        print("".join("    %s\n" % crash for crash in self.gateway.crashes()), end="")
         for name in ("dataplane", "iked", "controld"):
             with contextlib.suppress(OSError):
                 tail = self.gateway.log(name).splitlines()[-15:]

@@ -117,6 +117,7 @@ def test_no_secret_in_logs_shows_or_files(bed):
     said = everything_said(gateway)
     if len(keys) < 8:
         raise LabError("strongSwan tells %d keys only" % len(keys))
+    assert not gateway.crashes(), gateway.crashes()
     for name in PROGRAMS:
         with open("/proc/%d/cmdline" % gateway.status()[name]["pid"], "rb") as words:
             assert words.read().endswith(b"--log-level\0debug\0"), name + " is not talkative"
