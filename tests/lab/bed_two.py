@@ -137,6 +137,7 @@ class SpanTwo:
         self.probes = ProbePair(lab, rate=rate, flows=flows)
         self.flow_count = flows
         self.flows = None
+        self.dropped = {}       # packets by reason, of the gateway, during the span
 
     def lost(self, since=0, until=1 << 63, flows=None):
         """Numbers of lost packets by direction; of some flows when `flows` is a set."""
@@ -148,7 +149,13 @@ class SpanTwo:
             lost = self.lost(since, until, flows)[direction]
             offered = self.flows[direction].offered(since, until)
             assert offered > 0, "no traffic was offered: the test proves nothing"
-            assert not lost, "%s: %d of %d packets lost" % (direction, len(lost), offered)
+            assert not lost, "%s: %d of %d packets lost%s" % (
+                direction, len(lost), offered, self.whereabouts(direction, lost))
+
+    def whereabouts(self, direction, lost):
+        """What is known of lost packets: the ways on which they were seen, and Spillway's own drops."""
+        seen = {name: len(set(lost) & self.ways.numbers([name], direction)) for name in EDGES + TUNNELS}
+        return "; seen %s; numbers %s; Spillway dropped %s" % (seen, sorted(lost)[:5], self.dropped)
 
     def longest_gap_ms(self, since, until, direction="out", flows=None):
         """Longest time without a packet; with `flows`, the longest that one of these flows saw."""
@@ -238,6 +245,7 @@ class BedTwo(Bed):
         """Probes each way and sniffers; checks the invariants when it ends without an error."""
         span = SpanTwo(self.lab, rate, flows)
         span.ways.start()
+        before = self.gateway.dropped()
         span.probes.start()
         time.sleep(0.8)
         try:
@@ -245,6 +253,8 @@ class BedTwo(Bed):
         finally:
             span.flows = span.probes.stop()
             span.ways.stop()
+        after = self.gateway.dropped()
+        span.dropped = {r: n - before.get(r, 0) for r, n in after.items() if n != before.get(r, 0)}
         self.standing_checks(span)
 
     def standing_checks(self, span):

@@ -161,6 +161,10 @@ class Gateway:
             raise LabError("show %s --json is not JSON: %s" % (" ".join(words),
                                                               text[:200])) from broken
 
+    def dropped(self):
+        """What Spillway itself dropped or never came to read: {reason: packets}."""
+        return {d["reason"]: d["packets"] for d in self.show("drops")["drops"]}
+
     def configure(self, lines, check=True):
         """Run configuration lines and a commit as one script of the shell."""
         path = self.lab.path("script.set")

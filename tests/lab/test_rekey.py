@@ -131,15 +131,10 @@ class Hops:
                                self.encrypted("internet", not out), self.encrypted("azure", out))
 
 
-def dropped(bed):
-    """What Spillway itself dropped or never came to read, by reason."""
-    return {d["reason"]: d["packets"] for d in bed.gateway.show("drops")["drops"]}
-
-
 def fast_span(bed, name, act):
     """Probes at RATE each way through the tunnel while `act` runs; (lost, twice) by direction, and why."""
     hops = Hops(bed.lab).start()
-    before = dropped(bed)
+    before = bed.gateway.dropped()
     pair = ProbePair(bed.lab, rate=RATE, name=name).start()
     time.sleep(0.8)
     begun = now_ns()
@@ -151,7 +146,7 @@ def fast_span(bed, name, act):
         hops.stop()
     lost = {d: f.lost(begun) for d, f in flows.items()}
     twice = {d: f.duplicated for d, f in flows.items()}
-    after = dropped(bed)
+    after = bed.gateway.dropped()
     why = [hops.tell(d, numbers) for d, numbers in lost.items() if numbers] + \
         ["Spillway: %s %d" % (reason, after[reason] - before.get(reason, 0))
          for reason in after if after[reason] != before.get(reason, 0)]
