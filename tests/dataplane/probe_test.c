@@ -1,74 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One forwarding probe: verdicts in order, state changes, stalls; against a plain model. Pure. */
+/* One forwarding probe: verdicts in order, state changes, stalls, counts. Pure. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
-#include <errno.h>
 
-#include "dataplane/probe.h"
-
-#define MS    SPW_NS_PER_MS
-#define START (1000 * SPW_NS_PER_S)
-
-static struct dp_probe probe;
-static struct dp_probe_watch watch;
-
-static struct spw_dp_probe
-conf_of(uint32_t interval_ms, uint32_t timeout_ms, uint16_t fall, uint16_t rise)
-{
-	return (struct spw_dp_probe){.kind = SPW_PROBE_ICMP,
-				     .interval_ms = interval_ms,
-				     .timeout_ms = timeout_ms,
-				     .fall = fall,
-				     .rise = rise,
-				     .size = 64,
-				     .source = spw_addr_v4(0x0a000001),
-				     .target = spw_addr_v4(0x0a000002)};
-}
-
-static void
-begin(uint32_t interval_ms, uint32_t timeout_ms, uint16_t fall, uint16_t rise)
-{
-	struct spw_dp_probe c = conf_of(interval_ms, timeout_ms, fall, rise);
-
-	watch = (struct dp_probe_watch){0};
-	dp_probe_start(&probe, &c, START);
-}
-
-static struct spw_dp_probe_stats
-stats(void)
-{
-	struct spw_dp_probe_stats s;
-
-	dp_probe_stats(&probe, &s);
-	return s;
-}
+#include "tests/dataplane/probe_bed.h"
 
 /* Packet number `n` goes out when it is due; its cookie is the number, too. */
 static uint64_t
 send_no(uint32_t n)
 {
-	uint64_t now = START + (uint64_t)n * probe.conf.interval_ms * MS;
+	uint64_t now = BED_START + (uint64_t)n * bed_probe.conf.interval_ms * MS;
 
-	assert_true(dp_probe_due(&probe, now));
-	assert_int_equal(dp_probe_sent(&probe, now, n), n);
+	assert_true(dp_probe_due(&bed_probe, now));
+	assert_int_equal(dp_probe_sent(&bed_probe, now, n), n);
 	return now;
-}
-
-/* Judge everything due at `now`; returns how often the state changed. */
-static unsigned int
-judge(uint64_t now)
-{
-	unsigned int changes = 0;
-
-	while (dp_probe_judge(&probe, &watch, now))
-		changes++;
-	return changes;
 }
 
 /* One letter for each packet, in order: `a` answered after 5 ms, `l` lost, `r` refused. */
@@ -80,12 +29,12 @@ play(const char *fates)
 
 		if (fates[n] == 'a')
 			assert_int_equal(
-				dp_probe_answered(&probe, (uint16_t)n, n, now + 5 * MS, false),
+				dp_probe_answered(&bed_probe, (uint16_t)n, n, now + 5 * MS, false),
 				DP_PROBE_TAKEN);
 		else if (fates[n] == 'r')
-			assert_true(dp_probe_refused(&probe, (uint16_t)n, n,
+			assert_true(dp_probe_refused(&bed_probe, (uint16_t)n, n,
 						     SPW_PROBE_WHY_UNREACHABLE, 0));
-		judge(now + probe.conf.timeout_ms * MS + 2 * MS);
+		bed_judge(now + bed_probe.conf.timeout_ms * MS + 2 * MS);
 	}
 }
 
@@ -110,55 +59,57 @@ the_state_follows_runs_of_fall_and_rise(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		begin(100, 50, table[i].fall, table[i].rise);
+		bed_begin(100, 50, table[i].fall, table[i].rise);
 		play(table[i].fates);
-		if (stats().state != table[i].want)
+		if (bed_stats().state != table[i].want)
 			fail_msg("%s fall %u rise %u: state %u", table[i].fates, table[i].fall,
-				 table[i].rise, stats().state);
-		assert_int_equal(stats().sent, stats().received + stats().lost);
+				 table[i].rise, bed_stats().state);
+		assert_int_equal(bed_stats().sent, bed_stats().received + bed_stats().lost);
 	}
 }
 
 static void
 silence_is_judged_just_after_the_timeout_and_not_before(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t end = send_no(0) + 50 * MS + DP_PROBE_SLACK_NS;
 
-	assert_int_equal(dp_probe_next_ns(&probe), end + 1);
-	assert_int_equal(judge(end), 0);
-	assert_int_equal(judge(end + 1), 1);
-	assert_int_equal(stats().lost, 1);
-	assert_int_equal(stats().lost_why, SPW_PROBE_WHY_SILENCE);
-	assert_int_equal(stats().changed_ns, end + 1);
-	assert_int_equal(dp_probe_next_ns(&probe), START + 100 * MS);
+	assert_int_equal(dp_probe_next_ns(&bed_probe), end + 1);
+	assert_int_equal(bed_judge(end), 0);
+	assert_int_equal(bed_judge(end + 1), 1);
+	assert_int_equal(bed_stats().lost, 1);
+	assert_int_equal(bed_stats().lost_why, SPW_PROBE_WHY_SILENCE);
+	assert_int_equal(bed_stats().changed_ns, end + 1);
+	assert_int_equal(dp_probe_next_ns(&bed_probe), BED_START + 100 * MS);
 }
 
 static void
 an_answer_in_time_counts_even_when_it_is_read_after_the_timeout(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t sent = send_no(0);
 
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, sent + 50 * MS, false), DP_PROBE_TAKEN);
-	assert_int_equal(dp_probe_next_ns(&probe), 0);
-	assert_int_equal(judge(sent + 90 * MS), 1);
-	assert_int_equal(stats().state, SPW_PROBE_UP);
-	assert_int_equal(stats().last_ok_ns, sent);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, sent + 50 * MS, false),
+			 DP_PROBE_TAKEN);
+	assert_int_equal(dp_probe_next_ns(&bed_probe), 0);
+	assert_int_equal(bed_judge(sent + 90 * MS), 1);
+	assert_int_equal(bed_stats().state, SPW_PROBE_UP);
+	assert_int_equal(bed_stats().last_ok_ns, sent);
 }
 
 static void
 a_late_answer_is_counted_apart_and_its_packet_stays_lost(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t sent = send_no(0);
 
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, sent + 50 * MS + 1, false), DP_PROBE_LATE);
-	assert_int_equal(judge(sent + 52 * MS), 1);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, sent + 50 * MS + 1, false),
+			 DP_PROBE_LATE);
+	assert_int_equal(bed_judge(sent + 52 * MS), 1);
 	sent = send_no(1);
-	judge(sent + 60 * MS);
-	assert_int_equal(dp_probe_answered(&probe, 1, 1, sent + 60 * MS, false), DP_PROBE_LATE);
-	struct spw_dp_probe_stats s = stats();
+	bed_judge(sent + 60 * MS);
+	assert_int_equal(dp_probe_answered(&bed_probe, 1, 1, sent + 60 * MS, false), DP_PROBE_LATE);
+	struct spw_dp_probe_stats s = bed_stats();
 
 	assert_int_equal(s.state, SPW_PROBE_DOWN);
 	assert_int_equal(s.lost, 2);
@@ -170,18 +121,19 @@ a_late_answer_is_counted_apart_and_its_packet_stays_lost(void **state)
 static void
 a_second_answer_is_a_duplicate_whatever_the_first_was(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t sent = send_no(0);
 
-	dp_probe_answered(&probe, 0, 0, sent + MS, false);
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, sent + MS, false), DP_PROBE_DUPLICATE);
-	judge(sent + 60 * MS);
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, sent + 99 * MS, true), DP_PROBE_DUPLICATE);
-	sent = send_no(1);
-	dp_probe_answered(&probe, 1, 1, sent + 60 * MS, false);
-	assert_int_equal(dp_probe_answered(&probe, 1, 1, sent + 61 * MS, false),
+	dp_probe_answered(&bed_probe, 0, 0, sent + MS, false);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, sent + MS, false), DP_PROBE_DUPLICATE);
+	bed_judge(sent + 60 * MS);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, sent + 99 * MS, true),
 			 DP_PROBE_DUPLICATE);
-	struct spw_dp_probe_stats s = stats();
+	sent = send_no(1);
+	dp_probe_answered(&bed_probe, 1, 1, sent + 60 * MS, false);
+	assert_int_equal(dp_probe_answered(&bed_probe, 1, 1, sent + 61 * MS, false),
+			 DP_PROBE_DUPLICATE);
+	struct spw_dp_probe_stats s = bed_stats();
 
 	assert_int_equal(s.duplicate, 3);
 	assert_int_equal(s.received, 1);
@@ -191,104 +143,105 @@ a_second_answer_is_a_duplicate_whatever_the_first_was(void **state)
 static void
 only_the_cookie_of_a_remembered_packet_is_an_answer(void **state)
 {
-	begin(100, 50, 1, 1);
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, START, false), DP_PROBE_FOREIGN);
-	assert_int_equal(dp_probe_answered(&probe, 0xffff, 0, START, false), DP_PROBE_FOREIGN);
+	bed_begin(100, 50, 1, 1);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, BED_START, false), DP_PROBE_FOREIGN);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0xffff, 0, BED_START, false),
+			 DP_PROBE_FOREIGN);
 	uint64_t sent = send_no(0);
 
-	assert_int_equal(dp_probe_answered(&probe, 0, 7, sent, false), DP_PROBE_FOREIGN);
-	assert_int_equal(dp_probe_answered(&probe, 1, 1, sent, false), DP_PROBE_FOREIGN);
-	assert_false(dp_probe_refused(&probe, 0, 7, SPW_PROBE_WHY_UNREACHABLE, 0));
-	assert_false(dp_probe_refused(&probe, 1, 0, SPW_PROBE_WHY_UNREACHABLE, 0));
-	assert_int_equal(stats().received + stats().late + stats().duplicate, 0);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 7, sent, false), DP_PROBE_FOREIGN);
+	assert_int_equal(dp_probe_answered(&bed_probe, 1, 1, sent, false), DP_PROBE_FOREIGN);
+	assert_false(dp_probe_refused(&bed_probe, 0, 7, SPW_PROBE_WHY_UNREACHABLE, 0));
+	assert_false(dp_probe_refused(&bed_probe, 1, 0, SPW_PROBE_WHY_UNREACHABLE, 0));
+	assert_int_equal(bed_stats().received + bed_stats().late + bed_stats().duplicate, 0);
 	for (uint32_t n = 1; n <= DP_PROBE_SLOTS; n++)
-		judge(send_no(n) + 60 * MS);
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, START, false), DP_PROBE_FOREIGN);
-	assert_int_equal(dp_probe_answered(&probe, 1, 1, START, false), DP_PROBE_LATE);
+		bed_judge(send_no(n) + 60 * MS);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, BED_START, false), DP_PROBE_FOREIGN);
+	assert_int_equal(dp_probe_answered(&bed_probe, 1, 1, BED_START, false), DP_PROBE_LATE);
 }
 
 static void
 numbers_may_wrap_in_their_sixteen_bits(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	for (uint32_t n = 0; n < 0x20010; n++) {
 		uint64_t sent = send_no(n);
 
-		assert_int_equal(dp_probe_answered(&probe, (uint16_t)n, n, sent + MS, false),
+		assert_int_equal(dp_probe_answered(&bed_probe, (uint16_t)n, n, sent + MS, false),
 				 DP_PROBE_TAKEN);
-		judge(sent + 51 * MS);
+		bed_judge(sent + 51 * MS);
 	}
-	assert_int_equal(stats().received, 0x20010);
+	assert_int_equal(bed_stats().received, 0x20010);
 }
 
 static void
 verdicts_come_in_the_order_of_sending(void **state)
 {
-	begin(100, 500, 2, 2);
+	bed_begin(100, 500, 2, 2);
 	for (uint32_t n = 0; n < 4; n++)
 		send_no(n);
 	for (uint16_t n = 1; n < 4; n++)
-		dp_probe_answered(&probe, n, n, START + 400 * MS, false);
-	assert_int_equal(judge(START + 400 * MS), 0);
-	assert_int_equal(stats().received, 3);
-	assert_int_equal(stats().recent_sent, 0);
+		dp_probe_answered(&bed_probe, n, n, BED_START + 400 * MS, false);
+	assert_int_equal(bed_judge(BED_START + 400 * MS), 0);
+	assert_int_equal(bed_stats().received, 3);
+	assert_int_equal(bed_stats().recent_sent, 0);
 	/* The first is lost, then two in a row were answered. */
-	assert_int_equal(judge(START + 502 * MS), 1);
-	assert_int_equal(stats().state, SPW_PROBE_UP);
-	assert_int_equal(stats().recent_sent, 4);
-	assert_int_equal(stats().recent_lost, 1);
+	assert_int_equal(bed_judge(BED_START + 502 * MS), 1);
+	assert_int_equal(bed_stats().state, SPW_PROBE_UP);
+	assert_int_equal(bed_stats().recent_sent, 4);
+	assert_int_equal(bed_stats().recent_lost, 1);
 }
 
 static void
 an_error_about_the_packet_is_a_loss_at_once_with_its_reason(void **state)
 {
-	begin(100, 10000, 2, 1);
+	bed_begin(100, 10000, 2, 1);
 	uint64_t sent = send_no(0);
 
-	assert_true(dp_probe_refused(&probe, 0, 0, SPW_PROBE_WHY_TOO_BIG, 1400));
-	assert_int_equal(dp_probe_next_ns(&probe), 0);
-	judge(sent);
-	assert_int_equal(stats().lost, 1);
-	assert_int_equal(stats().lost_why, SPW_PROBE_WHY_TOO_BIG);
-	assert_int_equal(stats().lost_mtu, 1400);
-	assert_false(dp_probe_refused(&probe, 0, 0, SPW_PROBE_WHY_TOO_BIG, 1300));
+	assert_true(dp_probe_refused(&bed_probe, 0, 0, SPW_PROBE_WHY_TOO_BIG, 1400));
+	assert_int_equal(dp_probe_next_ns(&bed_probe), 0);
+	bed_judge(sent);
+	assert_int_equal(bed_stats().lost, 1);
+	assert_int_equal(bed_stats().lost_why, SPW_PROBE_WHY_TOO_BIG);
+	assert_int_equal(bed_stats().lost_mtu, 1400);
+	assert_false(dp_probe_refused(&bed_probe, 0, 0, SPW_PROBE_WHY_TOO_BIG, 1300));
 	send_no(1);
-	dp_probe_refused(&probe, 1, 1, SPW_PROBE_WHY_NO_WAY, 0);
-	assert_int_equal(judge(sent + 100 * MS), 1);
-	assert_int_equal(stats().state, SPW_PROBE_DOWN);
-	assert_int_equal(stats().lost_why, SPW_PROBE_WHY_NO_WAY);
-	assert_int_equal(stats().lost_mtu, 1400);
+	dp_probe_refused(&bed_probe, 1, 1, SPW_PROBE_WHY_NO_WAY, 0);
+	assert_int_equal(bed_judge(sent + 100 * MS), 1);
+	assert_int_equal(bed_stats().state, SPW_PROBE_DOWN);
+	assert_int_equal(bed_stats().lost_why, SPW_PROBE_WHY_NO_WAY);
+	assert_int_equal(bed_stats().lost_mtu, 1400);
 }
 
 static void
 an_error_cannot_undo_an_answer_nor_an_answer_an_error(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t sent = send_no(0);
 
-	dp_probe_answered(&probe, 0, 0, sent + MS, false);
-	assert_false(dp_probe_refused(&probe, 0, 0, SPW_PROBE_WHY_UNREACHABLE, 0));
-	judge(sent + 60 * MS);
+	dp_probe_answered(&bed_probe, 0, 0, sent + MS, false);
+	assert_false(dp_probe_refused(&bed_probe, 0, 0, SPW_PROBE_WHY_UNREACHABLE, 0));
+	bed_judge(sent + 60 * MS);
 	sent = send_no(1);
-	assert_true(dp_probe_refused(&probe, 1, 1, SPW_PROBE_WHY_UNREACHABLE, 0));
-	assert_int_equal(dp_probe_answered(&probe, 1, 1, sent + MS, false), DP_PROBE_LATE);
-	judge(sent + MS);
-	assert_int_equal(stats().received, 1);
-	assert_int_equal(stats().lost, 1);
+	assert_true(dp_probe_refused(&bed_probe, 1, 1, SPW_PROBE_WHY_UNREACHABLE, 0));
+	assert_int_equal(dp_probe_answered(&bed_probe, 1, 1, sent + MS, false), DP_PROBE_LATE);
+	bed_judge(sent + MS);
+	assert_int_equal(bed_stats().received, 1);
+	assert_int_equal(bed_stats().lost, 1);
 }
 
 static void
 each_change_of_state_is_told_however_late_it_is_judged(void **state)
 {
-	begin(100, 1000, 1, 1);
+	bed_begin(100, 1000, 1, 1);
 	for (uint32_t n = 0; n < 6; n++) {
 		uint64_t sent = send_no(n);
 
 		if (n % 2 == 0)
-			dp_probe_answered(&probe, (uint16_t)n, n, sent + MS, false);
+			dp_probe_answered(&bed_probe, (uint16_t)n, n, sent + MS, false);
 	}
-	assert_int_equal(judge(START + 5000 * MS), 6);
-	assert_int_equal(stats().state, SPW_PROBE_DOWN);
+	assert_int_equal(bed_judge(BED_START + 5000 * MS), 6);
+	assert_int_equal(bed_stats().state, SPW_PROBE_DOWN);
 }
 
 /* The thread runs every 10 ms from `from` to `to`. */
@@ -296,26 +249,27 @@ static void
 run_until(uint64_t from, uint64_t to)
 {
 	for (uint64_t t = from; t <= to; t += 10 * MS) {
-		dp_probe_watch_run(&watch, t, t);
-		judge(t);
-		watch.planned_ns = t + 10 * MS;
+		dp_probe_watch_run(&bed_watch, t, t);
+		bed_judge(t);
+		bed_watch.planned_ns = t + 10 * MS;
 	}
 }
 
 static void
 what_timed_out_while_the_thread_stood_gets_no_verdict(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t sent = send_no(0);
 
-	dp_probe_answered(&probe, 0, 0, sent + MS, false);
+	dp_probe_answered(&bed_probe, 0, 0, sent + MS, false);
 	run_until(sent, sent + 90 * MS);
 	sent = send_no(1);
 	run_until(sent, sent + 20 * MS);
 	/* A second passes; the answer was received late because everything stood. */
-	assert_int_equal(dp_probe_answered(&probe, 1, 1, sent + 1000 * MS, false), DP_PROBE_LATE);
+	assert_int_equal(dp_probe_answered(&bed_probe, 1, 1, sent + 1000 * MS, false),
+			 DP_PROBE_LATE);
 	run_until(sent + 1000 * MS, sent + 1090 * MS);
-	struct spw_dp_probe_stats s = stats();
+	struct spw_dp_probe_stats s = bed_stats();
 
 	assert_int_equal(s.state, SPW_PROBE_UP);
 	assert_int_equal(s.lost, 0);
@@ -326,13 +280,13 @@ what_timed_out_while_the_thread_stood_gets_no_verdict(void **state)
 static void
 what_times_out_well_after_a_stall_is_lost(void **state)
 {
-	begin(100, 90, 1, 1);
+	bed_begin(100, 90, 1, 1);
 	uint64_t sent = send_no(0);
 
 	run_until(sent, sent + 20 * MS);
 	run_until(sent + 60 * MS, sent + 100 * MS);
-	assert_int_equal(stats().lost, 1);
-	assert_int_equal(stats().state, SPW_PROBE_DOWN);
+	assert_int_equal(bed_stats().lost, 1);
+	assert_int_equal(bed_stats().state, SPW_PROBE_DOWN);
 }
 
 static void
@@ -342,15 +296,15 @@ a_stall_is_being_run_later_than_planned(void **state)
 		uint64_t ran, planned, now;
 		bool stall;
 	} table[] = {
-		{0, 0, START, false},
-		{START, START + 10 * MS, START + 10 * MS, false},
-		{START, START + 10 * MS, START + 30 * MS, false},
-		{START, START + 10 * MS, START + 30 * MS + 1, true},
-		{START, START + 1000 * MS, START + 1000 * MS, false},
-		{START, START + 1000 * MS, START + 500 * MS, false},
-		{START, START - 5 * MS, START + 20 * MS, false},
-		{START, START - 5 * MS, START + 21 * MS, true},
-		{START, DP_PROBE_NEVER, START + 5000 * MS, false},
+		{0, 0, BED_START, false},
+		{BED_START, BED_START + 10 * MS, BED_START + 10 * MS, false},
+		{BED_START, BED_START + 10 * MS, BED_START + 30 * MS, false},
+		{BED_START, BED_START + 10 * MS, BED_START + 30 * MS + 1, true},
+		{BED_START, BED_START + 1000 * MS, BED_START + 1000 * MS, false},
+		{BED_START, BED_START + 1000 * MS, BED_START + 500 * MS, false},
+		{BED_START, BED_START - 5 * MS, BED_START + 20 * MS, false},
+		{BED_START, BED_START - 5 * MS, BED_START + 21 * MS, true},
+		{BED_START, DP_PROBE_NEVER, BED_START + 5000 * MS, false},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -370,30 +324,30 @@ a_stall_is_also_when_nobody_reads_the_receive_queues(void **state)
 		uint64_t listened;
 		bool stall;
 	} table[] = {
-		{START, false},
-		{START + MS, false},
-		{START - 20 * MS, false},
-		{START - 20 * MS - 1, true},
+		{BED_START, false},
+		{BED_START + MS, false},
+		{BED_START - 20 * MS, false},
+		{BED_START - 20 * MS - 1, true},
 		{0, true},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct dp_probe_watch w = {.ran_ns = START - MS, .planned_ns = START};
+		struct dp_probe_watch w = {.ran_ns = BED_START - MS, .planned_ns = BED_START};
 
-		dp_probe_watch_run(&w, START, table[i].listened);
-		assert_int_equal(w.blind_ns, table[i].stall ? START + DP_PROBE_GRACE_NS : 0);
+		dp_probe_watch_run(&w, BED_START, table[i].listened);
+		assert_int_equal(w.blind_ns, table[i].stall ? BED_START + DP_PROBE_GRACE_NS : 0);
 	}
 }
 
 static void
 a_late_thread_leaves_packets_out_and_keeps_the_rhythm(void **state)
 {
-	begin(100, 50, 1, 1);
-	dp_probe_sent(&probe, START + 3 * MS, 0);
-	assert_int_equal(probe.next_send_ns, START + 100 * MS);
-	dp_probe_sent(&probe, START + 1234 * MS, 1);
-	assert_int_equal(probe.next_send_ns, START + 1300 * MS);
-	assert_int_equal(stats().sent, 2);
+	bed_begin(100, 50, 1, 1);
+	dp_probe_sent(&bed_probe, BED_START + 3 * MS, 0);
+	assert_int_equal(bed_probe.next_send_ns, BED_START + 100 * MS);
+	dp_probe_sent(&bed_probe, BED_START + 1234 * MS, 1);
+	assert_int_equal(bed_probe.next_send_ns, BED_START + 1300 * MS);
+	assert_int_equal(bed_stats().sent, 2);
 }
 
 static void
@@ -406,12 +360,12 @@ first_packets_are_spread_over_an_interval_or_a_second(void **state)
 		uint32_t in_ms[1000] = {0}, most = 0;
 
 		for (uint32_t id = 0; id < SPW_DP_PROBES_MAX; id++) {
-			struct spw_dp_probe c = conf_of(intervals[i], 50, 1, 1);
+			struct spw_dp_probe c = bed_conf(intervals[i], 50, 1, 1);
 
 			c.id = id;
-			dp_probe_start(&probe, &c, START);
-			assert_in_range(probe.next_send_ns, START, START + span - 1);
-			uint32_t *n = &in_ms[(probe.next_send_ns - START) / MS];
+			dp_probe_start(&bed_probe, &c, BED_START);
+			assert_in_range(bed_probe.next_send_ns, BED_START, BED_START + span - 1);
+			uint32_t *n = &in_ms[(bed_probe.next_send_ns - BED_START) / MS];
 
 			if (++*n > most)
 				most = *n;
@@ -438,14 +392,14 @@ round_trips_are_counted(void **state)
 {
 	static const uint64_t us[] = {700, 300, 5000, 301};
 
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	for (uint16_t n = 0; n < 4; n++) {
 		uint64_t sent = send_no(n);
 
-		dp_probe_answered(&probe, n, n, sent + us[n] * 1000 + 999, n == 2);
-		judge(sent + 60 * MS);
+		dp_probe_answered(&bed_probe, n, n, sent + us[n] * 1000 + 999, n == 2);
+		bed_judge(sent + 60 * MS);
 	}
-	struct spw_dp_probe_stats s = stats();
+	struct spw_dp_probe_stats s = bed_stats();
 
 	assert_int_equal(s.rtt_min_us, 300);
 	assert_int_equal(s.rtt_max_us, 5000);
@@ -460,35 +414,35 @@ round_trips_are_counted(void **state)
 static void
 a_clock_that_seems_to_go_back_gives_no_giant(void **state)
 {
-	begin(100, 50, 1, 1);
+	bed_begin(100, 50, 1, 1);
 	uint64_t sent = send_no(0);
 
-	assert_int_equal(dp_probe_answered(&probe, 0, 0, sent - 100, false), DP_PROBE_TAKEN);
-	assert_int_equal(stats().rtt_max_us, 0);
+	assert_int_equal(dp_probe_answered(&bed_probe, 0, 0, sent - 100, false), DP_PROBE_TAKEN);
+	assert_int_equal(bed_stats().rtt_max_us, 0);
 }
 
 static void
 only_the_last_hundred_verdicts_are_recent(void **state)
 {
-	begin(100, 50, 100, 100);
+	bed_begin(100, 50, 100, 100);
 	for (uint32_t n = 0; n < 250; n++) {
 		uint64_t sent = send_no(n);
 
 		if (n >= 120)
-			dp_probe_answered(&probe, (uint16_t)n, n, sent + MS, false);
-		judge(sent + 60 * MS);
-		assert_int_equal(stats().recent_sent, n < 100 ? n + 1 : 100);
+			dp_probe_answered(&bed_probe, (uint16_t)n, n, sent + MS, false);
+		bed_judge(sent + 60 * MS);
+		assert_int_equal(bed_stats().recent_sent, n < 100 ? n + 1 : 100);
 		uint32_t oldest = n < 100 ? 0 : n - 99;
 		uint32_t lost = oldest >= 120 ? 0 : (n < 120 ? n + 1 : 120) - oldest;
 
-		assert_int_equal(stats().recent_lost, lost);
+		assert_int_equal(bed_stats().recent_lost, lost);
 	}
 }
 
 static void
 impossible_contents_are_refused_with_a_sentence(void **state)
 {
-	struct spw_dp_probe good = conf_of(100, 50, 1, 1), bad[14];
+	struct spw_dp_probe good = bed_conf(100, 50, 1, 1), bad[14];
 	struct spw_err err;
 
 	assert_int_equal(dp_probe_check(&good, &err), 0);
@@ -518,7 +472,7 @@ impossible_contents_are_refused_with_a_sentence(void **state)
 static void
 another_generation_is_the_same_probe_and_any_other_field_is_not(void **state)
 {
-	struct spw_dp_probe a = conf_of(100, 50, 1, 1), b[12];
+	struct spw_dp_probe a = bed_conf(100, 50, 1, 1), b[12];
 
 	for (size_t i = 0; i < 12; i++)
 		b[i] = a;
@@ -539,163 +493,6 @@ another_generation_is_the_same_probe_and_any_other_field_is_not(void **state)
 	for (size_t i = 0; i < 12; i++)
 		if (dp_probe_same(&a, &b[i]))
 			fail_msg("row %zu is taken for the same", i);
-}
-
-/*
- * The model: what happened is written down for each packet, and only afterwards, without any of
- * the machine's notions, verdicts, state and counts are worked out.
- */
-#define PACKETS 400
-
-struct fact {
-	uint64_t sent, rx; /* rx 0: never answered */
-	bool refused;	   /* before any answer */
-	bool taken;	   /* the machine has been told of the answer */
-	bool twice;
-	uint64_t judged_at_earliest; /* first run after the timeout */
-	uint64_t blind;		     /* end of the newest stall by then */
-};
-
-static struct fact fact[PACKETS];
-
-static char
-verdict_of(const struct fact *f, uint64_t timeout)
-{
-	if (f->refused)
-		return 'l';
-	if (f->rx && f->rx - f->sent <= timeout)
-		return 'a';
-	return f->sent + timeout <= f->blind ? 'v' : 'l';
-}
-
-static void
-compare_with_model(uint32_t n, uint64_t timeout, uint16_t fall, uint16_t rise, unsigned int changes)
-{
-	uint32_t state = SPW_PROBE_UNKNOWN, ok = 0, bad = 0, in_a_row = 0, moves = 0, m = 0;
-	uint32_t late = 0, twice = 0, recent_lost = 0;
-	char kept[PACKETS], before = 'v';
-	struct spw_dp_probe_stats s = stats();
-
-	for (uint32_t i = 0; i < n; i++) {
-		char v = verdict_of(&fact[i], timeout);
-
-		late += fact[i].rx && v != 'a';
-		twice += fact[i].twice;
-		if (v == 'v')
-			continue;
-		kept[m++] = v;
-		in_a_row = v == before ? in_a_row + 1 : 1;
-		before = v;
-		*(v == 'a' ? &ok : &bad) += 1;
-		uint32_t to = v == 'a' ? SPW_PROBE_UP : SPW_PROBE_DOWN;
-
-		if (in_a_row >= (v == 'a' ? rise : fall) && state != to) {
-			state = to;
-			moves++;
-		}
-	}
-	for (uint32_t i = m > 100 ? m - 100 : 0; i < m; i++)
-		recent_lost += kept[i] == 'l';
-	assert_int_equal(s.state, state);
-	assert_int_equal(changes, moves);
-	assert_int_equal(s.sent, n);
-	assert_int_equal(s.received, ok);
-	assert_int_equal(s.lost, bad);
-	assert_int_equal(s.late, late);
-	assert_int_equal(s.duplicate, twice);
-	assert_int_equal(s.recent_sent, m > 100 ? 100 : m);
-	assert_int_equal(s.recent_lost, recent_lost);
-}
-
-static uint32_t
-chance(uint32_t n)
-{
-	return (uint32_t)random() % n;
-}
-
-/* Tell the machine of all answers received until `now`, forwards or backwards. */
-static void
-hand_over(uint32_t n, uint64_t now)
-{
-	bool back = chance(2) != 0;
-
-	for (uint32_t k = 0; k < n; k++) {
-		uint32_t i = back ? n - 1 - k : k;
-		struct fact *f = &fact[i];
-
-		if (f->taken || !f->rx || f->rx > now)
-			continue;
-		f->taken = true;
-		dp_probe_answered(&probe, (uint16_t)i, i * UINT64_C(77), f->rx, false);
-		f->twice = chance(10) == 0;
-		if (f->twice)
-			dp_probe_answered(&probe, (uint16_t)i, i * UINT64_C(77), f->rx + 1, false);
-	}
-	if (chance(4) == 0)
-		assert_int_equal(dp_probe_answered(&probe, (uint16_t)random(), 5, now, false),
-				 DP_PROBE_FOREIGN);
-}
-
-static void
-fact_make(struct fact *f, uint64_t now, uint64_t timeout, uint32_t weather)
-{
-	*f = (struct fact){.sent = now};
-	if (chance(100) < weather)
-		f->refused = chance(5) == 0;
-	else
-		f->rx = now + (uint64_t)random() * 7919 % (timeout + timeout / 8) + 1;
-}
-
-/* Some seconds of a probe's life under changing loss; stalls happen. */
-static void
-one_life(uint32_t interval, uint32_t timeout_ms, uint16_t fall, uint16_t rise)
-{
-	uint64_t timeout = timeout_ms * MS, now = START, blind = 0, end = UINT64_MAX;
-	uint32_t n = 0, weather = chance(100);
-	unsigned int changes = 0;
-
-	begin(interval, timeout_ms, fall, rise);
-	while (now <= end) {
-		hand_over(n, now);
-		dp_probe_watch_run(&watch, now, now);
-		blind = watch.blind_ns > blind ? watch.blind_ns : blind;
-		for (uint32_t i = 0; i < n; i++)
-			if (!fact[i].judged_at_earliest &&
-			    now > fact[i].sent + timeout + DP_PROBE_SLACK_NS) {
-				fact[i].judged_at_earliest = now;
-				fact[i].blind = blind;
-			}
-		changes += judge(now);
-		if (n < PACKETS && dp_probe_due(&probe, now)) {
-			fact_make(&fact[n], now, timeout, weather);
-			dp_probe_sent(&probe, now, n * UINT64_C(77));
-			if (fact[n].refused)
-				dp_probe_refused(&probe, (uint16_t)n, n * UINT64_C(77),
-						 SPW_PROBE_WHY_NO_WAY, 0);
-			if (++n == PACKETS)
-				end = now + 3 * timeout + 1000 * MS;
-		}
-		if (chance(30) == 0)
-			weather = chance(4) ? chance(100) : 0;
-		watch.planned_ns = now + 7 * MS;
-		now += chance(200) == 0 ? (1 + chance(900)) * MS : 1 + chance(9) * MS;
-	}
-	hand_over(n, UINT64_MAX);
-	compare_with_model(n, timeout, fall, rise, changes);
-}
-
-static void
-random_lives_agree_with_the_plain_model(void **state)
-{
-	unsigned int lives = getenv("SPW_LONG") ? 1000 : 40;
-
-	for (unsigned int seed = 1; seed <= lives; seed++) {
-		srandom(seed);
-		uint32_t timeout = 10 + chance(chance(2) ? 200 : 5000);
-
-		one_life(100 + chance(300), timeout, (uint16_t)(1 + chance(6)),
-			 (uint16_t)(1 + chance(6)));
-	}
 }
 
 int
@@ -725,7 +522,6 @@ main(void)
 		cmocka_unit_test(only_the_last_hundred_verdicts_are_recent),
 		cmocka_unit_test(impossible_contents_are_refused_with_a_sentence),
 		cmocka_unit_test(another_generation_is_the_same_probe_and_any_other_field_is_not),
-		cmocka_unit_test(random_lives_agree_with_the_plain_model),
 	};
 
 	return cmocka_run_group_tests_name("dataplane/probe", tests, NULL, NULL);
