@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The bed for routes, paths and leaves. Functions named __wrap_X stand in for X of the product
- * (linker option --wrap). One thread.
+ * The bed for routes, paths and leaves: the runtime's tables are made by hand, what the kernel
+ * would say is put into them, and what comes out is read as a worker reads it (leaves_world.c keeps
+ * it). One thread.
  */
 #include "tests/control/leaves_bed.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <linux/rtnetlink.h>
 #include <setjmp.h>
@@ -18,159 +18,17 @@
 
 #include <cmocka.h>
 
-#define GROUPS 4096
+#include "control/show.h"
+#include "control/watch_private.h"
 
 struct bed bed;
 
 static struct ctl_iface ifaces[T_ER + 1];
 static struct ctl_port ports[2];
 static struct ctl_tun tuns[3];
-static struct ctl_neighbour neighbour;
 static struct ctl_interface conf_ifaces[4];
 static struct event_base *base;
 static char book[] = "/tmp/ctl-leaves-XXXXXX";
-
-uint64_t __wrap_spw_clock_ns(void);
-bool __wrap_ctl_dataplane_connected(const struct ctl_runtime *rt);
-int __wrap_ctl_dataplane_send(struct ctl_runtime *rt, uint16_t number, const void *elems,
-			      uint16_t elem_size, size_t count, int fd, struct spw_err *err);
-int __wrap_ctl_dataplane_get(struct ctl_runtime *rt, uint16_t number, const void *query,
-			     uint16_t query_size, uint16_t elem_size,
-			     void (*visit)(void *ctx, const void *elem), void *ctx,
-			     struct spw_err *err);
-struct ctl_neighbour *__wrap_ctl_neighbour_find(struct ctl_runtime *rt, struct ctl_iface *iface,
-						const struct spw_addr *addr);
-void __wrap_ctl_neighbour_want(struct ctl_runtime *rt, struct ctl_iface *iface,
-			       const struct spw_addr *addr);
-void __wrap_ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop);
-void __wrap_ctl_frr_apply(struct ctl_runtime *rt);
-bool __wrap_ctl_bmp_is_withdrawn(const struct ctl_runtime *rt, const struct spw_prefix *prefix,
-				 const struct spw_addr *next_hop);
-enum ctl_bmp_word __wrap_ctl_bmp_gives(const struct ctl_runtime *rt,
-				       const struct spw_addr *neighbour_addr,
-				       const struct spw_prefix *prefix);
-void __wrap_ctl_watch_path_gone(struct ctl_runtime *rt, const struct ctl_path *path);
-
-uint64_t
-__wrap_spw_clock_ns(void)
-{
-	return bed.now;
-}
-
-bool
-__wrap_ctl_dataplane_connected(const struct ctl_runtime *rt)
-{
-	return !bed.away;
-}
-
-static void
-told_one(uint16_t number, const void *e)
-{
-	const struct spw_dp_route *r = e;
-	const struct spw_dp_group *g = e;
-	const struct spw_dp_path_state *s = e;
-	struct ctl_rib_entry *leaf;
-
-	switch (number) {
-	case SPW_DP_PATH_STATE:
-		bed.bit[s->id] = s->up;
-		bed.states++;
-		break;
-	case SPW_DP_GROUP_SET:
-		assert_in_range(g->id, 1, GROUPS - 1);
-		bed.group[g->id] = *g;
-		bed.groups_set++;
-		break;
-	case SPW_DP_ROUTE_SET:
-		leaf = ctl_rib_get(&bed.fib, &r->prefix);
-		/* A leaf never names a group that was not told. */
-		assert_true(r->group == 0 || bed.group[r->group].id == r->group);
-		leaf->restored_ns = r->group;
-		bed.routes_set++;
-		break;
-	case SPW_DP_ROUTE_DEL:
-		leaf = ctl_rib_find(&bed.fib, &r->prefix);
-		if (leaf)
-			ctl_rib_remove(&bed.fib, leaf);
-		bed.routes_del++;
-		break;
-	default: break;
-	}
-}
-
-int
-__wrap_ctl_dataplane_send(struct ctl_runtime *rt, uint16_t number, const void *elems,
-			  uint16_t elem_size, size_t count, int fd, struct spw_err *err)
-{
-	if (bed.away)
-		return -ENOTCONN;
-	if (bed.first_message == 0)
-		bed.first_message = number;
-	for (size_t i = 0; i < count; i++)
-		told_one(number, (const char *)elems + i * elem_size);
-	return 0;
-}
-
-int
-__wrap_ctl_dataplane_get(struct ctl_runtime *rt, uint16_t number, const void *query,
-			 uint16_t query_size, uint16_t elem_size,
-			 void (*visit)(void *ctx, const void *elem), void *ctx, struct spw_err *err)
-{
-	for (const struct ctl_path *p = rt->paths; p && number == SPW_DP_GET_PATHS; p = p->next) {
-		struct spw_dp_path_stats s = {.id = p->id, .up = bed.bit[p->id]};
-
-		visit(ctx, &s);
-	}
-	return 0;
-}
-
-struct ctl_neighbour *
-__wrap_ctl_neighbour_find(struct ctl_runtime *rt, struct ctl_iface *iface,
-			  const struct spw_addr *addr)
-{
-	neighbour.reachable = true;
-	for (unsigned int i = 0; i < 4; i++)
-		if (spw_addr_equal(&bed.dead[i], addr))
-			neighbour.reachable = false;
-	return &neighbour;
-}
-
-void
-__wrap_ctl_neighbour_want(struct ctl_runtime *rt, struct ctl_iface *iface,
-			  const struct spw_addr *addr)
-{
-}
-
-void
-__wrap_ctl_frr_ask(struct ctl_runtime *rt, const struct spw_addr *next_hop)
-{
-}
-
-void
-__wrap_ctl_frr_apply(struct ctl_runtime *rt)
-{
-	bed.frr_applied++;
-}
-
-void
-__wrap_ctl_watch_path_gone(struct ctl_runtime *rt, const struct ctl_path *path)
-{
-}
-
-bool
-__wrap_ctl_bmp_is_withdrawn(const struct ctl_runtime *rt, const struct spw_prefix *prefix,
-			    const struct spw_addr *next_hop)
-{
-	return spw_addr_equal(&bed.withdrawn_by, next_hop) &&
-	       spw_prefix_contains(&bed.withdrawn, prefix);
-}
-
-enum ctl_bmp_word
-__wrap_ctl_bmp_gives(const struct ctl_runtime *rt, const struct spw_addr *neighbour_addr,
-		     const struct spw_prefix *prefix)
-{
-	return spw_addr_equal(&bed.gives_not, neighbour_addr) ? CTL_BMP_NO : CTL_BMP_YES;
-}
 
 struct spw_prefix
 bed_prefix(const char *text)
@@ -266,7 +124,7 @@ bed_start(void)
 {
 	memset(&bed, 0, sizeof(bed));
 	bed.now = 1000 * SPW_NS_PER_S;
-	bed.group = calloc(GROUPS, sizeof(*bed.group));
+	bed.group = calloc(BED_GROUPS, sizeof(*bed.group));
 	assert_int_equal(ctl_rib_init(&bed.fib), 0);
 	base = event_base_new();
 	strcpy(book, "/tmp/ctl-leaves-XXXXXX");
@@ -297,6 +155,20 @@ bed_stop(void)
 	free(bed.group);
 	event_base_free(base);
 	unlink(book);
+}
+
+int
+bed_setup(void **state)
+{
+	bed_start();
+	return 0;
+}
+
+int
+bed_teardown(void **state)
+{
+	bed_stop();
+	return 0;
 }
 
 static void
@@ -514,6 +386,40 @@ bed_tiers(const char *prefix)
 		out[n] = "PETI"[g->tier[n].role];
 	out[n] = '\0';
 	return out;
+}
+
+struct ctl_vnet_state *
+bed_settled(void)
+{
+	struct ctl_vnet_state *v = bed_vnet("prod", "10.100.0.0/16", "2001:db8:100::/48");
+
+	bed_route("10.100.0.0/16", 20, ER0, VIA0, ER1, VIA1);
+	bed_tunnel("azure-a", true);
+	bed_tunnel("azure-b", true);
+	bed_commit();
+	assert_string_equal(bed_carrier("10.100.1.1"), PATH0);
+	return v;
+}
+
+const char *
+bed_link_state(const struct ctl_vnet_state *v, const char *iface)
+{
+	static struct ctl_watch nothing; /* is watched */
+	static char word[32];
+	json_t *list, *link;
+	size_t i;
+
+	bed.rt->watch = &nothing;
+	list = ctl_show_candidates(bed.rt, v);
+	bed.rt->watch = NULL;
+	snprintf(word, sizeof(word), "-");
+	json_array_foreach(
+		json_object_get(json_array_get(list, 0), "links"), i,
+		link) if (strcmp(json_string_value(json_object_get(link, "interface")), iface) == 0)
+		snprintf(word, sizeof(word), "%s",
+			 json_string_value(json_object_get(link, "state")));
+	json_decref(list);
+	return word;
 }
 
 static void

@@ -11,6 +11,13 @@
 #include "control/failover.h"
 #include "control/fib.h"
 
+#define BED_GROUPS 4096
+/* The next hops over ER0 and ER1, and the keys of their paths. */
+#define VIA0  "172.16.0.2"
+#define VIA1  "172.16.1.2"
+#define PATH0 "a er0 172.16.0.2"
+#define PATH1 "a er1 172.16.1.2"
+
 enum { ER0 = 1, ER1, LAN0, NET0, T_A, T_B, T_ER }; /* interfaces' indices in the kernel */
 
 struct bed {
@@ -39,10 +46,15 @@ struct spw_addr bed_addr(const char *text);
  */
 void bed_start(void);
 void bed_stop(void);
+/* The same as setup and teardown of a test. */
+int bed_setup(void **state);
+int bed_teardown(void **state);
 /* A process that starts anew over the same book of numbers; the data plane stays. */
 void bed_restart(void);
 /* A vnet of these prefixes (up to two, NULL = none); wait 30 s; tunnels azure-a and azure-b. */
 struct ctl_vnet_state *bed_vnet(const char *name, const char *a, const char *b);
+/* A vnet with both tunnels up, its prefix 10.100.0.0/16 learnt over both links, all settled. */
+struct ctl_vnet_state *bed_settled(void);
 /* After vnets were made or changed. */
 void bed_commit(void);
 /* Kernel routes: one or two next hops (NULL = none) over interfaces. */
@@ -60,6 +72,8 @@ void bed_sleep(double seconds);
 const char *bed_carrier(const char *addr);
 /* Roles of the tiers of the leaf of exactly this prefix as letters P E T I; "-" = no leaf. */
 const char *bed_tiers(const char *prefix);
+/* The state of a link of a vnet as it is shown; "-" = it is not shown. */
+const char *bed_link_state(const struct ctl_vnet_state *v, const char *iface);
 /* A command of the shell, words separated by single spaces: its return code. */
 int bed_command(const char *line);
 

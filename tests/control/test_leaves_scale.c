@@ -20,25 +20,9 @@
 
 #include "tests/control/leaves_bed.h"
 
-#define VIA0 "172.16.0.2"
-#define VIA1 "172.16.1.2"
 #define TURN 4096 /* entries the event loop may be kept by, as fib.c promises */
 
 static unsigned int many = 100000;
-
-static int
-start(void **state)
-{
-	bed_start();
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	bed_stop();
-	return 0;
-}
 
 static double
 cpu_s(void)
@@ -409,7 +393,7 @@ random_events_end_where_the_rule_says(void **state)
 int
 main(void)
 {
-#define SCALE_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define SCALE_TEST(f) cmocka_unit_test_setup_teardown(f, bed_setup, bed_teardown)
 	const struct CMUnitTest tests[] = {
 		SCALE_TEST(a_full_table_is_taken_faster_than_zebra_gives_it),
 		SCALE_TEST(a_full_table_in_a_vnet_is_taken_as_fast),
