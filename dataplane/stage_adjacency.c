@@ -4,7 +4,7 @@
  *
  * An adjacency whose neighbour is known has a finished header, published with its path: two stores
  * and the packet may go. Otherwise (a connected network, or a neighbour that is not known) the
- * MAC is looked up among the kernel's neighbours. When it is not known, a few packets wait
+ * MAC is looked up among the kernel's neighbours. When it is not known, some packets wait
  * (DP_PENDING_PKTS for each of DP_PENDING_SLOTS next hops of a worker, found by hash), the API
  * thread is asked to have it resolved, at a limited rate, and asked again while packets keep
  * coming. What waits longer than a second is dropped; no packet ever leaves with a guessed
