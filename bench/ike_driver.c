@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +31,7 @@
 #include "bench/ike_bench.h"
 #include "ike/crypto.h"
 #include "ike/ike.h"
+#include "tests/ike/no_dataplane.h"
 
 #define MARKER	   4
 #define BURST	   64
@@ -70,6 +70,8 @@ static bool finished;
 
 /* ---- the world of an engine ---- */
 
+static struct ike_ops ops;
+
 static void
 op_send(void *ctx, const struct ike_datagram *d)
 {
@@ -99,13 +101,6 @@ op_send(void *ctx, const struct ike_datagram *d)
 		sent++;
 }
 
-static void
-op_random(void *ctx, void *buf, size_t len)
-{
-	if (getrandom(buf, len, 0) != (ssize_t)len)
-		abort();
-}
-
 static int
 op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
 {
@@ -115,40 +110,10 @@ op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
 	return 0;
 }
 
-static void
-op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
-{
-}
-
 static int
 op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 {
 	((struct peer *)ctx)->installs++;
-	return 0;
-}
-
-static int
-op_sa_switch(void *ctx, uint32_t spi_in)
-{
-	return 0;
-}
-
-static int
-op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
-{
-	return 0;
-}
-
-static int
-op_sa_move(void *ctx, uint32_t spi_in, const struct spw_addr *remote, uint16_t remote_port,
-	   uint16_t local_port)
-{
-	return 0;
-}
-
-static uint64_t
-op_last_inbound(void *ctx, uint32_t tunnel)
-{
 	return 0;
 }
 
@@ -161,19 +126,6 @@ op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
 		n_up += ev->up ? 1 : -1u;
 	p->up = ev->up != 0;
 }
-
-static const struct ike_ops ops = {
-	.send = op_send,
-	.random = op_random,
-	.spi_alloc = op_spi_alloc,
-	.spi_free = op_spi_free,
-	.sa_install = op_sa_install,
-	.sa_switch = op_sa_switch,
-	.sa_delete = op_sa_delete,
-	.sa_move = op_sa_move,
-	.last_inbound = op_last_inbound,
-	.tunnel_event = op_tunnel_event,
-};
 
 /* ---- jobs ---- */
 
@@ -499,6 +451,11 @@ peers_make(void)
 					   .encr_mask = 1u << SPW_ENCR_AES256_GCM,
 					   .half_open_cookies = BENCH_IKE_MAX};
 
+	ops = no_dataplane_ops();
+	ops.send = op_send;
+	ops.spi_alloc = op_spi_alloc;
+	ops.sa_install = op_sa_install;
+	ops.tunnel_event = op_tunnel_event;
 	for (unsigned int i = 0; i < BENCH_IKE_MAX; i++) {
 		peers[i] = (struct peer){.index = i, .wake_ns = UINT64_MAX, .next_spi = 0x1000};
 		config.ctx = &peers[i];

@@ -12,19 +12,15 @@
  * further. First without the flood, then beside it. Prints milliseconds; judges nothing. Root.
  */
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,7 +29,8 @@
 #include <cmocka.h>
 
 #include "ike/engine.h"
-#include "tests/ike/fake_dataplane.h"
+#include "tests/ike/iked_bed.h"
+#include "tests/ike/no_dataplane.h"
 
 #define PEERS	    64
 #define SAMPLES_MAX 10000
@@ -43,6 +40,8 @@
 
 static const struct spw_ike_proposal suite = {
 	.encr = SPW_ENCR_AES256_GCM, .prf = SPW_PRF_HMAC_SHA384, .group = SPW_GROUP_ECP384};
+
+static struct ike_ops ops;
 
 /* ---- the living peer: an engine with one socket ---- */
 
@@ -81,47 +80,10 @@ op_send(void *ctx, const struct ike_datagram *d)
 	(void)sendto(living.fd, d->bytes, d->len, 0, (struct sockaddr *)&to, len);
 }
 
-static void
-op_random(void *ctx, void *buf, size_t len)
-{
-	if (getrandom(buf, len, 0) != (ssize_t)len)
-		abort();
-}
-
 static int
 op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
 {
 	*spi = ++living.spi;
-	return 0;
-}
-
-static void
-op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
-{
-}
-
-static int
-op_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
-{
-	return 0;
-}
-
-static int
-op_switch(void *ctx, uint32_t spi)
-{
-	return 0;
-}
-
-static int
-op_delete(void *ctx, uint32_t spi, uint32_t parts)
-{
-	return 0;
-}
-
-static int
-op_move(void *ctx, uint32_t spi, const struct spw_addr *remote, uint16_t remote_port,
-	uint16_t local_port)
-{
 	return 0;
 }
 
@@ -130,22 +92,6 @@ op_last_inbound(void *ctx, uint32_t tunnel)
 {
 	return spw_clock_ns(); /* so that nothing is probed but when we say */
 }
-
-static void
-op_event(void *ctx, const struct spw_ike_tunnel_event *ev)
-{
-}
-
-static const struct ike_ops ops = {.send = op_send,
-				   .random = op_random,
-				   .spi_alloc = op_spi_alloc,
-				   .spi_free = op_spi_free,
-				   .sa_install = op_install,
-				   .sa_switch = op_switch,
-				   .sa_delete = op_delete,
-				   .sa_move = op_move,
-				   .last_inbound = op_last_inbound,
-				   .tunnel_event = op_event};
 
 static void
 answer_seen(const uint8_t *bytes, size_t len)
@@ -306,6 +252,10 @@ living_start(void)
 
 	living.fd = udp(LIVING, 500);
 	living.spi = 0x1000;
+	ops = no_dataplane_ops();
+	ops.send = op_send;
+	ops.spi_alloc = op_spi_alloc;
+	ops.last_inbound = op_last_inbound;
 	if (ike_engine_new(&living.engine, &config, spw_clock_ns()) != 0 ||
 	    ike_engine_conn_set(living.engine, spw_clock_ns(), &c, &err) != 0)
 		die(err.text);
@@ -395,7 +345,7 @@ flood(unsigned int rate, int report)
 
 			nanosleep(&ts, NULL);
 		}
-		op_random(NULL, &last[i], sizeof(last[i]));
+		ops.random(NULL, &last[i], sizeof(last[i]));
 		last[i].spi |= 1;
 		(void)send(fd[i], out, first_message(out, sizeof(out), &last[i], dh, NULL),
 			   MSG_DONTWAIT);
@@ -410,17 +360,6 @@ flood(unsigned int rate, int report)
 }
 
 /* ---- the daemon ---- */
-
-static bool
-loopback_up(void)
-{
-	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	bool ok = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &r) == 0;
-
-	close(fd);
-	return ok;
-}
 
 static void
 call(struct spw_client *c, uint16_t number, const void *elem, uint16_t size, const int *fds)
@@ -514,7 +453,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	spw_log_init("flood", SPW_LOG_ERROR);
-	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0 || !loopback_up() || !mkdtemp(dir))
+	if (geteuid() != 0 || !bed_namespace() || !mkdtemp(dir))
 		die("needs root");
 	if (spw_secret_init() != 0 || ike_crypto_self_test(&err) != 0)
 		die(err.text);

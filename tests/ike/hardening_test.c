@@ -31,6 +31,7 @@
 #include <cmocka.h>
 
 #include "lib/spillway.h"
+#include "tests/ike/proc.h"
 #include "tests/ike/tapped.h"
 
 #define USER	"nobody"
@@ -131,26 +132,6 @@ daemon_end(struct daemon *d)
 	waitpid(d->pid, &status, 0);
 	close(d->client.fd);
 	return status;
-}
-
-/* The value of a line of a file in /proc, without the blanks before it. */
-static bool
-proc_line(const char *path, const char *key, char value[128])
-{
-	char line[256];
-	FILE *f = fopen(path, "re");
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		if (strncmp(line, key, strlen(key)) == 0) {
-			snprintf(value, 128, "%.127s",
-				 line + strlen(key) + strspn(line + strlen(key), " \t"));
-			value[strcspn(value, "\n")] = '\0';
-			found = true;
-		}
-	if (f)
-		fclose(f);
-	return found;
 }
 
 static void

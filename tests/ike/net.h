@@ -57,7 +57,7 @@ struct net_host {
 	struct ike_ops ops;
 	uint64_t dh_min, dh_max; /* see net_dh() */
 	unsigned int dh_jobs;	 /* that were done elsewhere */
-	bool wake_known; /* no call since */
+	bool wake_known;	 /* no call since */
 	uint64_t wake;
 };
 
@@ -114,19 +114,54 @@ struct net {
 	unsigned int repeats, repeats_changed;
 };
 
+/* ---- net.c ---- */
+
 /* A network with two idle engines; caller frees with net_free(). */
 struct net *net_new(uint64_t seed);
 /* Frees and fails the test when anything is left in a data plane. */
 void net_free(struct net *net);
+/* Every IPv4 address, protocol and port. */
+struct spw_selector net_any(void);
 /* The settings of host `i` for the tunnel between the two: AES-GCM-256, ECP-256, any to any. */
 struct spw_ike_conn net_conn(const struct net *net, int i);
 /* Give both hosts their connections; mode of each. */
 void net_connect(struct net *net, uint32_t mode0, uint32_t mode1);
 void net_set(struct net *net, int i, const struct spw_ike_conn *c);
+/* Ask host i for a rekey (IKE or child); nothing when it is busy. */
+void net_rekey(struct net *net, int i, uint32_t what);
+/* Raise a data plane event about the SA host i sends on. */
+void net_event(struct net *net, int i, uint32_t kind);
+struct spw_ike_status net_status(const struct net *net, int i);
+bool net_up(const struct net *net, int i);
+/* Established, not retired, IKE SAs. */
+unsigned int net_ike_sas(const struct net *net, int i);
+
+/* ---- net_clock.c ---- */
+
 /* Let virtual time pass. */
 void net_run(struct net *net, uint64_t ns);
 /* Run until both tunnels are up; false after `limit` ns. */
 bool net_run_up(struct net *net, uint64_t limit);
+
+/* ---- net_wire.c ---- */
+
+/* Put a datagram on the wire towards host `to`. */
+void net_inject(struct net *net, int to, const uint8_t *bytes, size_t len, uint16_t port);
+uint64_t net_random(uint64_t *state);
+
+/* ---- net_dataplane.c ---- */
+
+/* SAs that only a killed process knew end, as iked ends them when they are silent. */
+void net_orphans_end(struct net *net, int i);
+/* The data plane of host i starts anew. */
+void net_dataplane_reset(struct net *net, int i);
+/* Live SAs (inbound half) in a data plane. */
+unsigned int net_sas(const struct net *net, int i);
+/* What host i sends on is received by the other. */
+bool net_agrees(const struct net *net);
+
+/* ---- net_process.c ---- */
+
 /* A process or machine of host i starts anew: engine and data plane empty, no Delete sent. */
 void net_reboot(struct net *net, int i, bool keep_dataplane);
 /*
@@ -144,24 +179,5 @@ void net_dh(struct net *net, int i, uint64_t min, uint64_t max);
 /* Around every call into an engine that may be killed in it. */
 void net_call_begins(struct net_host *h);
 void net_call_ends(struct net_host *h);
-/* Ask host i for a rekey (IKE or child); nothing when it is busy. */
-void net_rekey(struct net *net, int i, uint32_t what);
-/* SAs that only a killed process knew end, as iked ends them when they are silent. */
-void net_orphans_end(struct net *net, int i);
-/* The data plane of host i starts anew. */
-void net_dataplane_reset(struct net *net, int i);
-/* Raise a data plane event about the SA host i sends on. */
-void net_event(struct net *net, int i, uint32_t kind);
-struct spw_ike_status net_status(const struct net *net, int i);
-bool net_up(const struct net *net, int i);
-/* Live SAs (inbound half) in a data plane. */
-unsigned int net_sas(const struct net *net, int i);
-/* What host i sends on is received by the other. */
-bool net_agrees(const struct net *net);
-/* Established, not retired, IKE SAs. */
-unsigned int net_ike_sas(const struct net *net, int i);
-/* Put a datagram on the wire towards host `to`. */
-void net_inject(struct net *net, int to, const uint8_t *bytes, size_t len, uint16_t port);
-uint64_t net_random(uint64_t *state);
 
 #endif

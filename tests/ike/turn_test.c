@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "ike/engine.h"
+#include "tests/ike/no_dataplane.h"
 
 #define MANY 300
 
@@ -51,28 +52,6 @@ op_random(void *ctx, void *buf, size_t len)
 	}
 }
 
-static void
-op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
-{
-}
-
-static uint64_t
-op_last_inbound(void *ctx, uint32_t tunnel)
-{
-	return 0;
-}
-
-static void
-op_tunnel_event(void *ctx, const struct spw_ike_tunnel_event *ev)
-{
-}
-
-static const struct ike_ops ops = {.send = op_send,
-				   .random = op_random,
-				   .spi_free = op_spi_free,
-				   .last_inbound = op_last_inbound,
-				   .tunnel_event = op_tunnel_event};
-
 static struct spw_ike_conn
 conn_of(unsigned int i, uint32_t mode)
 {
@@ -101,9 +80,13 @@ conn_of(unsigned int i, uint32_t mode)
 static struct ike_engine *
 engine_new(uint64_t seed)
 {
+	static struct ike_ops ops;
 	struct ike_engine_config config = {.ops = &ops, .encr_mask = UINT32_MAX};
 	struct ike_engine *e;
 
+	ops = no_dataplane_ops();
+	ops.send = op_send;
+	ops.random = op_random;
 	memset(&w, 0, sizeof(w));
 	w.seed = seed;
 	assert_int_equal(ike_engine_new(&e, &config, SPW_NS_PER_S), 0);
