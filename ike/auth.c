@@ -7,7 +7,8 @@
  * is computed before identities are looked at), so nothing tells them apart. Which of a
  * connection's keys counts is psk.c's, what a post-quantum key does to AUTH and SK_* ppk.c's. The
  * first child SA is made in the same exchange without a key exchange of its own; when only it
- * fails, the IKE SA stands and the child is tried again later.
+ * fails, the IKE SA stands and the child is tried again later, after pauses that grow until there
+ * is one, whatever number of IKE SAs that takes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -132,8 +133,7 @@ established(struct ike_sa *sa)
 		sa->hard_at = ike_after(e->now, soft + soft / 10);
 	}
 	conn->attempts = 0;
-	conn->next_try = 0;
-	conn->child_attempts = 0;
+	conn->next_try = ike_after(e->now, IKE_REDIAL_NS);
 	conn->renew = false;
 	conn->reason[0] = '\0';
 	spw_log(SPW_LOG_INFO, "ike", "established",
@@ -242,8 +242,10 @@ answer_child(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 	struct ike_child *child;
 	enum ike_fault fault = ike_child_answer(sa, m, b, true, &child);
 
-	if (fault == IKE_OK)
+	if (fault == IKE_OK) {
+		sa->conn->child_attempts = 0;
 		return;
+	}
 	ike_auth_spi_free(sa);
 	ike_build_fault(b, sa->e, fault);
 	ike_sa_reason(sa, ike_fault_info(fault)->text);
@@ -420,5 +422,7 @@ ike_auth_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	fault = ike_child_take(sa, m, &rule, true, &child);
 	if (fault != IKE_OK)
 		ike_child_failed(sa, 0, fault);
+	else
+		sa->conn->child_attempts = 0;
 	return IKE_OK;
 }

@@ -30,6 +30,8 @@ ike_child_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 
 	if (sa->pending || sa->req.task == IKE_TASK_IKE_REKEY)
 		return IKE_FAULT_BUSY;
+	if (ike_sa_is_crowded(sa, IKE_CHILDREN))
+		return IKE_FAULT_NO_ROOM;
 	return ike_child_answer(sa, m, b, false, &child);
 }
 
@@ -85,6 +87,8 @@ ike_child_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	if (error && !m->has_sa) {
 		sa->conn->child_group = SPW_GROUP_NONE;
 		ike_child_failed(sa, error->type, IKE_OK);
+		/* none on this IKE SA, then, but perhaps with another (IKE-080) */
+		sa->conn->renew |= error->type == IKE_N_NO_ADDITIONAL_SAS;
 		return IKE_OK;
 	}
 	fault = ike_child_take(sa, m, &rule, true, &child);

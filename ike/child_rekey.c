@@ -59,6 +59,8 @@ rekeyable(struct ike_sa *sa, const struct ike_child *old)
 			       : IKE_FAULT_CHILD_UNKNOWN;
 	if (old->sa != sa || old->redundant) /* an IKE rekey or a race is not decided yet */
 		return IKE_FAULT_BUSY;
+	if (ike_sa_is_crowded(sa, IKE_CHILDREN_REKEYS)) /* until those before have gone */
+		return IKE_FAULT_BUSY;
 	if (old->state == IKE_CHILD_LIVE)
 		return IKE_OK;
 	/* one rival at most; REPLACED and DELETING: IKE-081, IKE-104 */

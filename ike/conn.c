@@ -24,6 +24,15 @@ ike_conn_find(struct ike_engine *e, const char *name)
 	return NULL;
 }
 
+bool
+ike_peer_known(const struct ike_engine *e, const struct spw_addr *remote)
+{
+	for (const struct ike_conn *c = ike_index_near(e, remote); c; c = c->near)
+		if (spw_addr_equal(&c->set.remote, remote))
+			return true;
+	return false;
+}
+
 static int
 check_selectors(const struct spw_ike_conn *c, const struct spw_selector *s, uint32_t n,
 		const char *side, struct spw_err *err)

@@ -152,15 +152,15 @@ deliver_all(struct ike_engine *e)
 }
 
 /*
- * Which SAs have a record. Not one that has only dialled: the peer has nothing yet. Half-open ones,
- * which a stranger can cause, leave a quarter of the room to others.
+ * Which SAs have a record. Not one that has only dialled: the peer has nothing yet. Those that a
+ * stranger can cause leave a quarter of the room to others.
  */
 static bool
 belongs(const struct ike_escrow *esc, const struct ike_sa *sa)
 {
 	if (!sa->conn || sa->state == IKE_SA_INIT_SENT || sa->state == IKE_SA_DEAD)
 		return false;
-	return sa->state != IKE_SA_HALF_OPEN || sa->slot != 0 ||
+	return !ike_sa_is_strangers(sa) || sa->slot != 0 ||
 	       ike_escrow_used(esc) < ike_escrow_slots(esc) / 4 * 3;
 }
 

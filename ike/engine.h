@@ -32,6 +32,8 @@
 #define IKE_BUSY_MIN_NS	      (5 * SPW_NS_PER_S)  /* after TEMPORARY_FAILURE: 5..30 s */
 #define IKE_BUSY_MAX_NS	      (30 * SPW_NS_PER_S)
 #define IKE_BUSY_LIMIT_NS     (180 * SPW_NS_PER_S) /* of it: a new IKE SA is made */
+#define IKE_REDIAL_NS	      (1 * SPW_NS_PER_S)   /* after coming up, however soon that ends */
+#define IKE_STALL_NS	      (2 * SPW_NS_PER_S)   /* late by more: we were not run meanwhile */
 #define IKE_REKEY_RETRY_NS    (30 * SPW_NS_PER_S)
 #define IKE_HINT_NS	      (10 * SPW_NS_PER_S)
 #define IKE_CHECK_AGAIN_NS    (60 * SPW_NS_PER_S) /* the check of rekeying: a busy peer */
@@ -41,6 +43,9 @@
 #define IKE_CONN_MARK	      32
 #define IKE_CREATES_PER_S     10  /* CREATE_CHILD_SA of a peer, twice that at once */
 #define IKE_INFOS_PER_S	      100 /* its INFORMATIONAL */
+#define IKE_REPEATS_PER_S     10  /* answers again, to who is not seen at the peer's address */
+#define IKE_CHILDREN	      24  /* of an IKE SA, new ones are refused then */
+#define IKE_CHILDREN_REKEYS   30  /* and rekeys then: what the escrow's record holds */
 #define IKE_PSKS	      2
 #define IKE_PRF_MAX	      64
 #define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */
@@ -202,7 +207,7 @@ struct ike_sa {
 	struct ike_sa *next, *prev;
 	struct ike_turn turn; /* while it has no connection */
 	struct ike_spot spot[IKE_MARKS];
-	bool counted; /* as half-open */
+	bool counted; /* as a stranger's */
 	struct ike_sa *conn_next; /* in the list of its connection */
 	struct ike_engine *e;
 	struct ike_conn *conn; /* NULL once its connection is deleted */
@@ -274,6 +279,7 @@ struct ike_conn {
 	unsigned int dial_psk; /* the next dial signs with this one */
 	struct spw_secret ppk;
 	struct ike_pace creates, infos; /* what the peer may still ask for */
+	struct ike_pace repeats;	/* and whoever repeats what it said, elsewhere */
 	bool dirty;			/* one of its SAs is not as in escrow */
 	bool up;
 	bool renew;    /* a new IKE SA is wanted beside the one that stands */
@@ -310,6 +316,7 @@ struct ike_engine {
 	struct spw_log_limit log;
 	uint64_t spare_ns; /* unauthenticated answers: credit of a token bucket */
 	uint32_t spare;
+	struct ike_pace again; /* the same of IKE_SA_INIT that is repeated */
 	uint8_t in[IKE_DATAGRAM_MAX];
 	uint8_t out[IKE_DATAGRAM_MAX];
 	uint8_t sealed[2 * IKE_DATAGRAM_MAX]; /* a message in pieces */
@@ -467,6 +474,10 @@ uint64_t ike_sa_fresh_spi(struct ike_engine *e);
 /* Make an SA one of a connection's, or of none (NULL). */
 void ike_sa_attach(struct ike_sa *sa, struct ike_conn *conn);
 struct ike_sa *ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator);
+/* Who began it has never proved who he is: half-open, or refused and not forgotten yet. */
+bool ike_sa_is_strangers(const struct ike_sa *sa);
+/* It has as many children as it may. */
+bool ike_sa_is_crowded(const struct ike_sa *sa, unsigned int most);
 /* By the SPI that we chose. */
 struct ike_sa *ike_sa_find(struct ike_engine *e, uint64_t own_spi);
 uint64_t ike_sa_own_spi(const struct ike_sa *sa);
@@ -731,6 +742,8 @@ void ike_conn_free(struct ike_conn *conn);
  * a rule makes depend on the time must be in one of the two.
  */
 uint64_t ike_conn_wakeup(const struct ike_conn *conn);
+/* Somebody's peer has this address. */
+bool ike_peer_known(const struct ike_engine *e, const struct spw_addr *remote);
 /* The established IKE SA that a connection works with; NULL = none. */
 struct ike_sa *ike_conn_sa(const struct ike_conn *conn);
 ike_handler ike_timeout, ike_auth_closed;

@@ -209,6 +209,7 @@ rekey_refused(struct ike_sa *sa, uint16_t notify)
 
 	spw_log(SPW_LOG_WARNING, "ike", "ike-rekey-failed", "conn=%s cause=%s", sa->conn->set.name,
 		notify ? ike_notify_name(notify) : "bad answer");
+	sa->conn->renew |= notify == IKE_N_NO_ADDITIONAL_SAS; /* IKE-080 */
 	sa->rekey_at = ike_after(sa->e->now, wait);
 }
 

@@ -6,10 +6,12 @@
  * the ICV is good nothing changes (IKE-013). Window 1 both ways (RFC 7296 2.3): one request of
  * ours at a time, kept sealed and repeated byte for byte until its answer comes; of the peer only
  * request next_in is new, next_in - 1 gets the kept answer again, all else is dropped. An answer
- * is kept before it is sent. A malformed message with a good ICV ends the IKE SA (2.21.3). One
- * whose handler needs Diffie-Hellman may wait for it (dh_park.c) and is then handled once more,
- * from the state table on; until then its message id stays the next one, and copies of it are
- * dropped. One thread; e->in and e->out are the only message buffers.
+ * is kept before it is sent. What is repeated shows nothing but that somebody has it, so it is no
+ * sign of life, and is answered elsewhere than at the peer's address at a bounded rate; and time
+ * in which this process was not run is no silence of the peer. A malformed message with a good ICV
+ * ends the IKE SA (2.21.3). One whose handler needs Diffie-Hellman may wait for it (dh_park.c) and
+ * is then handled once more, from the state table on; until then its message id stays the next
+ * one, and copies of it are dropped. One thread; e->in and e->out are the only message buffers.
  */
 #include <errno.h>
 #include <string.h>
@@ -141,6 +143,9 @@ ike_request_timer(struct ike_sa *sa)
 
 	if (r->task == IKE_TASK_NONE || now < r->next_ns || sa->parked[true])
 		return;
+	/* while we were not run nothing was repeated or heard: no time of the peer's */
+	if (now - r->next_ns > IKE_STALL_NS)
+		r->first_ns = ike_after(r->first_ns, now - r->next_ns);
 	end = verdict_at(sa);
 	if (now >= end) {
 		ike_state_step(sa, IKE_EV_TIMEOUT, NULL, NULL);
@@ -407,6 +412,21 @@ in_window(const struct ike_sa *sa, const struct ike_header *h, bool *again)
 	return *again || h->mid == sa->next_in;
 }
 
+/*
+ * The peer has not got our answer, or somebody repeats what he recorded: from another address than
+ * the peer's only so often.
+ */
+static void
+repeat_answer(struct ike_sa *sa, const struct ike_datagram *d)
+{
+	if (sa->conn && !spw_addr_equal(&d->remote, &sa->remote) &&
+	    !ike_pace_take(&sa->conn->repeats, sa->e->now, IKE_REPEATS_PER_S,
+			   2 * IKE_REPEATS_PER_S))
+		return;
+	ike_sa_unproven(sa);
+	send_from(sa->e, d, sa->response.bytes, sa->response.len);
+}
+
 /* An authentic message, whole. */
 static void
 handle_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m, int parsed,
@@ -415,8 +435,7 @@ handle_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike
 	if (m->hdr.flags & IKE_FLAG_RESPONSE) {
 		handle_response(sa, m, parsed);
 	} else if (again) {
-		ike_sa_unproven(sa);
-		send_from(sa->e, d, sa->response.bytes, sa->response.len);
+		repeat_answer(sa, d);
 	} else {
 		ike_sa_proven(sa);
 		follow_peer(sa, d);
@@ -447,9 +466,10 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	rc = open_message(sa, d, &sk, &o, &m);
 	if (rc != -EPERM) {
 		ike_touch(sa);
-		sa->heard_ns = sa->e->now;
 		sa->quiet_until = 0;
 	}
+	if (rc != -EPERM && rc != -EAGAIN && !again) /* fresh: a sign of life (RFC 7296 2.4) */
+		sa->heard_ns = sa->e->now;
 	if (rc != -EPERM && rc != -EAGAIN)
 		handle_message(sa, d, &m, rc, again);
 	if (sa->e->wanted)

@@ -156,17 +156,15 @@ static bool
 may_show(const struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h)
 {
 	const struct ike_escrow *esc = e->config.escrow;
-	bool peer = false;
+	const struct ike_sa *sa = NULL;
 
 	if (!esc || ike_escrow_found(esc) != 0 || h->spi_r == 0 ||
 	    10 * IKE_QCD_ANSWER > 13 * d->len)
 		return false;
-	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
-		if (sa->spi_i == h->spi_i && sa->spi_r == h->spi_r)
+	while ((sa = ike_index_next(e, IKE_MARK_DIALLED, h->spi_i, sa)) != NULL)
+		if (sa->spi_r == h->spi_r)
 			return false;
-	for (const struct ike_conn *c = e->conns; c && !peer; c = c->next)
-		peer = spw_addr_equal(&c->set.remote, &d->remote);
-	return peer;
+	return ike_peer_known(e, &d->remote);
 }
 
 void

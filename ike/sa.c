@@ -133,6 +133,24 @@ ike_sa_new(struct ike_engine *e, struct ike_conn *conn, bool initiator)
 	return sa;
 }
 
+/* The answer to IKE_SA_INIT is kept until AUTH was verified, and the GONE keep what they had. */
+bool
+ike_sa_is_strangers(const struct ike_sa *sa)
+{
+	return sa->state == IKE_SA_HALF_OPEN ||
+	       (sa->state == IKE_SA_GONE && !sa->initiator && sa->own_init.len != 0);
+}
+
+bool
+ike_sa_is_crowded(const struct ike_sa *sa, unsigned int most)
+{
+	unsigned int n = 0;
+
+	for (const struct ike_child *c = sa->children; c; c = c->next)
+		n++;
+	return n >= most;
+}
+
 /* Make the cipher of one direction; its keys leave struct ike_keys. */
 static int
 make_cipher(struct ike_cipher **c, const struct spw_ike_proposal *suite, struct spw_secret *key,

@@ -76,6 +76,7 @@ ike_init_start(struct ike_conn *conn)
 	sa = ike_sa_new(e, conn, true);
 	if (!sa) {
 		ike_dh_free(dh);
+		ike_dial_failed(conn);
 		return;
 	}
 	sa->req.dh = dh;

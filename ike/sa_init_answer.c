@@ -14,11 +14,16 @@
 
 #include "ike/engine.h"
 
-#define SPARE_NS (SPW_NS_PER_S / 900)
+#define SPARE_NS    (SPW_NS_PER_S / 900)
+#define SPARE_KNOWN 50 /* of 100, for configured peers alone */
+#define AGAIN_PER_S 100
 
-/* One unauthenticated answer may be sent now: at most 100 at once, 1000 in any second (DOS-06). */
+/*
+ * One unauthenticated answer may be sent now: at most 100 at once, 1000 in any second (DOS-06); and
+ * however many are asked for by others, configured peers get theirs (DOS-03).
+ */
 static bool
-may_spare(struct ike_engine *e)
+may_spare(struct ike_engine *e, const struct spw_addr *to)
 {
 	uint64_t credit = (e->now - e->spare_ns) / SPARE_NS;
 
@@ -26,7 +31,7 @@ may_spare(struct ike_engine *e)
 		e->spare = (uint32_t)ike_min_u64(100, e->spare + credit);
 		e->spare_ns += credit * SPARE_NS;
 	}
-	if (e->spare == 0)
+	if (e->spare == 0 || (e->spare <= SPARE_KNOWN && !ike_peer_known(e, to)))
 		return false;
 	e->spare--;
 	return true;
@@ -46,7 +51,7 @@ reply_begin(struct ike_engine *e, struct ike_builder *b, const struct ike_header
 static void
 reply_send(struct ike_engine *e, struct ike_builder *b, struct ike_datagram *out)
 {
-	if (!may_spare(e) || ike_build_finish(b, &out->len) != 0)
+	if (!may_spare(e, &out->remote) || ike_build_finish(b, &out->len) != 0)
 		return;
 	out->bytes = e->out;
 	ike_post(e, out);
@@ -80,8 +85,7 @@ ike_reply_token(struct ike_engine *e, const struct ike_datagram *d, const struct
 static bool
 fits_address(const struct ike_conn *c, const struct ike_datagram *d)
 {
-	return c->set.mode != SPW_IKE_MODE_INITIATE &&
-	       spw_addr_equal(&c->set.local, &d->local) &&
+	return c->set.mode != SPW_IKE_MODE_INITIATE && spw_addr_equal(&c->set.local, &d->local) &&
 	       spw_addr_equal(&c->set.remote, &d->remote);
 }
 
@@ -108,6 +112,18 @@ match_proposal(struct ike_engine *e, const struct ike_datagram *d, const struct 
 	return NULL;
 }
 
+static void
+answer_again(struct ike_engine *e, const struct ike_datagram *d, const struct ike_sa *sa)
+{
+	struct ike_datagram out = *d;
+
+	if (!ike_pace_take(&e->again, e->now, AGAIN_PER_S, AGAIN_PER_S))
+		return;
+	out.bytes = sa->response.bytes;
+	out.len = sa->response.len;
+	ike_post(e, &out);
+}
+
 /*
  * The SA that a request like this made before: an exact repeat of a half-open one gets its answer
  * again, one that has gone on is left alone. RFC 7296 2.1.
@@ -123,13 +139,8 @@ repeated(struct ike_engine *e, const struct ike_datagram *d, const struct ike_ms
 		    memcmp(sa->ni.bytes, m->nonce.bytes, m->nonce.len) != 0)
 			continue;
 		if (sa->state == IKE_SA_HALF_OPEN && sa->peer_init.len == d->len &&
-		    memcmp(sa->peer_init.bytes, d->bytes, d->len) == 0) {
-			struct ike_datagram out = *d;
-
-			out.bytes = sa->response.bytes;
-			out.len = sa->response.len;
-			ike_post(e, &out);
-		}
+		    memcmp(sa->peer_init.bytes, d->bytes, d->len) == 0)
+			answer_again(e, d, sa);
 		return true;
 	}
 	return false;
@@ -149,8 +160,9 @@ mirrored(const struct ike_engine *e, const struct ike_msg *m)
 }
 
 /*
- * Half-open SAs in all, and of this address; with those that wait for their keys. The newest SAs are
- * first in the list, and so is most of what is half-open.
+ * Half-open SAs in all, and of this address; with those that wait for their keys, and in all also
+ * those that have just been refused. The newest SAs are first in the list, and so are most of
+ * these.
  */
 static unsigned int
 count_half_open(const struct ike_engine *e, const struct spw_addr *from, unsigned int *of_source)
@@ -160,11 +172,11 @@ count_half_open(const struct ike_engine *e, const struct spw_addr *from, unsigne
 	*of_source = 0;
 	n = ike_park_strangers(e, from, of_source);
 	for (const struct ike_sa *sa = e->sas; sa && left > 0; sa = sa->next) {
-		if (sa->state != IKE_SA_HALF_OPEN)
+		if (!ike_sa_is_strangers(sa))
 			continue;
 		n++;
 		left--;
-		*of_source += spw_addr_equal(&sa->remote, from);
+		*of_source += sa->state == IKE_SA_HALF_OPEN && spw_addr_equal(&sa->remote, from);
 	}
 	return n;
 }

@@ -421,7 +421,7 @@ static void
 noted(struct ike_sa *sa)
 {
 	spots_update(sa);
-	half_open_count(sa, sa->state == IKE_SA_HALF_OPEN);
+	half_open_count(sa, ike_sa_is_strangers(sa));
 }
 
 static void

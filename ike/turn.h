@@ -48,7 +48,7 @@ struct ike_index {
 	struct ike_spot **bucket[IKE_MARKS];
 	struct ike_conn **near; /* connections by the peer's address, the newest first */
 	unsigned int size;	/* buckets of each, a power of two */
-	unsigned int half_open; /* IKE SAs of that state, when the last call ended */
+	unsigned int half_open; /* IKE SAs of strangers, when the last call ended */
 };
 
 /* Before anything else is done with a new object (one of `conn` and `sa`). 0 or -ENOMEM. */

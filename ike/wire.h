@@ -17,7 +17,7 @@
 #define IKE_MAX_TRANSFORMS 256 /* in all proposals of one message */
 #define IKE_MAX_NOTIFIES   64
 #define IKE_MAX_DELETES	   16
-#define IKE_MAX_TS	   32 /* a side */
+#define IKE_MAX_TS	   254 /* a side; the field holds one more */
 #define IKE_NONCE_MIN	   16
 #define IKE_NONCE_MAX	   256
 #define IKE_COOKIE_MAX	   64

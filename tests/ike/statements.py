@@ -414,7 +414,8 @@ NOTES = {
     'ALG-06': 'Keys of the ciphers are compared; the lists of a profile are Azure\'s and not judged',
     'DOS-01': 'Above the limits every request without a cookie is answered with one; there is no '
               'limit of its own where it is dropped',
-    'DOS-03': 'Others are not answered at all',
+    'DOS-03': 'No IKE_SA_INIT of others is answered; what else they are told leaves half of the rate to '
+              'configured peers',
     'EXT-01': 'MOBIKE is left out; COOKIE2 is not echoed, for we do not claim it',
     'EXT-03': 'The secret of tokens lives in the escrow and ends with it: after a reboot no old token '
               'is shown. Debian\'s strongSwan does not speak it',
