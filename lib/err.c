@@ -4,7 +4,9 @@
  *
  * Functions return 0 or -errno; those whose failure reaches a person also fill a struct spw_err
  * that the caller owns. Text that came from the network is escaped before it enters a sentence or a
- * log line, so no peer writes to a terminal. No allocation; any thread.
+ * log line, so no peer writes to a terminal; a text that was cut to fit may end in half a
+ * character, which JSON does not take, so it is mended before it becomes JSON. No allocation; any
+ * thread.
  */
 #include "lib/err.h"
 
@@ -47,4 +49,34 @@ spw_text_escape(char *out, size_t size, const void *text, size_t len)
 	}
 	out[n < size ? n : size - 1] = '\0';
 	return out;
+}
+
+size_t
+spw_text_utf8(const char *at)
+{
+	const uint8_t *c = (const uint8_t *)at;
+	size_t len = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+	if (c[0] == 0 || c[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+char *
+spw_text_mend(char *text)
+{
+	for (char *at = text; *at;) {
+		size_t len = spw_text_utf8(at);
+
+		if (len == 0)
+			*at = '?';
+		at += len ? len : 1;
+	}
+	return text;
 }

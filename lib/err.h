@@ -30,4 +30,13 @@ int spw_fail(struct spw_err *err, int code, const char *fmt, ...)
  */
 char *spw_text_escape(char *out, size_t size, const void *text, size_t len);
 
+/*
+ * Bytes of the UTF-8 character at a place (RFC 3629), 0 when there is none: the end, a character cut
+ * in two, a surrogate, an overlong form.
+ */
+size_t spw_text_utf8(const char *at);
+
+/* Put '?' in place of each byte that is not part of a UTF-8 character. Returns text. */
+char *spw_text_mend(char *text);
+
 #endif
