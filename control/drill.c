@@ -201,11 +201,11 @@ report(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 	const struct ctl_switch *away = switch_of(rt, true), *back = switch_of(rt, false);
 	const struct ctl_drill_sample *from = &drill->at[AWAY], *to = &drill->at[PHASES];
 	json_t *o = json_pack(
-		"{s:o,s:s,s:s,s:s,s:b,s:b,s:s,s:f,s:n,s:o,s:o,s:b,s:I,s:I,s:I,s:I,s:o}", "message",
+		"{s:o,s:s,s:s,s:s,s:b,s:b,s:s,s:f,s:o,s:o,s:b,s:I,s:I,s:I,s:I,s:o}", "message",
 		json_sprintf("%s survived the loss of expressroute", drill->vnet), "vnet",
 		drill->vnet, "from", "expressroute", "to", drill->to, "survived", 1, "restored",
 		v->kind == CTL_PREF_EXPRESSROUTE, "readiness", word(drill->readiness, "verdict"),
-		"took_s", (double)(spw_clock_ns() - drill->started_ns) / SPW_NS_PER_S, "detect_ms",
+		"took_s", (double)(spw_clock_ns() - drill->started_ns) / SPW_NS_PER_S,
 		"switch_us", away ? json_real(away->switch_us) : json_null(), "return_us",
 		back ? json_real(back->switch_us) : json_null(), "first_packet_seen",
 		away && away->first_packet, "lost_packets", (json_int_t)(to->drops - from->drops),

@@ -285,13 +285,13 @@ open_switch(struct ctl_runtime *rt, struct ctl_vnet_state *v, const struct ctl_m
 static void
 close_switch(struct ctl_switch *s)
 {
-	char detect[32] = "unknown";
+	char detect[32] = "";
 
 	s->open = false;
 	if (s->detect_ms >= 0)
-		snprintf(detect, sizeof(detect), "%.1f", s->detect_ms);
+		snprintf(detect, sizeof(detect), " detect_ms=%.1f", s->detect_ms);
 	spw_log(SPW_LOG_WARNING, "failover", "switch",
-		"vnet=%s%s%s old=%s new=%s cause=%s detect_ms=%s switch_us=%.0f first_packet=%s "
+		"vnet=%s%s%s old=%s new=%s cause=%s%s switch_us=%.0f first_packet=%s "
 		"prefixes=%u",
 		s->vnet, s->prefix[0] ? " prefix=" : "", s->prefix, s->from, s->to, s->cause,
 		detect, s->switch_us, s->first_packet ? "seen" : "none", s->prefixes);

@@ -210,6 +210,7 @@ on_tunnel_event(struct ctl_runtime *rt, const struct spw_ike_tunnel_event *ev)
 		return;
 	memcpy(t->reason, ev->reason, sizeof(t->reason));
 	t->reason[sizeof(t->reason) - 1] = '\0';
+	spw_text_mend(t->reason);
 	spw_log(ev->up ? SPW_LOG_INFO : SPW_LOG_WARNING, "tunnel", ev->up ? "up" : "down",
 		"tunnel=%s reason=\"%s\"", t->conf.name, t->reason);
 	if (!ev->up && !t->said_up) {

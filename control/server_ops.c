@@ -247,11 +247,13 @@ op_revisions(struct server_request *req, struct spw_err *err)
 	if (list)
 		n = ctl_store_list(ctl_commit_store(req->client->server->commit), list,
 				   CTL_STORE_REVISIONS);
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++) {
+		spw_text_mend(list[i].comment); /* it may be cut */
 		json_array_append_new(
 			array, json_pack("{s:i, s:I, s:s, s:s, s:s}", "rollback", (int)i,
 					 "revision", (json_int_t)list[i].number, "at", list[i].at,
 					 "who", list[i].who, "comment", list[i].comment));
+	}
 	free(list);
 	return json_pack("{s:o}", "revisions", array);
 }
@@ -521,6 +523,10 @@ server_answer(struct server_client *client, json_t *id, json_t *result, const st
 {
 	const char *code = result ? NULL : strerrorname_np(-err->code);
 	json_t *reply = json_object();
+	char text[SPW_ERR_TEXT] = "";
+
+	if (!result) /* a sentence with what a client sent may end in half a character */
+		snprintf(text, sizeof(text), "%s", err->text);
 
 	if (id)
 		json_object_set(reply, "id", id);
@@ -530,7 +536,8 @@ server_answer(struct server_client *client, json_t *id, json_t *result, const st
 	else
 		json_object_set_new(
 			reply, "error",
-			json_pack("{s:s, s:s}", "code", code ? code : "EIO", "message", err->text));
+			json_pack("{s:s, s:s}", "code", code ? code : "EIO", "message",
+				  spw_text_mend(text)));
 	if (line >= 0)
 		json_object_set_new(json_object_get(reply, "error"), "line", json_integer(line));
 	server_send(client, reply);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <search.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/dataplane.h"
@@ -57,10 +58,22 @@ ctl_runtime_show(struct ctl_runtime *rt, const char *what, const char *arg, stru
 	return NULL;
 }
 
+/* Texts of peers, and ours where they were cut to fit, need not be UTF-8. */
 json_t *
 ctl_json_text(const char *text)
 {
-	return text && text[0] ? json_string(text) : json_null();
+	json_t *plain;
+	char *copy;
+
+	if (!text || !text[0])
+		return json_null();
+	plain = json_string(text);
+	if (plain)
+		return plain;
+	copy = strdup(text);
+	plain = copy ? json_string(spw_text_mend(copy)) : json_null();
+	free(copy);
+	return plain;
 }
 
 json_t *
@@ -80,7 +93,10 @@ ctl_json_addr(const struct spw_addr *a)
 void
 ctl_json_unreachable(json_t *object, const char *daemon, const struct spw_err *err)
 {
-	json_object_set_new(object, "unreachable", json_sprintf("%s: %s", daemon, err->text));
+	char text[SPW_ERR_TEXT + 32];
+
+	snprintf(text, sizeof(text), "%s: %s", daemon, err->text);
+	json_object_set_new(object, "unreachable", ctl_json_text(text));
 }
 
 static void
@@ -143,25 +159,22 @@ ctl_show_version(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 			 "frr", f);
 }
 
-struct stats_list {
-	json_t *by_id;
-};
-
-static void
-stats_keep(void *ctx, const void *elem)
+void
+ctl_show_iface_stats(void *ctx, const void *elem)
 {
 	const struct spw_dp_iface_stats *s = elem;
 	char key[16];
 
 	snprintf(key, sizeof(key), "%u", s->id);
 	json_object_set_new(
-		((struct stats_list *)ctx)->by_id, key,
-		json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "up", s->link_up != 0,
+		ctx, key,
+		json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "up", s->link_up != 0,
 			  "rx_packets", (json_int_t)s->rx_packets, "rx_bytes",
 			  (json_int_t)s->rx_bytes, "tx_packets", (json_int_t)s->tx_packets,
 			  "tx_bytes", (json_int_t)s->tx_bytes, "mirrored_packets",
 			  (json_int_t)s->mirrored, "from_twin_packets", (json_int_t)s->from_twin,
-			  "dropped_packets", (json_int_t)s->drops, "mac",
+			  "dropped_packets", (json_int_t)s->drops, "asymmetric_packets",
+			  (json_int_t)s->asymmetric, "mac",
 			  json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
 				       s->mac[2], s->mac[3], s->mac[4], s->mac[5])));
 }
@@ -210,27 +223,69 @@ iface_json(const struct ctl_iface *i, json_t *stats)
 	json_object_del(o, "up");
 	if (i->tunnel)
 		json_object_del(o, "mac");
+	if (i->kind == SPW_IFACE_VLAN) {
+		json_object_set_new(o, "parent", ctl_json_text(i->port ? i->port->name : NULL));
+		json_object_set_new(o, "vlan", json_integer(i->vlan_outer));
+		json_object_set_new(o, "inner_vlan",
+				    i->vlan_inner ? json_integer(i->vlan_inner) : json_null());
+	}
 	return o;
+}
+
+/* What a sub-interface counts goes through its port. */
+static void
+counters_add(json_t *port, const json_t *sub)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(port, key, value)
+	{
+		if (json_is_integer(value))
+			json_integer_set(value,
+					 json_integer_value(value) +
+						 json_integer_value(json_object_get(sub, key)));
+	}
+}
+
+/* The counters of an interface since the last "clear counters"; new reference or NULL. */
+static json_t *
+counters_of(struct ctl_runtime *rt, const struct ctl_iface *i, const json_t *by_id)
+{
+	char key[16];
+	json_t *counted;
+
+	snprintf(key, sizeof(key), "%u", i->id);
+	counted = json_copy(json_object_get(by_id, key));
+	for (const struct ctl_iface *s = rt->ifaces; counted && s; s = s->next) {
+		if (i->kind != SPW_IFACE_PORT || s->kind != SPW_IFACE_VLAN || s->port != i->port)
+			continue;
+		snprintf(key, sizeof(key), "%u", s->id);
+		counters_add(counted, json_object_get(by_id, key));
+	}
+	return counted;
 }
 
 json_t *
 ctl_show_interfaces(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 {
-	struct stats_list stats = {.by_id = json_object()};
 	struct spw_err why = {0};
-	json_t *list = json_array(), *reply;
-	int rc = ctl_dataplane_get(rt, SPW_DP_GET_IFACES, NULL, 0,
-				   sizeof(struct spw_dp_iface_stats), stats_keep, &stats, &why);
+	json_t *list = json_array(), *by_id = json_object(), *reply;
+	int rc =
+		ctl_dataplane_get(rt, SPW_DP_GET_IFACES, NULL, 0, sizeof(struct spw_dp_iface_stats),
+				  ctl_show_iface_stats, by_id, &why);
 
+	ctl_show_since_clear(rt, by_id);
 	for (const struct ctl_iface *i = rt->ifaces; i; i = i->next) {
-		char key[16];
+		json_t *counted;
 
-		snprintf(key, sizeof(key), "%u", i->id);
-		if (!arg || strcmp(arg, i->name) == 0)
-			json_array_append_new(
-				list, iface_json(i, rc ? NULL : json_object_get(stats.by_id, key)));
+		if (arg && strcmp(arg, i->name) != 0)
+			continue;
+		counted = rc ? NULL : counters_of(rt, i, by_id);
+		json_array_append_new(list, iface_json(i, counted));
+		json_decref(counted);
 	}
-	json_decref(stats.by_id);
+	json_decref(by_id);
 	if (arg && json_array_size(list) == 0) {
 		json_decref(list);
 		spw_fail(err, -ENOENT, "no interface '%.32s'; see 'show interfaces'", arg);
@@ -271,8 +326,13 @@ neighbour_json(const void *node, VISIT visit, void *ctx)
 json_t *
 ctl_show_neighbors(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 {
-	struct neighbours c = {.list = json_array(), .arg = arg};
+	struct neighbours c = {.arg = arg};
 
+	if (arg && !ctl_iface_by_name(rt, arg)) {
+		spw_fail(err, -ENOENT, "no interface '%.32s'; see 'show interfaces'", arg);
+		return NULL;
+	}
+	c.list = json_array();
 	twalk_r(rt->neighbours, neighbour_json, &c);
 	return json_pack("{s:o}", "neighbors", c.list);
 }

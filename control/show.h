@@ -18,6 +18,10 @@ void ctl_show_clear(struct ctl_runtime *rt, ctl_done_fn done, void *ctx);
 double ctl_show_drop_rate(const struct ctl_runtime *rt, const char *reason);
 double ctl_show_sa_rate_bps(const struct ctl_runtime *rt, uint32_t spi_in, bool out);
 double ctl_show_worker_load(const struct ctl_runtime *rt, uint32_t worker);
+/* Take from the counters of interfaces, by id, what they were at the last "clear counters". */
+void ctl_show_since_clear(struct ctl_runtime *rt, json_t *by_id);
+/* show.c: visit struct spw_dp_iface_stats; ctx is an object of counters by the interface's id. */
+void ctl_show_iface_stats(void *ctx, const void *elem);
 
 /* One function for each `what`; arg may be NULL. New reference or NULL with a sentence. */
 json_t *ctl_show_version(struct ctl_runtime *rt, const char *arg, struct spw_err *err);
@@ -67,6 +71,8 @@ struct ctl_circuit_view {
 };
 void ctl_show_circuit(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
 		      struct ctl_circuit_view *out);
+/* show_route.c: a worker sends packets of the group over the path, alone or beside its equals. */
+bool ctl_group_sends(const struct ctl_group *g, const struct ctl_path *p);
 /* On its backup, whatever that is. */
 bool ctl_vnet_on_backup(const struct ctl_vnet_state *v);
 
@@ -92,6 +98,12 @@ json_t *ctl_show_switch(const struct ctl_switch *s, bool with_vnet);
 json_t *ctl_json_text(const char *text);
 json_t *ctl_json_seconds(uint64_t ns);
 json_t *ctl_json_addr(const struct spw_addr *a);
+/*
+ * Round trip that a share q of a histogram does not exceed, or null. The histogram knows the bucket
+ * only: the answer is never outside of what was measured.
+ */
+json_t *ctl_json_quantile(const uint64_t rtt[SPW_DP_RTT_BUCKETS], double q, uint32_t min_us,
+			  uint32_t max_us);
 void ctl_json_unreachable(json_t *object, const char *daemon, const struct spw_err *err);
 
 #endif

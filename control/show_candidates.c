@@ -230,6 +230,16 @@ circuit_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 			 circuit_detail(rt, &er, l.n), "links", list);
 }
 
+/* Flows of the vnet go over it, alone or beside other tunnels. */
+static bool
+is_used(const struct ctl_vnet_state *v, const struct ctl_path *p)
+{
+	for (const struct ctl_group *g = v->groups; g; g = g->next)
+		if (g->refs && ctl_group_sends(g, p))
+			return true;
+	return v->kind != CTL_PREF_NONE && v->path == p->id;
+}
+
 static const char *
 tunnel_state(const struct ctl_vnet_state *v, const struct ctl_tun *t)
 {
@@ -237,7 +247,7 @@ tunnel_state(const struct ctl_vnet_state *v, const struct ctl_tun *t)
 		return "down";
 	if (v->request == CTL_OPERATOR_LOCKOUT)
 		return "set-aside";
-	return v->kind != CTL_PREF_NONE && v->path == t->path->id ? "up" : "ready";
+	return is_used(v, t->path) ? "up" : "ready";
 }
 
 static json_t *

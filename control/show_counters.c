@@ -3,8 +3,9 @@
  * Counters with rates: drops, workers, SAs.
  *
  * The data plane's counters never go back. Once a second they are read, and the difference to the
- * reading before is the rate; "clear counters" keeps a reading as the base that shows of drops
- * subtract. Readings are JSON objects by name: few entries, no structures of their own.
+ * reading before is the rate; "clear counters" keeps a reading as the base that shows of drops and
+ * interfaces subtract. Another data plane starts at 0: what is kept of the one before is forgotten
+ * at the first look. Readings are JSON objects by name: few entries, no structures of their own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ struct sample {
 
 struct ctl_show {
 	struct sample now, before;
-	json_t *base; /* drops at the last "clear counters" */
+	json_t *base;	/* drops at the last "clear counters" */
+	json_t *ifaces; /* counters of interfaces then, by id */
 	uint64_t incarnation;
 };
 
@@ -39,6 +41,7 @@ ctl_show_free(struct ctl_runtime *rt)
 	json_decref(rt->show->now.values);
 	json_decref(rt->show->before.values);
 	json_decref(rt->show->base);
+	json_decref(rt->show->ifaces);
 	free(rt->show);
 	rt->show = NULL;
 }
@@ -82,18 +85,28 @@ sample_worker(void *ctx, const void *elem)
 	put(ctx, "total", name, w->total_cycles);
 }
 
+/* What is kept of the data plane that runs now. */
+static struct ctl_show *
+kept(struct ctl_runtime *rt)
+{
+	struct ctl_show *s = rt->show;
+
+	if (s->incarnation == ctl_dataplane_hello(rt)->incarnation)
+		return s;
+	json_decref(s->now.values);
+	json_decref(s->before.values);
+	json_decref(s->base);
+	json_decref(s->ifaces);
+	*s = (struct ctl_show){.incarnation = ctl_dataplane_hello(rt)->incarnation};
+	return s;
+}
+
 void
 ctl_show_sample(struct ctl_runtime *rt)
 {
-	struct ctl_show *s = rt->show;
+	struct ctl_show *s = kept(rt);
 	json_t *values = json_object();
 
-	if (s->incarnation != ctl_dataplane_hello(rt)->incarnation) {
-		json_decref(s->now.values);
-		json_decref(s->base);
-		s->now.values = s->base = NULL;
-		s->incarnation = ctl_dataplane_hello(rt)->incarnation;
-	}
 	ctl_dataplane_get(rt, SPW_DP_GET_DROPS, NULL, 0, sizeof(struct spw_dp_drop_stats),
 			  sample_drop, values, NULL);
 	ctl_dataplane_get(rt, SPW_DP_GET_SAS, NULL, 0, sizeof(struct spw_dp_sa_stats), sample_sa,
@@ -157,19 +170,53 @@ void
 ctl_show_clear(struct ctl_runtime *rt, ctl_done_fn done, void *ctx)
 {
 	struct spw_err err = {0};
-	json_t *base = json_object(), *reply = NULL;
+	json_t *base = json_object(), *ifaces = json_object(), *reply = NULL;
 	int rc = ctl_dataplane_get(rt, SPW_DP_GET_DROPS, NULL, 0, sizeof(struct spw_dp_drop_stats),
 				   sample_drop, base, &err);
 
+	if (rc == 0)
+		rc = ctl_dataplane_get(rt, SPW_DP_GET_IFACES, NULL, 0,
+				       sizeof(struct spw_dp_iface_stats), ctl_show_iface_stats,
+				       ifaces, &err);
 	if (rc == 0) {
-		json_decref(rt->show->base);
-		rt->show->base = base;
-		reply = json_pack("{s:s}", "message", "drop counters start at 0 again");
-	} else {
-		json_decref(base);
+		struct ctl_show *s = kept(rt);
+
+		json_decref(s->base);
+		json_decref(s->ifaces);
+		s->base = json_incref(base);
+		s->ifaces = json_incref(ifaces);
+		reply = json_pack("{s:s}", "message",
+				  "interface and drop counters start at 0 again");
 	}
+	json_decref(base);
+	json_decref(ifaces);
 	done(ctx, rc, reply, &err);
 	json_decref(reply);
+}
+
+static void
+subtract(json_t *counters, const json_t *base)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(counters, key, value)
+	{
+		if (json_is_integer(value))
+			json_integer_set(value,
+					 json_integer_value(value) -
+						 json_integer_value(json_object_get(base, key)));
+	}
+}
+
+void
+ctl_show_since_clear(struct ctl_runtime *rt, json_t *by_id)
+{
+	const json_t *base = kept(rt)->ifaces;
+	json_t *counters;
+	const char *id;
+
+	json_object_foreach(by_id, id, counters) subtract(counters, json_object_get(base, id));
 }
 
 struct listing {
@@ -186,7 +233,7 @@ drop_json(void *ctx, const void *elem)
 	uint64_t base, now = spw_clock_ns();
 
 	snprintf(key, sizeof(key), "drop:%.31s", d->reason);
-	base = (uint64_t)json_integer_value(json_object_get(l->rt->show->base, key));
+	base = (uint64_t)json_integer_value(json_object_get(kept(l->rt)->base, key));
 	json_array_append_new(l->list,
 			      json_pack("{s:s,s:I,s:f,s:o}", "reason", d->reason, "packets",
 					(json_int_t)(d->packets - base), "rate_pps",

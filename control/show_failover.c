@@ -80,6 +80,10 @@ vnet_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 			      (json_int_t)v->on_expressroute, "prefixes_on_tunnel",
 			      (json_int_t)v->on_tunnel, "prefixes_down", (json_int_t)v->on_nothing);
 
+	if (v->conf.peering == CTL_PEERING_MICROSOFT)
+		json_object_set_new(o, "prefixes_on_internet", json_integer(v->on_internet));
+	if (spw_addr_is_set(&v->conf.last_resort))
+		json_object_set_new(o, "prefixes_on_last_resort", json_integer(v->on_last_resort));
 	if (v->restore_at_ns > now && ctl_vnet_on_backup(v))
 		json_object_set_new(o, "restore_in_s", ctl_json_seconds(v->restore_at_ns - now));
 	json_object_set_new(o, "flaps", json_integer(v->flaps));
@@ -136,6 +140,11 @@ ctl_show_failover_history(struct ctl_runtime *rt, const char *arg, struct spw_er
 
 		if (!arg || strcmp(arg, s->vnet) == 0)
 			json_array_append_new(list, ctl_show_switch(s, true));
+	}
+	if (arg && json_array_size(list) == 0 && !ctl_vnet_by_name(rt, arg)) {
+		json_decref(list);
+		spw_fail(err, -ENOENT, "no vnet '%.32s'; see 'show failover'", arg);
+		return NULL;
 	}
 	return json_pack("{s:o}", "switches", list);
 }

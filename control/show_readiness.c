@@ -77,6 +77,7 @@ ctl_readiness_free(struct ctl_readiness *r)
 struct sum {
 	unsigned int n, up, down;
 	uint64_t sent, lost, received, other_way, rtt[SPW_DP_RTT_BUCKETS];
+	uint32_t rtt_min_us, rtt_max_us; /* of those that were answered */
 	const struct spw_dp_probe_stats *last;
 };
 
@@ -116,6 +117,10 @@ sum_of(const struct ctl_readiness *r, const struct ctl_runtime *rt, const char *
 		out->received += s->received;
 		out->other_way += s->other_way;
 		out->last = s;
+		if (s->received && (out->rtt_max_us == 0 || s->rtt_min_us < out->rtt_min_us))
+			out->rtt_min_us = s->rtt_min_us;
+		if (s->received && s->rtt_max_us > out->rtt_max_us)
+			out->rtt_max_us = s->rtt_max_us;
 		for (unsigned int b = 0; b < SPW_DP_RTT_BUCKETS; b++)
 			out->rtt[b] += s->rtt[b];
 	}
@@ -148,11 +153,9 @@ facts_of(const struct ctl_tun *t, const struct spw_ike_status *ike, const struct
 }
 
 static json_t *
-quantile_json(const uint64_t *rtt, double q)
+quantile_json(const struct sum *s, double q)
 {
-	double us = ctl_rtt_quantile(rtt, q);
-
-	return us < 0 ? json_null() : json_real(us);
+	return ctl_json_quantile(s->rtt, q, s->rtt_min_us, s->rtt_max_us);
 }
 
 static const char *
@@ -200,8 +203,8 @@ findings_add(json_t *list, json_t *remarks, const char *tunnel, const struct ctl
 			text = t->reason;
 		if (p == CTL_PERIL_REKEY && t && ctl_pfs_cause(ike, cause, sizeof(cause))) {
 			ctl_pfs_mend(&t->conf, ike, mend, sizeof(mend));
-			json_array_append_new(list, json_sprintf("tunnel %s: %s: %s", tunnel, cause,
-								 mend));
+			json_array_append_new(
+				list, json_sprintf("tunnel %s: %s: %s", tunnel, cause, mend));
 			continue;
 		}
 		json_array_append_new(ctl_peril_is_remark(p) ? remarks : list,
@@ -233,10 +236,10 @@ tunnel_json(const struct ctl_readiness *r, const struct ctl_tun *t, const struct
 		up ? age_json(ike->since_ns) : json_null(), "child_age_s", age_json(installed),
 		"last_rekey_s", ike && ike->child_rekeys ? age_json(installed) : json_null(),
 		"child_rekeys", (json_int_t)(ike ? ike->child_rekeys : 0), "child_rekey_failures",
-		(json_int_t)(ike ? ike->child_rekey_failures : 0), "pfs", t ? ctl_pfs_word(&t->conf, ike) : "unknown", "probe",
-		probe_word(probes), "probe_loss_percent",
-		probes->sent ? json_real(loss_percent(probes)) : json_null(), "rtt_p50_us",
-		quantile_json(probes->rtt, 0.5), "rtt_p99_us", quantile_json(probes->rtt, 0.99),
+		(json_int_t)(ike ? ike->child_rekey_failures : 0), "pfs",
+		t ? ctl_pfs_word(&t->conf, ike) : "unknown", "probe", probe_word(probes),
+		"probe_loss_percent", probes->sent ? json_real(loss_percent(probes)) : json_null(),
+		"rtt_p50_us", quantile_json(probes, 0.5), "rtt_p99_us", quantile_json(probes, 0.99),
 		"mtu", (json_int_t)(t ? t->conf.mtu : 0), "mtu_test", mtu_json(mtu),
 		"capacity_kbps",
 		t && t->conf.capacity_kbps ? json_integer(t->conf.capacity_kbps) : json_null());

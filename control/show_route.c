@@ -11,7 +11,8 @@
 #include "control/fib.h"
 #include "control/show.h"
 
-#define RTPROT_BGP_FRR 186
+#define RTPROT_BGP_FRR	  186
+#define RTPROT_STATIC_FRR 196
 
 static const char *
 source_word(const struct ctl_rib_entry *e)
@@ -21,6 +22,7 @@ source_word(const struct ctl_rib_entry *e)
 	switch (e->routes->protocol) {
 	case RTPROT_BGP_FRR: return "bgp";
 	case RTPROT_STATIC:
+	case RTPROT_STATIC_FRR:
 	case CTL_RTPROT_US: return "static";
 	case RTPROT_KERNEL:
 		return e->routes->n_hops && !e->routes->hop[0].gateway.family ? "connected"
@@ -59,9 +61,38 @@ path_json(const struct ctl_path *p, unsigned int tier, bool active)
 		next_hop_json(p), "tier", (json_int_t)tier, "up", p->bit, "active", active);
 }
 
+static bool
+tier_has(const struct spw_dp_tier *t, uint32_t path)
+{
+	for (unsigned int i = 0; i < t->n_paths; i++)
+		if (t->path[i] == path)
+			return true;
+	return false;
+}
+
+/* The tier that carries: all of its paths that are up share the flows; n_tiers = none. */
+static unsigned int
+carrying_tier(const struct ctl_pref_choice *c)
+{
+	unsigned int t = 0;
+
+	while (t < c->n_tiers && !tier_has(&c->tier[t], c->path))
+		t++;
+	return t;
+}
+
+bool
+ctl_group_sends(const struct ctl_group *g, const struct ctl_path *p)
+{
+	unsigned int t = carrying_tier(&g->choice);
+
+	return p->bit && t < g->choice.n_tiers && tier_has(&g->choice.tier[t], p->id);
+}
+
 static json_t *
 paths_json(struct ctl_runtime *rt, const struct ctl_group *g)
 {
+	unsigned int carries = g ? carrying_tier(&g->choice) : 0;
 	json_t *list = json_array();
 
 	for (unsigned int t = 0; g && t < g->choice.n_tiers; t++)
@@ -70,7 +101,8 @@ paths_json(struct ctl_runtime *rt, const struct ctl_group *g)
 			const struct ctl_path *p = ctl_path_by_id(rt, id);
 
 			if (p)
-				json_array_append_new(list, path_json(p, t, id == g->choice.path));
+				json_array_append_new(list,
+						      path_json(p, t, t == carries && p->bit));
 		}
 	return list;
 }
@@ -148,11 +180,42 @@ answer_keep(void *ctx, const void *elem)
 	memcpy(ctx, elem, sizeof(struct spw_dp_fib_answer));
 }
 
+/* The interface that an address of ours is on: a worker takes it up before it looks into the FIB.
+ */
+static const struct ctl_iface *
+iface_of_ours(const struct ctl_runtime *rt, const struct spw_addr *addr)
+{
+	for (const struct ctl_iface *i = rt->ifaces; i; i = i->next)
+		for (unsigned int n = 0; n < i->n_addresses; n++)
+			if (spw_addr_equal(&i->address[n].addr, addr))
+				return i;
+	return NULL;
+}
+
+static json_t *
+local_json(const struct spw_addr *addr, const struct ctl_iface *i)
+{
+	char text[SPW_ADDR_TEXT];
+
+	return json_pack("{s:s,s:n,s:n,s:s,s:n,s:n,s:s,s:n}", "address",
+			 spw_addr_format(addr, text), "prefix", "group", "verdict", "local", "path",
+			 "kind", "interface", i->name, "next_hop");
+}
+
+static const char *
+fib_verdict(const struct spw_dp_fib_answer *a, const struct ctl_path *p)
+{
+	if (a->path == SPW_DP_ADDR_NONE || (p && p->kind == SPW_PATH_DROP))
+		return "drop";
+	return p && p->kind == SPW_PATH_LOCAL ? "local" : "forward";
+}
+
 json_t *
 ctl_show_fib(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 {
 	struct spw_dp_fib_query q = {0};
 	struct spw_dp_fib_answer a = {.path = SPW_DP_ADDR_NONE};
+	const struct ctl_iface *ours;
 	const struct ctl_path *p;
 	char addr[SPW_ADDR_TEXT], prefix[SPW_PREFIX_TEXT];
 
@@ -160,9 +223,13 @@ ctl_show_fib(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 		spw_fail(err, -EINVAL, "show fib: name an address, as in 'show fib 10.1.2.3'");
 		return NULL;
 	}
-	if (spw_addr_parse(&q.addr, arg, err) != 0 ||
-	    ctl_dataplane_get(rt, SPW_DP_GET_FIB, &q, sizeof(q), sizeof(a), answer_keep, &a, err) !=
-		    0)
+	if (spw_addr_parse(&q.addr, arg, err) != 0)
+		return NULL;
+	ours = iface_of_ours(rt, &q.addr);
+	if (ours)
+		return local_json(&q.addr, ours);
+	if (ctl_dataplane_get(rt, SPW_DP_GET_FIB, &q, sizeof(q), sizeof(a), answer_keep, &a, err) !=
+	    0)
 		return NULL;
 	p = ctl_path_by_id(rt, a.path);
 	return json_pack("{s:s,s:o,s:I,s:s,s:o,s:o,s:o,s:o}", "address",
@@ -170,11 +237,8 @@ ctl_show_fib(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 			 spw_addr_is_set(&a.prefix.addr)
 				 ? json_string(spw_prefix_format(&a.prefix, prefix))
 				 : json_null(),
-			 "group", (json_int_t)a.group, "verdict",
-			 a.path == SPW_DP_ADDR_NONE	  ? "drop"
-			 : p && p->kind == SPW_PATH_LOCAL ? "local"
-							  : "forward",
-			 "path", p ? json_string(ctl_path_name(p)) : json_null(), "kind",
+			 "group", (json_int_t)a.group, "verdict", fib_verdict(&a, p), "path",
+			 p ? json_string(ctl_path_name(p)) : json_null(), "kind",
 			 p ? json_string(kind_word(p)) : json_null(), "interface",
 			 p && p->iface ? json_string(p->iface->name) : json_null(), "next_hop",
 			 p ? next_hop_json(p) : json_null());

@@ -285,59 +285,81 @@ ctl_show_ipsec_sa(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 	return json_pack("{s:o}", "sas", l.list);
 }
 
+/* What the data plane says of tunnels, and how many child SAs each has; objects by id. */
+struct tunnel_figures {
+	json_t *stats, *children;
+};
+
 static void
 tunnel_visit(void *ctx, const void *elem)
 {
 	const struct spw_dp_tunnel_stats *s = elem;
-	struct sa_list *l = ctx;
-	const struct ctl_tun *t = ctl_tun_by_id(l->rt, s->id);
+	struct tunnel_figures *f = ctx;
+	char key[16];
 
-	if (!t || (l->arg && strcmp(l->arg, t->conf.name) != 0))
-		return;
-	json_array_append_new(l->list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "tunnel",
-						 t->conf.name, "state", s->up ? "up" : "down",
-						 "transit_in_packets", (json_int_t)s->transit_in,
-						 "transit_out_packets", (json_int_t)s->transit_out,
-						 "own_in_packets", (json_int_t)s->own_in,
-						 "own_out_packets", (json_int_t)s->own_out,
-						 "violations", (json_int_t)s->violations,
-						 "asymmetric_packets", (json_int_t)s->asymmetric));
+	snprintf(key, sizeof(key), "%u", s->id);
+	json_object_set_new(
+		f->stats, key,
+		json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "state", s->up ? "up" : "down",
+			  "transit_in_packets", (json_int_t)s->transit_in, "transit_out_packets",
+			  (json_int_t)s->transit_out, "own_in_packets", (json_int_t)s->own_in,
+			  "own_out_packets", (json_int_t)s->own_out, "violations",
+			  (json_int_t)s->violations, "asymmetric_packets",
+			  (json_int_t)s->asymmetric));
 }
-
-struct children {
-	uint32_t tunnel;
-	unsigned int n;
-};
 
 static void
 child_count(void *ctx, const void *elem)
 {
-	struct children *c = ctx;
+	struct tunnel_figures *f = ctx;
+	json_int_t n;
+	char key[16];
 
-	c->n += ((const struct spw_dp_sa_stats *)elem)->tunnel == c->tunnel;
+	snprintf(key, sizeof(key), "%u", ((const struct spw_dp_sa_stats *)elem)->tunnel);
+	n = json_integer_value(json_object_get(f->children, key));
+	json_object_set_new(f->children, key, json_integer(n + 1));
+}
+
+static json_t *
+statistics_json(const struct ctl_tun *t, const struct tunnel_figures *f)
+{
+	json_t *o = json_pack("{s:s,s:s}", "tunnel", t->conf.name, "state", "unknown"), *stats;
+	char key[16];
+
+	snprintf(key, sizeof(key), "%u", t->id);
+	stats = json_object_get(f->stats, key);
+	if (!stats)
+		return o;
+	json_object_update(o, stats);
+	json_object_set_new(o, "children",
+			    json_integer(json_integer_value(json_object_get(f->children, key))));
+	return o;
 }
 
 json_t *
 ctl_show_ipsec_statistics(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 {
-	struct sa_list l = {.rt = rt, .list = json_array(), .arg = arg};
-	json_t *o;
-	size_t i;
+	struct tunnel_figures f = {.stats = json_object(), .children = json_object()};
+	struct spw_err why = {0};
+	json_t *list = json_array(), *reply = NULL;
+	int rc = ctl_dataplane_get(rt, SPW_DP_GET_TUNNELS, NULL, 0,
+				   sizeof(struct spw_dp_tunnel_stats), tunnel_visit, &f, &why);
 
-	if (ctl_dataplane_get(rt, SPW_DP_GET_TUNNELS, NULL, 0, sizeof(struct spw_dp_tunnel_stats),
-			      tunnel_visit, &l, err) != 0) {
-		json_decref(l.list);
+	if (rc == 0)
+		rc = ctl_dataplane_get(rt, SPW_DP_GET_SAS, NULL, 0, sizeof(struct spw_dp_sa_stats),
+				       child_count, &f, &why);
+	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
+		if (!arg || strcmp(arg, t->conf.name) == 0)
+			json_array_append_new(list, statistics_json(t, &f));
+	json_decref(f.stats);
+	json_decref(f.children);
+	if (arg && json_array_size(list) == 0) {
+		json_decref(list);
+		spw_fail(err, -ENOENT, "no tunnel '%.32s'; see 'show ike'", arg);
 		return NULL;
 	}
-	json_array_foreach(l.list, i, o)
-	{
-		const struct ctl_tun *t =
-			ctl_tun_by_name(rt, json_string_value(json_object_get(o, "tunnel")));
-		struct children c = {.tunnel = t ? t->id : 0};
-
-		ctl_dataplane_get(rt, SPW_DP_GET_SAS, NULL, 0, sizeof(struct spw_dp_sa_stats),
-				  child_count, &c, NULL);
-		json_object_set_new(o, "children", json_integer(c.n));
-	}
-	return json_pack("{s:o}", "tunnels", l.list);
+	reply = json_pack("{s:o}", "tunnels", list);
+	if (rc != 0)
+		ctl_json_unreachable(reply, "spillway-dataplane", &why);
+	return reply;
 }

@@ -118,6 +118,11 @@ ctl_show_bfd(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 			json_array_insert_new(list, 0, bfd_json(b, s));
 	}
 	free(l.s);
+	if (arg && json_array_size(list) == 0) {
+		json_decref(list);
+		spw_fail(err, -ENOENT, "no BFD session over '%.40s'; see 'show bfd'", arg);
+		return NULL;
+	}
 	reply = json_pack("{s:o}", "bfd", list);
 	if (rc != 0)
 		ctl_json_unreachable(reply, "spillway-dataplane", &why);
@@ -198,6 +203,23 @@ us_json(uint64_t n, double us)
 	return n && us >= 0 ? json_real(us) : json_null();
 }
 
+json_t *
+ctl_json_quantile(const uint64_t rtt[SPW_DP_RTT_BUCKETS], double q, uint32_t min_us,
+		  uint32_t max_us)
+{
+	double us = ctl_rtt_quantile(rtt, q);
+
+	if (us >= 0 && us < min_us)
+		us = min_us;
+	return us_json(1, us > max_us ? max_us : us);
+}
+
+static json_t *
+quantile_json(const struct spw_dp_probe_stats *s, double q)
+{
+	return ctl_json_quantile(s->rtt, q, s->rtt_min_us, s->rtt_max_us);
+}
+
 static void
 probe_add_live(json_t *o, const struct spw_dp_probe_stats *s)
 {
@@ -210,11 +232,10 @@ probe_add_live(json_t *o, const struct spw_dp_probe_stats *s)
 		"rtt_last_us", us_json(s->received, s->rtt_last_us), "rtt_min_us",
 		us_json(s->received, s->rtt_min_us), "rtt_avg_us", us_json(s->received, mean),
 		"rtt_max_us", us_json(s->received, s->rtt_max_us), "rtt_p50_us",
-		us_json(1, ctl_rtt_quantile(s->rtt, 0.5)), "rtt_p99_us",
-		us_json(1, ctl_rtt_quantile(s->rtt, 0.99)), "sent_packets", (json_int_t)s->sent,
-		"received_packets", (json_int_t)s->received, "lost_packets", (json_int_t)s->lost,
-		"late_packets", (json_int_t)s->late, "duplicate_packets", (json_int_t)s->duplicate,
-		"other_way_packets", (json_int_t)s->other_way, "lost_why",
+		quantile_json(s, 0.5), "rtt_p99_us", quantile_json(s, 0.99), "sent_packets",
+		(json_int_t)s->sent, "received_packets", (json_int_t)s->received, "lost_packets",
+		(json_int_t)s->lost, "late_packets", (json_int_t)s->late, "duplicate_packets",
+		(json_int_t)s->duplicate, "other_way_packets", (json_int_t)s->other_way, "lost_why",
 		ctl_json_text(why_text(s->lost_why)), "answered_s", age_json(s->last_ok_ns),
 		"rtt_histogram_us", histogram_json(s));
 

@@ -142,8 +142,11 @@ set_secret(struct cli *cli, const char *tunnel, const char *kind)
 	struct spw_err err = {0};
 	json_t *result = NULL, *value = NULL;
 
-	if (ask_key(key, sizeof(key), &err) == 0)
+	if (ask_key(key, sizeof(key), &err) == 0) {
 		value = json_string(key);
+		if (value == NULL)
+			spw_fail(&err, -EINVAL, "the key is not UTF-8: nothing was stored");
+	}
 	spw_wipe(key, sizeof(key));
 	if (value)
 		result = cli_request(cli,
@@ -303,31 +306,44 @@ print_commit(const struct cli *cli, const json_t *result, bool check, long minut
 		printf("it will be rolled back in %ld min unless you type confirm\n", minutes);
 }
 
-static enum cli_exit
-commit(struct cli *cli, const struct cli_match *m, const char *line)
+/* The words behind "comment" as one text. 0, or -EINVAL with a sentence. */
+static int
+comment_of(const struct cli_match *m, char out[CTL_TEXT], struct spw_err *err)
 {
-	json_t *request = json_pack("{s:s}", "op", "commit"), *result;
+	size_t len = 0;
+
+	out[0] = '\0';
+	if (m->command->action != CLI_COMMIT_COMMENT)
+		return 0;
+	for (unsigned int i = m->rest; i < m->n && m->arg; i++) {
+		len += (size_t)snprintf(out + len, CTL_TEXT - len, "%s%s", len ? " " : "",
+					m->word[i]);
+		if (len >= CTL_TEXT)
+			return spw_fail(err, -EINVAL,
+					"commit comment: the comment is longer than %d bytes",
+					CTL_TEXT - 1);
+	}
+	return 0;
+}
+
+static enum cli_exit
+commit(struct cli *cli, const struct cli_match *m)
+{
+	json_t *request, *result;
 	bool check = m->command->action == CLI_COMMIT_CHECK;
 	struct spw_err err = {0};
-	char comment[CTL_TEXT] = "";
+	char comment[CTL_TEXT];
 	long minutes = 0;
 
 	if (m->command->action == CLI_COMMIT_CONFIRMED &&
 	    (parse_number(m->arg, 1440, &minutes, &err) < 0 || minutes == 0)) {
-		json_decref(request);
 		spw_fail(&err, -EINVAL, "commit confirmed: give 1 to 1440 minutes");
 		return fail(CLI_USAGE, &err);
 	}
-	if (m->command->action == CLI_COMMIT_COMMENT)
-		for (unsigned int i = m->rest; i < m->n && m->arg; i++) {
-			size_t len = strlen(comment);
-
-			snprintf(comment + len, sizeof(comment) - len, "%s%s", len ? " " : "",
-				 m->word[i]);
-		}
-	json_object_set_new(request, "check", json_boolean(check));
-	json_object_set_new(request, "comment", json_string(comment));
-	json_object_set_new(request, "confirmed_min", json_integer(minutes));
+	if (comment_of(m, comment, &err) < 0)
+		return fail(CLI_USAGE, &err);
+	request = json_pack("{s:s, s:b, s:s, s:I}", "op", "commit", "check", (int)check, "comment",
+			    comment, "confirmed_min", (json_int_t)minutes);
 	result = cli_request(cli, request, NULL, &err);
 	if (result == NULL)
 		return fail(CLI_FAILED, &err);
@@ -499,5 +515,5 @@ cli_edit(struct cli *cli, const struct cli_match *match, const struct cli_filter
 		return load(cli, match->arg, has_merge(match));
 	if (action == CLI_EXIT || action == CLI_EXIT_DISCARD)
 		return leave(cli, action == CLI_EXIT_DISCARD);
-	return commit(cli, match, line);
+	return commit(cli, match);
 }

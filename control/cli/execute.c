@@ -15,7 +15,11 @@
 void
 cli_error(const char *where, const char *text)
 {
-	fprintf(stderr, "error: %s%s%s\n", where ? where : "", where ? ": " : "", text);
+	char safe[2 * CTL_PATH + SPW_ERR_TEXT];
+
+	snprintf(safe, sizeof(safe), "%s%s%s", where ? where : "", where ? ": " : "", text);
+	cli_make_printable(safe);
+	fprintf(stderr, "error: %s\n", safe);
 }
 
 static enum cli_exit
@@ -200,8 +204,8 @@ print_report(const json_t *data)
 	{
 		char *text;
 
-		if (strcmp(key, "message") == 0 || json_is_null(value) ||
-		    json_is_array(value) || json_is_object(value))
+		if (strcmp(key, "message") == 0 || json_is_null(value) || json_is_array(value) ||
+		    json_is_object(value))
 			continue;
 		text = json_is_string(value)
 			       ? strdup(json_string_value(value))
@@ -312,6 +316,16 @@ execute_words(struct cli *cli, const char *const *word, unsigned int n, const ch
 	return dispatch(cli, &match, &filters, line);
 }
 
+static bool
+is_utf8(const char *text)
+{
+	size_t len;
+
+	while ((len = spw_text_utf8(text)) > 0)
+		text += len;
+	return *text == '\0';
+}
+
 enum cli_exit
 cli_execute(struct cli *cli, const char *line)
 {
@@ -319,14 +333,17 @@ cli_execute(struct cli *cli, const char *line)
 	char copy[CTL_LINE_MAX];
 	struct spw_err err = {0};
 	size_t len = strlen(line);
-	int n;
+	int n = -EINVAL;
 
+	/* A word that JSON cannot carry would be left out, and the command be another one. */
 	if (len >= sizeof(copy)) {
 		spw_fail(&err, -EINVAL, "the line is longer than %d bytes", CTL_LINE_MAX - 1);
-		return fail(CLI_USAGE, &err);
+	} else if (!is_utf8(line)) {
+		spw_fail(&err, -EINVAL, "the command holds bytes that are not UTF-8");
+	} else {
+		memcpy(copy, line, len + 1);
+		n = ctl_words_split(copy, word, &err);
 	}
-	memcpy(copy, line, len + 1);
-	n = ctl_words_split(copy, word, &err);
 	if (n < 0)
 		return fail(CLI_USAGE, &err);
 	if (n == 0 || word[0][0] == '#')

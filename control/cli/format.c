@@ -71,7 +71,9 @@ cli_format_age(double s, char out[CLI_CELL])
 char *
 cli_format_short(double s, char out[CLI_CELL])
 {
-	if (s < 0.001)
+	if (s == 0)
+		snprintf(out, CLI_CELL, "0s");
+	else if (s < 0.001)
 		snprintf(out, CLI_CELL, "%.0fus", s * 1e6);
 	else if (s < 0.1)
 		snprintf(out, CLI_CELL, "%.1fms", s * 1e3);

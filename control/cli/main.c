@@ -58,11 +58,15 @@ take_option(struct options *o, int c)
 }
 
 /* The words behind the options, quoted where they have to be, as one command. */
-static void
+static int
 join_words(struct options *o, int argc, char **argv, char out[CTL_LINE_MAX])
 {
 	out[0] = '\0';
 	for (int i = optind; i < argc; i++) {
+		if (argv[i][strcspn(argv[i], "\r\n")]) { /* what stands behind would be run */
+			cli_error(NULL, "a word holds the end of a line: give one line");
+			return -EINVAL;
+		}
 		if (i > optind)
 			strncat(out, " ", CTL_LINE_MAX - strlen(out) - 1);
 		if (strcmp(argv[i], "|") == 0)
@@ -70,8 +74,13 @@ join_words(struct options *o, int argc, char **argv, char out[CTL_LINE_MAX])
 		else
 			ctl_word_append(out, CTL_LINE_MAX, argv[i]);
 	}
+	if (strlen(out) >= CTL_LINE_MAX - 2) { /* it may have been cut */
+		cli_error(NULL, "the command is too long: give less than 4094 bytes");
+		return -EINVAL;
+	}
 	if (optind < argc && o->n_commands < COMMANDS_MAX)
 		o->command[o->n_commands++] = out;
+	return 0;
 }
 
 static int
@@ -83,7 +92,7 @@ parse_options(struct options *o, int argc, char **argv, char words[CTL_LINE_MAX]
 	while (rc == 0 && (c = getopt_long(argc, argv, "+c:f:", long_options, NULL)) != -1)
 		rc = take_option(o, c);
 	if (rc == 0)
-		join_words(o, argc, argv, words);
+		rc = join_words(o, argc, argv, words);
 	if (rc == 0 && o->file && o->n_commands) {
 		fputs("error: -f and a command exclude each other\n", stderr);
 		rc = -EINVAL;

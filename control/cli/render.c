@@ -38,6 +38,7 @@ NUMBER_CELL(cell_rx_bytes, "rx_bytes", cli_format_bytes)
 NUMBER_CELL(cell_since, "since_s", cli_format_age)
 NUMBER_CELL(cell_tx_bytes, "tx_bytes", cli_format_bytes)
 NUMBER_CELL(cell_up, "up_s", cli_format_age)
+COUNT_CELL(cell_asymmetric, "asymmetric_packets")
 COUNT_CELL(cell_created, "created_packets")
 COUNT_CELL(cell_dropped, "dropped_packets")
 COUNT_CELL(cell_from_twin, "from_twin_packets")
@@ -246,7 +247,8 @@ static const struct cli_column counter_columns[] = {
 	{"Interface", 12, cell_name, false}, {"Rx-packets", 14, cell_rx_packets, false},
 	{"Rx-bytes", 10, cell_rx_bytes, false}, {"Tx-packets", 14, cell_tx_packets, false},
 	{"Tx-bytes", 10, cell_tx_bytes, false}, {"Mirrored", 12, cell_mirrored, false},
-	{"From-twin", 12, cell_from_twin, false}, {"Dropped", 0, cell_dropped, false},
+	{"From-twin", 12, cell_from_twin, false}, {"Dropped", 10, cell_dropped, false},
+	{"Asymmetric", 0, cell_asymmetric, false},
 };
 static const struct cli_column ike_columns[] = {
 	{"Peer", 12, cell_peer, false}, {"Remote", 16, cell_remote, false},
@@ -266,7 +268,8 @@ static const struct cli_column statistics_columns[] = {
 	{"Tunnel", 12, cell_tunnel, false}, {"State", 8, cell_state, true},
 	{"Transit-in", 14, cell_transit_in, false}, {"Transit-out", 14, cell_transit_out, false},
 	{"Own-in", 10, cell_own_in, false}, {"Own-out", 10, cell_own_out, false},
-	{"Violations", 12, cell_violations, false}, {"SAs", 0, cell_children, false},
+	{"Violations", 12, cell_violations, false}, {"Asymmetric", 12, cell_asymmetric, false},
+	{"SAs", 0, cell_children, false},
 };
 static const struct cli_column route_columns[] = {
 	{"Prefix", 20, cell_prefix, false}, {"Source", 11, cell_source, false},

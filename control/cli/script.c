@@ -102,12 +102,16 @@ group_add(struct script *s, const char *line)
 	ctl_lines_add(&s->group, "%s", line);
 }
 
+/* "commit" in any form but "commit check", as short as they may be. */
 static bool
 is_commit(const char *line)
 {
 	line += strspn(line, " \t");
-	return strncmp(line, "com", 3) == 0 && strstr(line, "check") == NULL &&
-	       strncmp(line, "compare", 4) != 0;
+	if (strncmp(line, "comm", 4) != 0)
+		return false;
+	line += strcspn(line, " \t");
+	line += strspn(line, " \t");
+	return strncmp(line, "ch", 2) != 0;
 }
 
 static enum cli_exit

@@ -14,12 +14,37 @@
 
 #define COLUMNS_MAX 16
 
+/* C0 and C1 controls: terminals obey both, the latter in their UTF-8 form, too. */
+static bool
+is_control(const char *at)
+{
+	unsigned char c = (unsigned char)at[0];
+
+	return c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)at[1] < 0xa0);
+}
+
 void
 cli_make_printable(char *text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	spw_text_mend(text);
+	for (char *at = text; *at;) {
+		size_t len = spw_text_utf8(at);
+
+		if (is_control(at))
+			memset(at, '?', len);
+		at += len;
+	}
+}
+
+/* Characters; a cell is printable, so each takes its place (but for wide ones). */
+static unsigned int
+width_of(const char *text)
+{
+	unsigned int n = 0;
+
+	for (; *text; text += spw_text_utf8(text))
+		n++;
+	return n;
 }
 
 static const char *
@@ -52,7 +77,7 @@ static void
 cell_print(FILE *out, const struct cli_column *column, const char *text, unsigned int width,
 	   bool last, bool colour)
 {
-	size_t len = strlen(text);
+	unsigned int len = width_of(text);
 
 	if (colour && column->state && strcmp(text, "-") != 0)
 		fprintf(out, "%s%s\033[0m", state_colour(text), text);
@@ -76,8 +101,8 @@ measure(const struct cli_column *column, unsigned int n, const json_t *rows, uns
 		json_array_foreach(rows, i, row)
 		{
 			cell_make(&column[c], row, text);
-			if (strlen(text) + 1 > width[c])
-				width[c] = (unsigned int)strlen(text) + 1;
+			if (width_of(text) + 1 > width[c])
+				width[c] = width_of(text) + 1;
 		}
 	}
 }
@@ -129,6 +154,19 @@ detail_value(FILE *out, const json_t *value)
 	free(text);
 }
 
+/* All values of an object start in the same column. */
+static int
+widest_key(const json_t *row)
+{
+	int width = 22;
+	json_t *value;
+	const char *key;
+
+	json_object_foreach((json_t *)(uintptr_t)row, key, value) if ((int)strlen(key) > width)
+		width = (int)strlen(key);
+	return width;
+}
+
 void
 cli_table_detail(FILE *out, const json_t *rows, const char *name_key)
 {
@@ -140,13 +178,14 @@ cli_table_detail(FILE *out, const json_t *rows, const char *name_key)
 	json_array_foreach(rows, i, row)
 	{
 		const char *name = json_string_value(json_object_get(row, name_key));
+		int width = widest_key(row);
 
 		fprintf(out, "%s%s\n", i ? "\n" : "", name ? name : "-");
 		json_object_foreach((json_t *)(uintptr_t)row, key, value)
 		{
 			if (strcmp(key, name_key) == 0)
 				continue;
-			fprintf(out, "  %-22s ", key);
+			fprintf(out, "  %-*s ", width, key);
 			detail_value(out, value);
 		}
 	}

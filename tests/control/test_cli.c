@@ -246,6 +246,7 @@ numbers_read_as_people_expect(void **state)
 	assert_string_equal(cli_format_short(0.0004, out), "400us");
 	assert_string_equal(cli_format_short(0.87, out), "0.87s");
 	assert_string_equal(cli_format_short(8, out), "8s");
+	assert_string_equal(cli_format_short(0, out), "0s");
 	assert_string_equal(cli_format_date("2026-08-19T02:14:07.311Z", out),
 			    "2026-08-19 02:14:07.311");
 }
@@ -311,7 +312,9 @@ static const struct {
 	{"interfaces", "Interface   Role          Link      MTU   Address             MAC          "
 		       "      Description\n"
 		       "lan0        lan           up        1500  10.1.0.1/24         "
-		       "02:00:00:00:00:01  office LAN\n"},
+		       "02:00:00:00:00:01  office LAN\n"
+		       "primary     expressroute  up        1500  172.16.0.1/30       "
+		       "02:00:00:00:00:02  -\n"},
 	{"ike", "Peer        Remote          State        Role  Cipher                   Up        "
 		"Rekey-in  PFS       "
 		"DPD   Retx\n"
@@ -331,8 +334,10 @@ static const struct {
 	 "    "
 	 "         38:13\n"},
 	{"ipsec-statistics",
-	 "Tunnel      State   Transit-in    Transit-out   Own-in    Own-out   Violations  SAs\n"
-	 "azure-a     up      900           910           12        14        0           1\n"},
+	 "Tunnel      State   Transit-in    Transit-out   Own-in    Own-out   Violations  "
+	 "Asymmetric  SAs\n"
+	 "azure-a     up      900           910           12        14        0           "
+	 "0           1\n"},
 	{"route", "Prefix              Source     Vnet    Paths\n"
 		  "10.100.0.0/16       bgp        prod    *expressroute 172.16.0.2 er0 | azure-a "
 		  "203.0.113.2\n"
@@ -430,12 +435,15 @@ detail_of_failover_lists_every_link_with_what_is_wrong(void **state)
 
 	assert_string_equal(
 		text, "prod\n"
-		      "  active                 expressroute\n"
-		      "  state                  primary\n"
-		      "  since_s                964920\n"
-		      "  reason                 -\n"
-		      "  flaps                  0\n"
-		      "  hold_s                 5\n"
+		      "  active                   expressroute\n"
+		      "  state                    primary\n"
+		      "  since_s                  964920\n"
+		      "  reason                   -\n"
+		      "  prefixes_on_expressroute 4\n"
+		      "  prefixes_on_tunnel       0\n"
+		      "  prefixes_down            0\n"
+		      "  flaps                    0\n"
+		      "  hold_s                   5\n"
 		      "Candidate     Link        Next-hop        State           Weight  BFD   "
 		      "Probe    Faults                 Detail\n"
 		      "expressroute  -           -               up              -       -     -   "
@@ -558,6 +566,50 @@ foreign_text_cannot_steer_the_terminal(void **state)
 	json_decref(data);
 }
 
+/* U+009B is what terminals take for ESC [ . */
+static void
+controls_of_every_kind_are_replaced_and_letters_stay(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} row[] = {{"\033[2J", "?[2J"},
+		   {"a\tb\x7f", "a?b?"},
+		   {"\xc2\x9b"
+		    "31m",
+		    "??31m"},
+		   {"\xc2\xa0Z\xc3\xbcrich \xe2\x82\xac", "\xc2\xa0Z\xc3\xbcrich \xe2\x82\xac"},
+		   {"cut \xe2\x82", "cut ??"}};
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%s", row[i].text);
+		cli_make_printable(text);
+		assert_string_equal(text, row[i].want);
+	}
+}
+
+static void
+columns_are_aligned_by_characters(void **state)
+{
+	json_t *data = json_loads("{\"interfaces\":[{\"name\":\"a\",\"role\":\"Z\u00fcrich\","
+				  "\"link\":\"up\"},{\"name\":\"b\",\"role\":\"Zurich\","
+				  "\"link\":\"up\"}]}",
+				  0, NULL);
+	const struct cli_style plain = {0};
+	char *text = NULL, *first, *second;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_true(cli_render(out, "interfaces", data, &plain));
+	fclose(out);
+	first = strchr(text, '\n') + 1;
+	second = strchr(first, '\n') + 1;
+	assert_int_equal(strstr(first, "up") - first, strstr(second, "up") - second + 1);
+	free(text);
+	json_decref(data);
+}
+
 static void
 objects_of_another_form_are_refused_or_print_dashes(void **state)
 {
@@ -597,6 +649,8 @@ main(void)
 		cmocka_unit_test(a_report_with_phases_is_a_table),
 		cmocka_unit_test(colour_does_not_move_columns),
 		cmocka_unit_test(foreign_text_cannot_steer_the_terminal),
+		cmocka_unit_test(controls_of_every_kind_are_replaced_and_letters_stay),
+		cmocka_unit_test(columns_are_aligned_by_characters),
 		cmocka_unit_test(objects_of_another_form_are_refused_or_print_dashes),
 	};
 

@@ -126,6 +126,49 @@ def test_one_shot_show_and_exit_codes(b):
     assert b.shell("failover", "test").stdout.startswith("prod survived")
 
 
+def one_line(done, code, text):
+    assert done.returncode == code and done.stderr.count("\n") == 1 and not done.stdout, \
+        (done.returncode, done.stdout, done.stderr)
+    assert text in done.stderr, done.stderr
+
+
+def test_words_that_would_make_another_command_are_refused(b):
+    one_line(b.shell("show", "ike\nset system host-name x"), 2, "end of a line")
+    one_line(b.shell("set", "vnet", "a", "description", "a\rcommit"), 2, "end of a line")
+    one_line(b.shell("set", "vnet", "a", "description", "x" * 5000), 2, "too long")
+    one_line(b.shell("set", "vnet", "a", "description", "\" " * 2000), 2, "too long")
+    for words in (["show", "interfaces", b"\xff"], ["failover", "lockout", b"\xe2\x82"],
+                  ["-c", b"failover lockout \xc3"]):
+        done = subprocess.run([SHELL, "--run-dir", b.dir, *words], capture_output=True, text=True,
+                              timeout=20, check=False)
+        one_line(done, 2, "not UTF-8")
+    assert b.shell("-c", "compare").stdout == "" and "lockout" not in b.log()
+    # a sentence that cites half of what was typed is still a sentence
+    one_line(b.shell("reset", "tunnel", "\u20ac" * 60, "\u20ac"), 2, "unknown here")
+    one_line(b.shell("set", "system", "x" + "\u20ac" * 60), 1, "is unknown")
+
+
+def test_comments_are_kept_whole_or_refused(b):
+    b.shell("set", "system", "host-name", "a")
+    comment = "x" + "\u20ac" * 42                    # 127 bytes
+    one_line(b.shell("commit", "comment", comment + "y"), 2, "longer than 127 bytes")
+    assert b.shell("commit", "comment", comment).returncode == 0
+    assert comment in b.shell("show", "configuration", "revisions").stdout
+    with b.connect() as sock:
+        b.ask(sock, '{"op":"edit","lines":["set system host-name b"]}')
+        b.ask(sock, '{"op":"commit","comment":"%s"}' % ("\u20ac" * 60))
+    assert len(json.loads(b.shell("--json", "show", "configuration", "revisions").stdout)[
+        "revisions"]) == 2
+
+
+def test_what_a_script_committed_is_known_however_it_was_written(b):
+    done = b.shell("-f", "-", stdin="set system host-name a\ncommit comment check it\nfoo\n")
+    assert done.returncode == 2 and b.shell("-c", "compare").stdout == ""
+    done = b.shell("-f", "-", stdin="set system host-name b\ncommit ch\nfoo\n")
+    assert done.returncode == 2
+    assert b.shell("-c", "compare").stdout == "", "a check was taken for a commit"
+
+
 def test_no_controld_is_one_clear_line(b):
     b.stop()
     done = b.shell("show", "ike")
