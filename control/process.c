@@ -130,10 +130,13 @@ on_timeout(evutil_socket_t fd, short what, void *arg)
 	struct ctl_process *p = arg;
 
 	p->status = 255;
-	kill(p->pid, SIGKILL);
+	/* One that was reaped has no number any more: it may be somebody else's by now. */
+	if (!p->has_ended)
+		kill(p->pid, SIGKILL);
 	/* A grandchild may keep the pipe open. */
 	event_del(p->readable);
 	p->has_eof = true;
+	finish(p);
 }
 
 static int
