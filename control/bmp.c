@@ -40,14 +40,17 @@ connection_close(struct ctl_runtime *rt)
 	close(bmp->fd);
 	bmp->fd = -1;
 	bmp->len = 0;
+	bmp->ended = false;
 	ctl_bmp_forget(rt);
 }
 
-void
-ctl_bmp_disconnected(struct ctl_runtime *rt)
+/* The connection broke (not: was closed by us). */
+static void
+disconnected(struct ctl_runtime *rt)
 {
 	spw_log(SPW_LOG_WARNING, "bmp", "disconnected", "port=%u", rt->bmp->port);
-	ctl_bmp_restart_begin(rt);
+	if (!rt->bmp->ended)
+		ctl_bmp_restart_begin(rt);
 	connection_close(rt);
 }
 
@@ -90,7 +93,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		bmp->len += n > 0 ? (size_t)n : 0;
 		if (n <= 0 || !messages_take(rt)) {
 			if (n <= 0)
-				ctl_bmp_disconnected(rt);
+				disconnected(rt);
 			else
 				connection_close(rt);
 			return;

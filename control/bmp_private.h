@@ -41,6 +41,7 @@ struct ctl_bmp {
 	uint64_t read_ns, lost_ns; /* lost_ns: since when nobody is connected */
 	uint64_t stranger_ns;	   /* when one was last told of */
 	bool missed;		   /* that was logged */
+	bool ended;		   /* the connection is over, which is still to be read */
 	bool dirty, dirty_tunnels; /* something is to be evaluated after the read */
 	struct ctl_bmp_neighbour *neighbours;
 	unsigned int n_neighbours;
@@ -58,8 +59,6 @@ extern const struct ctl_bmp_handler ctl_bmp_handler;
 void ctl_bmp_flush(struct ctl_runtime *rt);
 /* The connection ended: what neighbours give is not known any more; marks and faults stay. */
 void ctl_bmp_forget(struct ctl_runtime *rt);
-/* The connection broke (not: was closed by us). */
-void ctl_bmp_disconnected(struct ctl_runtime *rt);
 /* bgpd is gone without a word: retain what the kernel deletes. Called before ctl_bmp_forget(). */
 void ctl_bmp_restart_begin(struct ctl_runtime *rt);
 /* Let go what is not given any more; end it. The caller evaluates. */

@@ -47,7 +47,11 @@ ctl_bmp_restart_begin(struct ctl_runtime *rt)
 		(unsigned int)(RESTART_NS / SPW_NS_PER_S));
 }
 
-/* The end of the connection may lie unread behind the kernel's messages. */
+/*
+ * The end of the connection may lie unread behind the kernel's messages. It is only noted: the
+ * connection is closed when its own turn comes, because that evaluates, and whoever asks is in the
+ * middle of the table.
+ */
 static void
 look_for_end(struct ctl_runtime *rt)
 {
@@ -55,13 +59,15 @@ look_for_end(struct ctl_runtime *rt)
 	uint64_t batch = ctl_netlink_batch_ns(rt->netlink);
 	uint8_t byte;
 
-	if (bmp->fd < 0 || bmp->looked_ns == batch)
+	if (bmp->fd < 0 || bmp->ended || bmp->looked_ns == batch)
 		return;
 	bmp->looked_ns = batch;
 	ssize_t n = recv(bmp->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		ctl_bmp_disconnected(rt);
+	if (n != 0 && (n > 0 || errno == EAGAIN || errno == EINTR))
+		return;
+	bmp->ended = true;
+	ctl_bmp_restart_begin(rt);
 }
 
 static bool
@@ -81,6 +87,8 @@ static bool
 may_wait(const struct ctl_runtime *rt, const struct spw_prefix *prefix,
 	 const struct ctl_rib_route *r, uint64_t now)
 {
+	if (rt->bmp->ended)
+		return true;
 	for (unsigned int i = 0; i < r->n_hops; i++)
 		if (!ctl_bmp_lacks(rt, &r->hop[i].gateway, prefix, now))
 			return true;

@@ -64,6 +64,13 @@ neighbour_get(struct ctl_runtime *rt, struct ctl_iface *iface, const struct spw_
 	return n;
 }
 
+static void
+neighbour_drop(struct ctl_runtime *rt, struct ctl_neighbour *n)
+{
+	tdelete(n, &rt->neighbours, neighbour_compare);
+	free(n);
+}
+
 void
 ctl_neighbour_want(struct ctl_runtime *rt, struct ctl_iface *iface, const struct spw_addr *addr)
 {
@@ -74,14 +81,9 @@ ctl_neighbour_want(struct ctl_runtime *rt, struct ctl_iface *iface, const struct
 	    (n->wanted_ns && now - n->wanted_ns < ASK_AGAIN_NS))
 		return;
 	n->wanted_ns = now;
-	ctl_netlink_neigh_manage(rt->netlink, iface->ifindex, addr, true);
-}
-
-static void
-neighbour_drop(struct ctl_runtime *rt, struct ctl_neighbour *n)
-{
-	tdelete(n, &rt->neighbours, neighbour_compare);
-	free(n);
+	/* What the kernel does not take it never tells the end of: under a scan that is much. */
+	if (ctl_netlink_neigh_manage(rt->netlink, iface->ifindex, addr, true) != 0 && !n->failed)
+		neighbour_drop(rt, n);
 }
 
 struct match {
@@ -146,6 +148,8 @@ ctl_follow_port_link(struct ctl_runtime *rt, struct ctl_port *port, bool up, uin
 	spw_log(up ? SPW_LOG_INFO : SPW_LOG_WARNING, "port", up ? "link-up" : "link-down",
 		"port=%s", port->name);
 	if (!up) {
+		/* Now: it may be back before this batch ends; the data plane has switched. */
+		ctl_paths_check(rt);
 		rt->trigger = (struct ctl_trigger){.cause = "link-down", .event_ns = at_ns};
 		ctl_netlink_resync_later(rt->netlink);
 	} else {
@@ -249,6 +253,8 @@ on_neigh(void *ctx, const struct ctl_nl_neigh *nl, bool gone)
 	if (usable)
 		memcpy(n->mac, nl->mac, 6);
 	ctl_sync_neighbour(rt, n, !gone);
+	if (!usable && i->role == SPW_IF_ROLE_EXPRESSROUTE)
+		ctl_paths_check(rt); /* as with links */
 	if (gone)
 		neighbour_drop(rt, n);
 }
@@ -375,11 +381,31 @@ sweep_addresses(struct ctl_runtime *rt, struct ctl_iface *i)
 	i->n_before = 0;
 }
 
+/* Of what was not told nothing is known: it stays. */
 static void
-on_resync_end(void *ctx)
+keep_addresses(struct ctl_iface *i)
+{
+	for (unsigned int b = 0; b < i->n_before; b++) {
+		unsigned int a = 0;
+
+		while (a < i->n_addresses && !spw_prefix_equal(&i->address[a], &i->before[b]))
+			a++;
+		if (a == i->n_addresses && a < CTL_KERNEL_ADDRS)
+			i->address[i->n_addresses++] = i->before[b];
+	}
+	i->n_before = 0;
+}
+
+static void
+on_resync_end(void *ctx, bool complete)
 {
 	struct ctl_runtime *rt = ctx;
 
+	if (!complete) {
+		for (struct ctl_iface *i = rt->ifaces; i; i = i->next)
+			keep_addresses(i);
+		return;
+	}
 	ctl_rib_each(&rt->rib, sweep_entry, rt);
 	sweep_neighbours(rt);
 	for (struct ctl_iface *i = rt->ifaces; i; i = i->next)

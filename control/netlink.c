@@ -7,7 +7,8 @@
  * kernel says ENOBUFS something was lost, and everything is read anew. The second socket carries
  * dumps and requests and waits for each answer; it never sees a multicast message. Events that
  * arrive during a dump are applied after it; all of them are upserts or deletes by key, so the end
- * is right whatever the order was.
+ * is right whatever the order was. A reading that broke off, or during which the kernel says that
+ * its table changed, proves nothing of what it did not name: the owner is told, and it is repeated.
  *
  * One thread, the event loop. The request socket waits at most two seconds for the kernel.
  */
@@ -26,15 +27,17 @@
 
 #define BUFFER	       65536
 #define RECEIVE_BUFFER (8 * 1024 * 1024) /* about 18,000 messages */
+#define READ_AGAIN_MS  500		 /* after a reading that failed */
 
 struct ctl_netlink {
 	struct mnl_socket *events, *requests;
-	struct event *readable;
+	struct event *readable, *again;
 	const struct ctl_netlink_handler *handler;
 	void *ctx;
 	uint32_t seq;
 	uint64_t batch_ns;
 	bool resync_wanted, in_resync;
+	bool broke_off; /* the reading at hand has failed somewhere */
 	char buf[BUFFER] __attribute__((aligned(8)));
 	char request_buf[BUFFER] __attribute__((aligned(8)));
 };
@@ -170,15 +173,24 @@ dump(struct ctl_netlink *nl, uint16_t type, uint8_t family, size_t header)
 
 	if (rc == -EINTR)
 		nl->resync_wanted = true; /* the table changed under the dump */
-	else if (rc != 0)
+	nl->broke_off |= rc != 0 && rc != -EINTR;
+	if (rc != 0 && rc != -EINTR)
 		spw_log(SPW_LOG_ERROR, "netlink", "dump-failed", "type=%u error=\"%s\"", type,
 			strerror(-rc));
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	ctl_netlink_resync(arg);
 }
 
 void
 ctl_netlink_resync(struct ctl_netlink *nl)
 {
-	nl->resync_wanted = false;
+	struct timeval soon = {.tv_usec = READ_AGAIN_MS * 1000};
+
+	nl->resync_wanted = nl->broke_off = false;
 	nl->in_resync = true;
 	nl->batch_ns = spw_clock_ns();
 	nl->handler->resync_begin(nl->ctx);
@@ -188,11 +200,13 @@ ctl_netlink_resync(struct ctl_netlink *nl)
 	dump(nl, RTM_GETNEIGH, AF_INET6, sizeof(struct ndmsg));
 	dump(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg));
 	dump(nl, RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg));
-	nl->handler->resync_end(nl->ctx);
+	nl->handler->resync_end(nl->ctx, !nl->resync_wanted && !nl->broke_off);
 	nl->in_resync = false;
 	nl->handler->batch_end(nl->ctx);
 	if (nl->resync_wanted)
 		event_active(nl->readable, EV_READ, 0);
+	else if (nl->broke_off)
+		event_add(nl->again, &soon);
 }
 
 void
@@ -256,7 +270,8 @@ ctl_netlink_new(struct ctl_netlink **out, struct event_base *base,
 	}
 	nl->readable = event_new(base, mnl_socket_get_fd(nl->events), EV_READ | EV_PERSIST,
 				 on_readable, nl);
-	if (!nl->readable || event_add(nl->readable, NULL) != 0) {
+	nl->again = evtimer_new(base, on_again, nl);
+	if (!nl->readable || !nl->again || event_add(nl->readable, NULL) != 0) {
 		ctl_netlink_free(nl);
 		return spw_fail(err, -ENOMEM, "out of memory");
 	}
@@ -271,6 +286,8 @@ ctl_netlink_free(struct ctl_netlink *nl)
 		return;
 	if (nl->readable)
 		event_free(nl->readable);
+	if (nl->again)
+		event_free(nl->again);
 	if (nl->events)
 		mnl_socket_close(nl->events);
 	if (nl->requests)

@@ -59,7 +59,8 @@ struct ctl_nl_route {
  * What happened in the kernel; `gone` = deleted. A route of IPv6 that is gone may name some of its
  * next hops only: the others stay. Objects are borrowed for the call. at_ns is when
  * the batch was read. resync_begin/end enclose a full reading: what was known and is not told in
- * between is gone. batch_end comes after every batch of messages and after every resync.
+ * between is gone when it was complete; else nothing is known of it, and another reading follows.
+ * batch_end comes after every batch of messages and after every resync.
  */
 struct ctl_netlink_handler {
 	void (*link)(void *ctx, const struct ctl_nl_link *link, bool gone);
@@ -67,7 +68,7 @@ struct ctl_netlink_handler {
 	void (*neigh)(void *ctx, const struct ctl_nl_neigh *neigh, bool gone);
 	void (*route)(void *ctx, const struct ctl_nl_route *route, bool gone);
 	void (*resync_begin)(void *ctx);
-	void (*resync_end)(void *ctx);
+	void (*resync_end)(void *ctx, bool complete);
 	void (*batch_end)(void *ctx);
 };
 

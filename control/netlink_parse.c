@@ -4,8 +4,9 @@
  *
  * Routes of both families: main table, unicast and the drop kinds, tos 0, no source prefix. Next
  * hops come as RTA_OIF and RTA_GATEWAY (one) or RTA_MULTIPATH; with next hop objects the kernel
- * adds the same attributes as long as net.ipv4.nexthop_compat_mode is on. A gateway of the other
- * family (RTA_VIA) is not used here. What stays on its link is the kernel's own matter: link-local
+ * adds the same attributes as long as net.ipv4.nexthop_compat_mode is on. A hop whose gateway is of
+ * the other family (RTA_VIA) is left out: without it, it would look like the destination itself on
+ * that link. What stays on its link is the kernel's own matter: link-local
  * and multicast addresses and routes, and temporary addresses (RFC 8981). A link-local neighbour is
  * told, because it may be a route's gateway. Attribute lengths are checked before they are read
  * (libmnl's validation).
@@ -147,6 +148,7 @@ ctl_netlink_parse_neigh(const struct nlmsghdr *n, struct ctl_nl_neigh *out)
 struct hop_parse {
 	struct ctl_nl_hop *hop;
 	uint8_t family;
+	bool foreign; /* its gateway is of the other family */
 };
 
 static int
@@ -156,6 +158,7 @@ hop_attr(const struct nlattr *a, void *data)
 
 	if (mnl_attr_get_type(a) == RTA_GATEWAY)
 		attr_addr(a, p->family, &p->hop->gateway);
+	p->foreign |= mnl_attr_get_type(a) == RTA_VIA;
 	return MNL_CB_OK;
 }
 
@@ -175,6 +178,8 @@ parse_multipath(const struct nlattr *a, struct ctl_nl_route *out)
 		hop->weight = (uint16_t)(nh->rtnh_hops + 1);
 		hop->flags = nh->rtnh_flags;
 		mnl_attr_parse_payload(RTNH_DATA(nh), nh->rtnh_len - sizeof(*nh), hop_attr, &p);
+		if (p.foreign)
+			memset(&out->hop[--out->n_hops], 0, sizeof(*hop));
 		if (step >= left)
 			break;
 		left -= step;
@@ -228,7 +233,7 @@ ctl_netlink_parse_route(const struct nlmsghdr *n, struct ctl_nl_route *out)
 	out->type = rtm->rtm_type;
 	if (t.at[RTA_MULTIPATH]) {
 		parse_multipath(t.at[RTA_MULTIPATH], out);
-	} else if (t.at[RTA_OIF]) {
+	} else if (t.at[RTA_OIF] && !t.at[RTA_VIA]) {
 		out->n_hops = 1;
 		out->hop[0].index = attr_u32(t.at[RTA_OIF]);
 		out->hop[0].weight = 1;

@@ -125,6 +125,40 @@ put_addr(struct nlmsghdr *n, uint16_t type, const char *text)
 	mnl_attr_put(n, type, spw_addr_len(a.family), a.bytes);
 }
 
+/* RFC 8950: without it the hop would look like the destination itself on that link. */
+static void
+a_hop_whose_gateway_is_of_the_other_family_is_left_out(void **state)
+{
+	static const uint8_t via[18] = {AF_INET6 & 0xff, AF_INET6 >> 8, 0xfe, 0x80};
+	struct nlmsghdr *n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 0);
+	struct ctl_nl_route r;
+
+	mnl_attr_put_u32(n, RTA_OIF, 7);
+	mnl_attr_put(n, RTA_VIA, sizeof(via), via);
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.n_hops, 0);
+
+	n = route_message(RTN_UNICAST, RT_TABLE_MAIN, 0);
+	struct nlattr *mp = mnl_attr_nest_start(n, RTA_MULTIPATH);
+
+	for (int i = 0; i < 2; i++) {
+		struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(n);
+
+		*nh = (struct rtnexthop){.rtnh_ifindex = 5 + i};
+		n->nlmsg_len += sizeof(*nh);
+		if (i == 0)
+			mnl_attr_put(n, RTA_VIA, sizeof(via), via);
+		else
+			mnl_attr_put_u32(n, RTA_GATEWAY, inet_addr("172.16.0.2"));
+		nh->rtnh_len = (unsigned short)((char *)mnl_nlmsg_get_payload_tail(n) - (char *)nh);
+	}
+	mnl_attr_nest_end(n, mp);
+	assert_true(ctl_netlink_parse_route(n, &r));
+	assert_int_equal(r.n_hops, 1);
+	assert_int_equal(r.hop[0].index, 6);
+	assert_int_equal(spw_addr_get_v4(&r.hop[0].gateway), 0xac100002);
+}
+
 static struct nlmsghdr *
 route6_message(const char *dst, uint8_t len)
 {
@@ -322,6 +356,7 @@ main(void)
 		cmocka_unit_test(other_tables_types_and_families_are_left_out),
 		cmocka_unit_test(carrier_needs_the_administrator_and_the_lower_layer),
 		cmocka_unit_test(a_neighbour_may_have_no_mac),
+		cmocka_unit_test(a_hop_whose_gateway_is_of_the_other_family_is_left_out),
 		cmocka_unit_test(ipv6_routes_are_taken_also_by_a_link_local_gateway),
 		cmocka_unit_test(what_stays_on_its_link_is_left_to_the_kernel),
 		cmocka_unit_test(link_local_and_temporary_addresses_are_left_out),
