@@ -443,12 +443,27 @@ ctl_bmp_cause(const struct ctl_runtime *rt, const struct spw_addr *next_hop)
 	return n->up ? "withdrawn" : n->down ? "bgp-down" : NULL;
 }
 
-/* Has a fault an end? The session is back, or nobody can tell any more and the kernel decides. */
 static bool
-fault_is_over(const struct ctl_bmp *bmp, const struct ctl_bmp_fault *f, uint64_t now)
+is_configured(const struct ctl_bgp *bgp, const struct spw_addr *neighbour)
 {
+	for (unsigned int i = 0; i < bgp->n_neighbors; i++)
+		if (spw_addr_equal(&bgp->neighbor[i].address, neighbour))
+			return true;
+	return false;
+}
+
+/*
+ * Has a fault an end? The session is back, there is to be none any more (other routes may use that
+ * next hop), or nobody can tell and the kernel decides.
+ */
+static bool
+fault_is_over(const struct ctl_runtime *rt, const struct ctl_bmp_fault *f, uint64_t now)
+{
+	const struct ctl_bmp *bmp = rt->bmp;
 	const struct ctl_bmp_neighbour *n = neighbour_find(bmp, &f->next_hop);
 
+	if (!is_configured(&rt->config.bgp, &f->next_hop))
+		return true;
 	if (bmp->fd < 0)
 		return now - bmp->lost_ns >= FAULT_ALONE_NS;
 	return !n || (n->up && now - n->up_ns >= FAULT_BACK_NS);
@@ -464,7 +479,7 @@ faults_check(struct ctl_runtime *rt, uint64_t now)
 		struct ctl_iface *iface = ctl_iface_by_id(rt, f->iface);
 		struct ctl_path *p = iface ? ctl_path_find(rt, iface, &f->next_hop) : NULL;
 
-		if (p && p->faults & CTL_FAULT_SESSION && !fault_is_over(bmp, f, now)) {
+		if (p && p->faults & CTL_FAULT_SESSION && !fault_is_over(rt, f, now)) {
 			i++;
 			continue;
 		}

@@ -34,6 +34,8 @@
 /* Vnets with more leaves mark those that inherit not oftener than this. */
 #define LARGE_VNET 8192
 #define SPREAD_NS  (200 * SPW_NS_PER_MS)
+/* What is held is looked through not oftener than this. */
+#define HOLD_LOOK_NS (20 * SPW_NS_PER_MS)
 /* Withdrawn prefixes whose flaps are remembered. */
 #define REMEMBERED 65536
 
@@ -64,19 +66,6 @@ ctl_fib_dirty_leaves(struct ctl_runtime *rt, struct ctl_vnet_state *vnet, unsign
 	for (struct ctl_rib_entry *e = vnet->leaves; e; e = e->vnet_next)
 		if (e->prefix.len >= from_len)
 			ctl_fib_dirty_entry(rt, e);
-}
-
-static void
-held_visit(void *ctx, struct ctl_rib_entry *entry)
-{
-	if (entry->held)
-		ctl_fib_dirty_entry(ctx, entry);
-}
-
-void
-ctl_fib_dirty_held(struct ctl_runtime *rt)
-{
-	ctl_rib_each(&rt->rib, held_visit, rt);
 }
 
 static void
@@ -194,21 +183,38 @@ assign(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 	entry->has_leaf = wanted;
 }
 
+uint64_t
+ctl_fib_hold_end(const struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
+		 const struct ctl_rib_entry *entry)
+{
+	uint32_t longest = vnet ? vnet->conf.hold_off_ms : 0;
+
+	for (const struct ctl_vnet_state *v = vnet ? NULL : rt->vnets; v; v = v->next)
+		longest = v->conf.hold_off_ms > longest ? v->conf.hold_off_ms : longest;
+	return entry->held_ns + longest * SPW_NS_PER_MS;
+}
+
 static void
-hold_routes(struct ctl_vnet_state *vnet, struct ctl_rib_entry *entry)
+hold_routes(struct ctl_rib_entry *entry)
 {
 	const struct ctl_rib_route *r = entry->routes;
 
-	if (vnet->conf.hold_off_ms == 0 || !r || entry->held)
+	if (!r || entry->held)
 		return;
 	size_t size = sizeof(*r) + sizeof(r->hop[0]) * r->n_hops;
 
 	entry->held = malloc(size);
-	if (entry->held) {
+	if (entry->held)
 		memcpy(entry->held, r, size);
-		entry->held_until_ns = spw_clock_ns() + vnet->conf.hold_off_ms * SPW_NS_PER_MS;
-		vnet->hold_at_ns = entry->held_until_ns;
-	}
+	entry->held_ns = spw_clock_ns();
+}
+
+/* Note when a hold-off ends, where that is the nearest end. */
+static void
+hold_ends(struct ctl_vnet_state *v, uint64_t end)
+{
+	if (v->hold_at_ns == 0 || end < v->hold_at_ns)
+		v->hold_at_ns = end;
 }
 
 void
@@ -218,8 +224,55 @@ ctl_fib_hold(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 		return;
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		if (v->conf.hold_off_ms && (v == ctl_vnet_of(rt, &entry->prefix) ||
-					    ctl_prefix_covers_vnet(v, &entry->prefix)))
-			hold_routes(v, entry);
+					    ctl_prefix_covers_vnet(v, &entry->prefix))) {
+			hold_routes(entry);
+			if (entry->held)
+				hold_ends(v, ctl_fib_hold_end(rt, v, entry));
+		}
+}
+
+struct hold_look {
+	struct ctl_runtime *rt;
+	uint64_t now;
+};
+
+/* Held ones are looked at again, and each says when it ends for whom. */
+static void
+held_visit(void *ctx, struct ctl_rib_entry *entry)
+{
+	const struct hold_look *look = ctx;
+
+	if (!entry->held)
+		return;
+	ctl_fib_dirty_entry(look->rt, entry);
+	for (struct ctl_vnet_state *v = look->rt->vnets; v; v = v->next) {
+		uint64_t end = ctl_fib_hold_end(look->rt, v, entry);
+
+		if (v->conf.hold_off_ms && end > look->now)
+			hold_ends(v, end);
+	}
+}
+
+void
+ctl_fib_holds_end(struct ctl_runtime *rt, uint64_t now_ns)
+{
+	struct hold_look look = {.rt = rt, .now = now_ns};
+	bool any = false;
+
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
+		if (v->hold_at_ns == 0 || v->hold_at_ns > now_ns)
+			continue;
+		v->hold_at_ns = 0;
+		any = true;
+		ctl_fib_dirty_leaves(rt, v, 0);
+	}
+	if (!any)
+		return;
+	ctl_rib_each(&rt->rib, held_visit, &look);
+	/* Ends that lie close to each other cost one look. */
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		if (v->hold_at_ns && v->hold_at_ns < now_ns + HOLD_LOOK_NS)
+			v->hold_at_ns = now_ns + HOLD_LOOK_NS;
 }
 
 /* Note whether ExpressRoute next hops came or went. */
@@ -230,7 +283,9 @@ note_expressroute(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
 	uint64_t now = spw_clock_ns();
 	bool has;
 
-	if (entry->held && entry->held_until_ns <= now) {
+	/* Its time is over, or there is nothing to stand in for. */
+	if (entry->held && (ctl_fib_hold_end(rt, NULL, entry) <= now ||
+			    ctl_entry_own_level(rt, NULL, entry, &level))) {
 		free(entry->held);
 		entry->held = NULL;
 	}
@@ -326,9 +381,14 @@ static void
 evaluate_entries(struct ctl_runtime *rt, size_t most)
 {
 	for (struct ctl_rib_entry *e; (e = rt->dirty) && most > 0; most--) {
+		bool before = e->had_expressroute;
+
 		rt->dirty = e->dirty_next;
 		e->dirty = false;
 		note_expressroute(rt, e);
+		/* Not by its routes (ctl_fib_route_changed): an interface has another role. */
+		if (before != e->had_expressroute)
+			spread_mark(rt, e, true);
 		assign(rt, e);
 	}
 }
@@ -468,6 +528,8 @@ update(struct ctl_runtime *rt, size_t most)
 	}
 	spread_waits = spread(rt);
 	evaluate(rt, most);
+	for (const struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
+		spread_waits |= v->spread;
 	if (told) {
 		ctl_paths_send_new(rt);
 		ctl_paths_send_up(rt, false);

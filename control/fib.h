@@ -6,12 +6,11 @@
 #include "control/runtime_priv.h"
 
 /* Mark for the next ctl_fib_update(): an entry, the groups of a vnet, its leaves from a prefix
- * length on, what hold-off keeps, everything. */
+ * length on, everything. */
 void ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 void ctl_fib_dirty_vnet(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 void ctl_fib_dirty_leaves(struct ctl_runtime *rt, struct ctl_vnet_state *vnet,
 			  unsigned int from_len);
-void ctl_fib_dirty_held(struct ctl_runtime *rt);
 void ctl_fib_dirty_all(struct ctl_runtime *rt);
 /* A kernel route of this entry came, changed or went, or BGP has said so. */
 void ctl_fib_route_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
@@ -19,6 +18,11 @@ void ctl_fib_route_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 void ctl_fib_tunnels_changed(struct ctl_runtime *rt);
 /* ExpressRoute next hops of this entry are about to go: keep them for the hold-off of its vnet. */
 void ctl_fib_hold(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* When what is held of an entry ends for a vnet, or for the last one that holds (NULL). */
+uint64_t ctl_fib_hold_end(const struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
+			  const struct ctl_rib_entry *entry);
+/* Mark the leaves of the vnets for which a hold-off has ended, and see when the next one ends. */
+void ctl_fib_holds_end(struct ctl_runtime *rt, uint64_t now_ns);
 /* vnets.c: after a commit: the covering leaves, tunnels and neighbours of the configured vnets. */
 void ctl_fib_covers(struct ctl_runtime *rt);
 /*
@@ -72,6 +76,8 @@ void ctl_paths_send_new(struct ctl_runtime *rt);
 /* Send bits that fell, or bits that rise; `restored`: those that had been lost. */
 void ctl_paths_send_down(struct ctl_runtime *rt);
 void ctl_paths_send_up(struct ctl_runtime *rt, bool restored);
+/* Once a second, before what watches the paths is asked: read bits where a decision was stale. */
+void ctl_paths_tick(struct ctl_runtime *rt);
 void ctl_path_free(struct ctl_runtime *rt, struct ctl_path *path);
 /* When the wait-to-restore of a path ends under a vnet, damping counted in; 0 = it does not wait.
  */
@@ -125,6 +131,9 @@ bool ctl_entry_recipe(struct ctl_runtime *rt, struct ctl_vnet_state *vnet,
  * as a level that does not wait; false when there are none. */
 bool ctl_entry_level(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
 		     const struct ctl_rib_entry *entry, struct ctl_level *level);
+/* The same without those that are held. */
+bool ctl_entry_own_level(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
+			 const struct ctl_rib_entry *entry, struct ctl_level *level);
 /* When the wait of a level's route ends; 0 = it does not wait. */
 uint64_t ctl_level_wait_end(const struct ctl_vnet_state *vnet, const struct ctl_level *level,
 			    uint64_t now_ns);

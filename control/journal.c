@@ -94,7 +94,8 @@ ctl_show_failover_events(struct ctl_runtime *rt, const char *arg, struct spw_err
 	json_t *list = json_array();
 
 	take_switches(rt);
-	from = arg ? strtoll(arg, NULL, 10) + 1 : journal.next;
+	from = arg ? strtoll(arg, NULL, 10) : journal.next - 1;
+	from = from < 0 ? 1 : from < journal.next ? from + 1 : journal.next;
 	if (from < journal.next - EVENTS) {
 		missed = journal.next - EVENTS - from;
 		from = journal.next - EVENTS;

@@ -5,8 +5,10 @@
  * `alive` is what this side wants the bit to be, from the link, the administrator's word, the
  * neighbour (for ExpressRoute next hops, whose place something else can take) and the tunnel's
  * SA; `bit` is what the data plane has. The data plane clears bits by itself; a decision to set
- * one carries the count of clears it has seen, and is refused (ESTALE) when it is stale: then the
- * count is read again and the decision taken anew a moment later, after the events that explain it.
+ * one carries the count of clears it has seen, and is refused (ESTALE) when it is stale: then
+ * nothing is set before the event that explains the clear is read, which brings the new count. Were
+ * all counts read at once, they would cover clears of other paths, too, whose reasons are still
+ * unread. An event that was lost heals within a second (ctl_paths_tick).
  *
  * Path numbers are remembered by their key ("a er0 172.16.0.2", "t azure-a"), so a restarted
  * process finds its bits; so are the losses of what stands for ExpressRoute, with which its wait
@@ -460,10 +462,18 @@ state_send(struct ctl_runtime *rt, struct ctl_path *p, bool up)
 		return;
 	}
 	if (rc == -ESTALE)
-		ctl_fib_adopt_paths(rt);
+		rt->bits_stale = true;
 	else if (rc != -ENOTCONN)
 		spw_log(SPW_LOG_ERROR, "fib", "path-state-refused",
 			"path=\"%s\" up=%d error=\"%s\"", p->key, up, err.text);
+}
+
+void
+ctl_paths_tick(struct ctl_runtime *rt)
+{
+	if (rt->bits_stale)
+		ctl_fib_adopt_paths(rt);
+	rt->bits_stale = false;
 }
 
 void

@@ -134,13 +134,23 @@ is_tun_device(const char *name)
 	return is;
 }
 
-/* A twin takes the interface's name: it must be free, or a TAP or TUN already. */
+/*
+ * A twin takes the interface's name: it must be free, or a TAP or TUN already. One of ours that is
+ * of the other sort goes at the end of a commit only, so its name is not free before.
+ */
 static int
-check_name(const struct ctl_runtime *rt, const char *kind, const char *name, struct spw_err *err)
+check_name(const struct ctl_runtime *rt, bool tunnel, const char *name, struct spw_err *err)
 {
+	const char *kind = tunnel ? "tunnel" : "interfaces";
+
 	for (const struct ctl_iface *i = rt->ifaces; i; i = i->next)
 		if (strcmp(i->name, name) == 0)
-			return 0;
+			return (i->tunnel != NULL) == tunnel
+				       ? 0
+				       : spw_fail(err, -EEXIST,
+						  "%s %s: %s of that name goes with this commit: "
+						  "commit its end first, or choose another name",
+						  kind, name, tunnel ? "an interface" : "a tunnel");
 	if (if_nametoindex(name) == 0 || is_tun_device(name))
 		return 0;
 	return spw_fail(err, -EEXIST,
@@ -238,10 +248,10 @@ check(struct ctl_runtime *rt, struct ctl_plan *plan, struct spw_err *err)
 	int rc = 0;
 
 	for (unsigned int i = 0; i < c->n_interfaces && rc == 0; i++)
-		rc = check_name(rt, "interfaces", c->interfaces[i].name, err);
+		rc = check_name(rt, false, c->interfaces[i].name, err);
 	for (unsigned int i = 0; i < c->n_tunnels && rc == 0; i++)
 		if (c->tunnels[i].n_addresses > 0)
-			rc = check_name(rt, "tunnel", c->tunnels[i].name, err);
+			rc = check_name(rt, true, c->tunnels[i].name, err);
 	if (rc == 0)
 		rc = check_files(c, err);
 	if (rc != 0 || !rt->configured)

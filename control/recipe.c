@@ -78,17 +78,26 @@ route_level(struct ctl_runtime *rt, const struct ctl_rib_route *r, const struct 
 }
 
 bool
-ctl_entry_level(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
-		const struct ctl_rib_entry *entry, struct ctl_level *level)
+ctl_entry_own_level(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
+		    const struct ctl_rib_entry *entry, struct ctl_level *level)
 {
-	struct filter f = {
+	const struct filter f = {
 		.vnet = vnet, .role = SPW_IF_ROLE_EXPRESSROUTE, .prefix = &entry->prefix};
 
 	memset(level, 0, sizeof(*level));
 	for (const struct ctl_rib_route *r = entry->routes; r && level->n == 0; r = r->next)
 		route_level(rt, r, &f, level);
-	f.prefix = NULL;
-	if (level->n == 0 && entry->held && entry->held_until_ns > spw_clock_ns())
+	return level->n > 0;
+}
+
+bool
+ctl_entry_level(struct ctl_runtime *rt, const struct ctl_vnet_state *vnet,
+		const struct ctl_rib_entry *entry, struct ctl_level *level)
+{
+	const struct filter f = {.vnet = vnet, .role = SPW_IF_ROLE_EXPRESSROUTE};
+
+	if (!ctl_entry_own_level(rt, vnet, entry, level) && entry->held &&
+	    ctl_fib_hold_end(rt, vnet, entry) > spw_clock_ns())
 		route_level(rt, entry->held, &f, level);
 	return level->n > 0;
 }

@@ -37,7 +37,7 @@ struct ctl_rib_entry {
 	struct ctl_damping damping; /* how often ExpressRoute next hops went lately */
 	uint64_t restored_ns;	    /* when ExpressRoute next hops came back, 0 = never lost */
 	struct ctl_rib_route *held; /* next hops of a withdrawn route during hold-off */
-	uint64_t held_until_ns;
+	uint64_t held_ns;	    /* since when */
 };
 
 struct ctl_rib {

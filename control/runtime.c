@@ -68,6 +68,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		if (ctl_sync_tunnels(rt))
 			ctl_fib_update(rt);
 		ctl_fib_collect(rt);
+		ctl_paths_tick(rt);
 		ctl_watch_tick(rt);
 		ctl_show_sample(rt);
 		ctl_readiness_tick(rt);

@@ -216,7 +216,7 @@ struct ctl_vnet_state {
 		hold_s;		/* of the next hop of ExpressRoute that was lost most often lately:
 				   losses that count, and its wait-to-restore after the next return */
 	uint64_t restore_at_ns; /* nearest end of a wait, 0 = none */
-	uint64_t hold_at_ns;	/* end of the newest hold-off, 0 = none */
+	uint64_t hold_at_ns;	/* nearest end of a hold-off, 0 = none */
 	uint64_t recalled_until_ns; /* a wait that an earlier process had begun ends then */
 	uint64_t written_ns;	    /* restore_at_ns as it is written down */
 };
@@ -268,6 +268,7 @@ struct ctl_runtime {
 	struct event *timer;	       /* waits, hold-offs */
 	struct event *tick;	       /* once a second: garbage, readiness */
 	struct ctl_trigger trigger;
+	bool bits_stale;   /* a bit was cleared whose event has not come yet (paths.c) */
 	bool announce;	   /* what neighbours are told depends on paths that changed */
 	bool kernel_known; /* the first reading of the kernel is through */
 	bool in_sync; /* the data plane has all objects that paths, groups and leaves refer to */

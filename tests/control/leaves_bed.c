@@ -324,6 +324,13 @@ bed_neighbour(const char *addr, bool answers)
 }
 
 void
+bed_clears(uint32_t path)
+{
+	bed.bit[path] = false;
+	bed.clears[path]++;
+}
+
+void
 bed_update(void)
 {
 	ctl_fib_update(bed.rt);

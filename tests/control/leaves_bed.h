@@ -27,6 +27,7 @@ struct bed {
 	struct ctl_rib fib; /* group in restored_ns */
 	struct spw_dp_group *group;
 	bool bit[SPW_DP_PATHS_MAX];
+	uint32_t clears[SPW_DP_PATHS_MAX]; /* as bed_clears() counts them */
 	bool away;
 	unsigned int routes_set, routes_del, groups_set, states, first_message;
 	/* The world. */
@@ -64,6 +65,8 @@ void bed_unroute(const char *prefix, uint32_t metric);
 void bed_tunnel(const char *name, bool up);
 void bed_link(uint32_t index, bool up);
 void bed_neighbour(const char *addr, bool answers);
+/* The data plane clears a path's bit by itself; nobody is told. */
+void bed_clears(uint32_t path);
 /* Evaluate and run all turns that follow. */
 void bed_update(void);
 /* Let time pass and the timer fire. */

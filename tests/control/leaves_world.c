@@ -87,8 +87,12 @@ int
 __wrap_ctl_dataplane_send(struct ctl_runtime *rt, uint16_t number, const void *elems,
 			  uint16_t elem_size, size_t count, int fd, struct spw_err *err)
 {
+	const struct spw_dp_path_state *state = elems;
+
 	if (bed.away)
 		return -ENOTCONN;
+	if (number == SPW_DP_PATH_STATE && state->up && state->clears != bed.clears[state->id])
+		return spw_fail(err, -ESTALE, "cleared since the decision");
 	if (bed.first_message == 0)
 		bed.first_message = number;
 	for (size_t i = 0; i < count; i++)
@@ -102,7 +106,8 @@ __wrap_ctl_dataplane_get(struct ctl_runtime *rt, uint16_t number, const void *qu
 			 void (*visit)(void *ctx, const void *elem), void *ctx, struct spw_err *err)
 {
 	for (const struct ctl_path *p = rt->paths; p && number == SPW_DP_GET_PATHS; p = p->next) {
-		struct spw_dp_path_stats s = {.id = p->id, .up = bed.bit[p->id]};
+		struct spw_dp_path_stats s = {
+			.id = p->id, .up = bed.bit[p->id], .clears = bed.clears[p->id]};
 
 		visit(ctx, &s);
 	}
