@@ -438,20 +438,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct ctl_runtime *rt = arg;
 	uint64_t now = spw_clock_ns();
-	bool held = false;
 
 	rt->trigger.event_ns = now;
 	ctl_request_expire(rt, now);
-	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next) {
+	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		ctl_fib_dirty_vnet(rt, v);
-		if (v->hold_at_ns == 0 || v->hold_at_ns > now)
-			continue;
-		v->hold_at_ns = 0;
-		held = true;
-		ctl_fib_dirty_leaves(rt, v, 0);
-	}
-	if (held)
-		ctl_fib_dirty_held(rt);
+	ctl_fib_holds_end(rt, now);
 	ctl_fib_update(rt);
 }
 
