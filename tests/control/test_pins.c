@@ -4,7 +4,6 @@
  * double of the data plane. Needs root; skipped otherwise.
  */
 #include <errno.h>
-#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,17 +16,35 @@
 #include <cmocka.h>
 
 #include "control/pins.h"
-#include "tests/control/double.h"
 #include "tests/control/kernel_bed.h"
 
-static struct event_base *base;
-static struct ctl_runtime *rt;
-static struct double_state dp;
-static struct ctl_interface interfaces[4];
-static struct ctl_tunnel tunnels[2];
-static struct ctl_config config = {
-	.n_interfaces = 3, .interfaces = interfaces, .n_tunnels = 1, .tunnels = tunnels};
-static char dir[] = "/tmp/ctl-pins-XXXXXX", key[64];
+static void
+make_config(void)
+{
+	bed.interfaces[0] =
+		bed_interface("er0", "net_null0", SPW_IF_ROLE_EXPRESSROUTE, "172.16.0.1/30");
+	bed.interfaces[1] = bed_interface("lan0", "net_null1", SPW_IF_ROLE_LAN, "10.1.0.1/24");
+	bed.interfaces[2] =
+		bed_interface("wan0", "net_null2", SPW_IF_ROLE_INTERNET, "198.51.100.2/24");
+	bed.interfaces[0].address[1] = prefix("2001:db8:1::1/126");
+	bed.interfaces[0].address[2] = prefix("172.16.0.5/30");
+	bed.interfaces[0].n_addresses = 3;
+	bed.tunnel[0] = bed_tunnel("azure-a", "198.51.100.2", "203.0.113.2");
+	bed.config.n_interfaces = 3;
+	bed.config.n_tunnels = 1;
+}
+
+static int
+setup(void **state)
+{
+	if (bed_enter("pins") != 0)
+		return -1;
+	if (!bed.base)
+		return 0;
+	make_config();
+	bed_start();
+	return 0;
+}
 
 /* The next hop of the kernel's pin for the far end, as the mirror has it; "-" = none. */
 static const char *
@@ -36,7 +53,7 @@ pinned(const char *remote)
 	static char text[CTL_NL_HOPS * SPW_ADDR_TEXT];
 	char hop[SPW_ADDR_TEXT];
 	struct spw_prefix p = prefix(remote);
-	const struct ctl_rib_entry *e = ctl_rib_find(&rt->rib, &p);
+	const struct ctl_rib_entry *e = ctl_rib_find(&bed.rt->rib, &p);
 
 	text[0] = '\0';
 	if (!e || !ctl_rib_is_pin(e))
@@ -54,125 +71,19 @@ pin_becomes(const char *remote, const char *want)
 	uint64_t end = spw_clock_ns() + 2 * SPW_NS_PER_S;
 
 	do {
-		struct timeval tv = {.tv_usec = 5000};
-
-		event_base_loopexit(base, &tv);
-		event_base_dispatch(base);
+		bed_turn(5);
 	} while (strcmp(pinned(remote), want) != 0 && spw_clock_ns() < end);
 	return pinned(remote);
 }
 
 static void
-settle(unsigned int ms)
-{
-	struct timeval tv = {.tv_usec = (suseconds_t)ms * 1000};
-
-	event_base_loopexit(base, &tv);
-	event_base_dispatch(base);
-}
-
-static void
-commit(void)
-{
-	struct spw_err err = {0};
-	struct ctl_plan *plan;
-
-	if (ctl_runtime_prepare(rt, &config, &plan, &err) != 0)
-		fail_msg("%s", err.text);
-	ctl_runtime_apply(rt, plan);
-}
-
-static void
-start_runtime(void)
-{
-	struct ctl_runtime_options o = {.run_dir = dir, .state_dir = dir};
-	struct spw_err err = {0};
-
-	if (ctl_runtime_new(&rt, base, &o, &err) != 0)
-		fail_msg("%s", err.text);
-	commit();
-}
-
-static struct ctl_interface
-interface(const char *name, enum spw_dp_iface_role role, const char *address)
-{
-	struct ctl_interface i = {.role = role, .enabled = true, .mtu = 1500, .n_addresses = 1};
-	static unsigned int number;
-
-	snprintf(i.name, sizeof(i.name), "%s", name);
-	snprintf(i.device, sizeof(i.device), "net_null%u", number++);
-	i.address[0] = prefix(address);
-	return i;
-}
-
-static void
-make_config(void)
-{
-	FILE *f;
-
-	interfaces[0] = interface("er0", SPW_IF_ROLE_EXPRESSROUTE, "172.16.0.1/30");
-	interfaces[1] = interface("lan0", SPW_IF_ROLE_LAN, "10.1.0.1/24");
-	interfaces[2] = interface("wan0", SPW_IF_ROLE_INTERNET, "198.51.100.2/24");
-	interfaces[0].address[1] = prefix("2001:db8:1::1/126");
-	interfaces[0].address[2] = prefix("172.16.0.5/30");
-	interfaces[0].n_addresses = 3;
-	tunnels[0] = (struct ctl_tunnel){.name = "azure-a",
-				     .enabled = true,
-				     .mtu = 1400,
-				     .local = prefix("198.51.100.2").addr,
-				     .remote = prefix("203.0.113.2").addr};
-	snprintf(key, sizeof(key), "%s/key", dir);
-	f = fopen(key, "w");
-	fputs("secret", f);
-	fclose(f);
-	chmod(key, 0600);
-	snprintf(tunnels[0].psk_file, sizeof(tunnels[0].psk_file), "%s", key);
-}
-
-static int
-setup(void **state)
-{
-	bool entered;
-
-	if (bed_enter(dir, &entered) != 0)
-		return -1;
-	if (!entered)
-		return 0;
-	base = event_base_new();
-	ip_status("link set lo up");
-	make_config();
-	dp.incarnation = 1;
-	double_start(dir, &dp);
-	start_runtime();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	if (!base)
-		return 0;
-	ctl_runtime_free(rt);
-	double_stop();
-	event_base_free(base);
-	return bed_leave(dir);
-}
-
-static void
-need_root(void)
-{
-	if (!base)
-		skip();
-}
-
-static void
 without_a_way_there_is_no_pin_and_the_first_route_by_the_uplink_makes_one(void **state)
 {
-	need_root();
-	settle(100);
+	bed_need_root();
+	bed_turn(100);
 	assert_string_equal(pinned("203.0.113.2"), "-");
 	ip("route add default via 10.1.0.9 dev lan0");
-	settle(100);
+	bed_turn(100);
 	assert_string_equal(pinned("203.0.113.2"), "-"); /* a proxy on the LAN is no way */
 	ip("route add default via 198.51.100.1 dev wan0 metric 50");
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
@@ -182,10 +93,10 @@ without_a_way_there_is_no_pin_and_the_first_route_by_the_uplink_makes_one(void *
 static void
 what_expressroute_announces_does_not_move_the_pin(void **state)
 {
-	need_root();
+	bed_need_root();
 	ip("route add 203.0.113.0/24 via 172.16.0.2 dev er0 proto 186 metric 20");
 	ip("route add 203.0.113.2/32 via 172.16.0.2 dev er0 proto 186 metric 20");
-	settle(100);
+	bed_turn(100);
 	assert_string_equal(pinned("203.0.113.2"), "198.51.100.1");
 	/* The kernel's own choice, for IKE: */
 	assert_int_equal(ip_status("route get fibmatch 203.0.113.2 oif wan0"), 0);
@@ -196,7 +107,7 @@ what_expressroute_announces_does_not_move_the_pin(void **state)
 static void
 the_pin_follows_the_uplinks_best_route(void **state)
 {
-	need_root();
+	bed_need_root();
 	ip("route add 203.0.0.0/16 via 198.51.100.7 dev wan0");
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.7"), "198.51.100.7");
 	ip("route del 203.0.0.0/16 via 198.51.100.7 dev wan0");
@@ -208,12 +119,12 @@ the_pin_follows_the_uplinks_best_route(void **state)
 static void
 the_configured_gateway_needs_no_route(void **state)
 {
-	need_root();
-	interfaces[2].gateway4 = prefix("198.51.100.1").addr;
-	commit();
+	bed_need_root();
+	bed.interfaces[2].gateway4 = prefix("198.51.100.1").addr;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 	ip("route add 203.0.0.0/16 via 198.51.100.7 dev wan0");
-	settle(100);
+	bed_turn(100);
 	assert_string_equal(pinned("203.0.113.2"), "198.51.100.1");
 	ip("route del 203.0.0.0/16 via 198.51.100.7 dev wan0");
 }
@@ -221,7 +132,7 @@ the_configured_gateway_needs_no_route(void **state)
 static void
 a_pin_that_somebody_deletes_comes_back(void **state)
 {
-	need_root();
+	bed_need_root();
 	ip("route del 203.0.113.2/32 proto 207");
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
@@ -230,13 +141,13 @@ a_pin_that_somebody_deletes_comes_back(void **state)
 static void
 a_far_end_on_a_connected_network_needs_none(void **state)
 {
-	need_root();
-	tunnels[0].remote = prefix("198.51.100.77").addr;
-	commit();
+	bed_need_root();
+	bed.tunnel[0].remote = prefix("198.51.100.77").addr;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	assert_string_equal(pinned("198.51.100.77"), "-");
-	tunnels[0].remote = prefix("203.0.113.2").addr;
-	commit();
+	bed.tunnel[0].remote = prefix("203.0.113.2").addr;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 }
 
@@ -244,25 +155,25 @@ a_far_end_on_a_connected_network_needs_none(void **state)
 static void
 a_far_end_of_ipv6_is_pinned_to_the_gateway_of_its_family(void **state)
 {
-	const struct spw_addr local = tunnels[0].local, remote = tunnels[0].remote;
+	const struct spw_addr local = bed.tunnel[0].local, remote = bed.tunnel[0].remote;
 
-	need_root();
-	interfaces[2].address[1] = prefix("2001:db8:77::2/64");
-	interfaces[2].n_addresses = 2;
-	tunnels[0].local = prefix("2001:db8:77::2").addr;
-	tunnels[0].remote = prefix("2001:db8:203::2").addr;
-	commit();
+	bed_need_root();
+	bed.interfaces[2].address[1] = prefix("2001:db8:77::2/64");
+	bed.interfaces[2].n_addresses = 2;
+	bed.tunnel[0].local = prefix("2001:db8:77::2").addr;
+	bed.tunnel[0].remote = prefix("2001:db8:203::2").addr;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	assert_string_equal(pinned("2001:db8:203::2"), "-");
 	ip("-6 route add default via 2001:db8:77::7 dev wan0 metric 50");
 	assert_string_equal(pin_becomes("2001:db8:203::2", "2001:db8:77::7"), "2001:db8:77::7");
-	interfaces[2].gateway6 = prefix("2001:db8:77::1").addr;
-	commit();
+	bed.interfaces[2].gateway6 = prefix("2001:db8:77::1").addr;
+	bed_commit();
 	assert_string_equal(pin_becomes("2001:db8:203::2", "2001:db8:77::1"), "2001:db8:77::1");
 	assert_int_equal(ip_status("-6 route get fibmatch 2001:db8:203::2 oif wan0"), 0);
-	tunnels[0].local = local;
-	tunnels[0].remote = remote;
-	commit();
+	bed.tunnel[0].local = local;
+	bed.tunnel[0].remote = remote;
+	bed_commit();
 	assert_string_equal(pin_becomes("2001:db8:203::2", "-"), "-");
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 }
@@ -274,15 +185,15 @@ outer_of(unsigned int n)
 	static char text[SPW_ADDR_TEXT];
 	uint32_t id = SPW_DP_ADDR_NONE;
 
-	settle(100);
+	bed_turn(100);
 	double_lock();
-	for (unsigned int t = 0; t < dp.n_tunnel; t++)
-		if (strcmp(dp.tunnel[t].name, tunnels[n].name) == 0)
-			id = dp.tunnel[t].outer_path;
+	for (unsigned int t = 0; t < bed.dp.n_tunnel; t++)
+		if (strcmp(bed.dp.tunnel[t].name, bed.tunnel[n].name) == 0)
+			id = bed.dp.tunnel[t].outer_path;
 	snprintf(text, sizeof(text), "-");
-	for (unsigned int p = 0; p < dp.n_path && id != SPW_DP_ADDR_NONE; p++)
-		if (dp.path[p].id == id)
-			spw_addr_format(&dp.path[p].next_hop, text);
+	for (unsigned int p = 0; p < bed.dp.n_path && id != SPW_DP_ADDR_NONE; p++)
+		if (bed.dp.path[p].id == id)
+			spw_addr_format(&bed.dp.path[p].next_hop, text);
 	double_unlock();
 	return text;
 }
@@ -291,49 +202,50 @@ outer_of(unsigned int n)
 static void
 tunnels_to_one_far_end_leave_by_the_uplink_of_their_own_address(void **state)
 {
-	need_root();
+	bed_need_root();
 	assert_string_equal(outer_of(0), "-");
-	interfaces[3] = interface("wan1", SPW_IF_ROLE_INTERNET, "192.0.2.2/24");
-	interfaces[3].gateway4 = prefix("192.0.2.1").addr;
-	tunnels[1] = tunnels[0];
-	snprintf(tunnels[1].name, sizeof(tunnels[1].name), "azure-b");
-	tunnels[1].local = prefix("192.0.2.2").addr;
-	config.n_interfaces = 4;
-	config.n_tunnels = 2;
-	commit();
+	bed.interfaces[3] =
+		bed_interface("wan1", "net_null3", SPW_IF_ROLE_INTERNET, "192.0.2.2/24");
+	bed.interfaces[3].gateway4 = prefix("192.0.2.1").addr;
+	bed.tunnel[1] = bed.tunnel[0];
+	snprintf(bed.tunnel[1].name, sizeof(bed.tunnel[1].name), "azure-b");
+	bed.tunnel[1].local = prefix("192.0.2.2").addr;
+	bed.config.n_interfaces = 4;
+	bed.config.n_tunnels = 2;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 	assert_int_equal(ip_status("route get fibmatch 203.0.113.2 oif wan1"), 0);
 	assert_string_equal(outer_of(0), "198.51.100.1");
 	assert_string_equal(outer_of(1), "192.0.2.1");
 	/* a commit without change and a data plane that begins anew end in the same */
-	commit();
+	bed_commit();
 	assert_string_equal(outer_of(1), "192.0.2.1");
-	config.n_tunnels = 1;
-	commit();
+	bed.config.n_tunnels = 1;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 	assert_string_equal(outer_of(0), "-");
-	config.n_interfaces = 3;
-	commit();
+	bed.config.n_interfaces = 3;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
 }
 
 static void
 the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too(void **state)
 {
-	need_root();
-	tunnels[0].enabled = false;
-	commit();
+	bed_need_root();
+	bed.tunnel[0].enabled = false;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
-	ctl_runtime_free(rt);
+	ctl_runtime_free(bed.rt);
 	ip("route add 203.0.113.9/32 via 198.51.100.1 dev wan0 proto 207 metric 1");
-	start_runtime();
+	bed_runtime_start();
 	assert_string_equal(pin_becomes("203.0.113.9", "-"), "-");
-	tunnels[0].enabled = true;
-	commit();
+	bed.tunnel[0].enabled = true;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
-	ctl_runtime_free(rt);
-	start_runtime();
-	settle(50);
+	ctl_runtime_free(bed.rt);
+	bed_runtime_start();
+	bed_turn(50);
 	assert_string_equal(pinned("203.0.113.2"), "198.51.100.1");
 }
 
@@ -341,13 +253,13 @@ the_pin_goes_with_its_tunnel_and_strays_of_an_earlier_process_too(void **state)
 static void
 a_tunnel_over_expressroute_is_pinned_to_its_next_hops(void **state)
 {
-	need_root();
-	tunnels[0].local = prefix("172.16.0.1").addr;
-	tunnels[0].remote = prefix("10.100.255.4").addr;
-	commit();
+	bed_need_root();
+	bed.tunnel[0].local = prefix("172.16.0.1").addr;
+	bed.tunnel[0].remote = prefix("10.100.255.4").addr;
+	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "-"), "-");
 	ip("route add default via 198.51.100.1 dev wan0 metric 60");
-	settle(100);
+	bed_turn(100);
 	assert_string_equal(pinned("10.100.255.4"), "-");
 	ip("route add 10.100.0.0/16 proto 186 metric 20 nexthop via 172.16.0.2 dev er0 "
 	   "nexthop via 172.16.0.6 dev er0");
@@ -365,10 +277,10 @@ dataplane_has(const char *text)
 	struct spw_prefix p = prefix(text);
 	bool has = false;
 
-	settle(100);
+	bed_turn(100);
 	double_lock();
-	for (unsigned int r = 0; r < dp.n_route; r++)
-		has |= spw_prefix_equal(&dp.route[r].prefix, &p);
+	for (unsigned int r = 0; r < bed.dp.n_route; r++)
+		has |= spw_prefix_equal(&bed.dp.route[r].prefix, &p);
 	double_unlock();
 	return has;
 }
@@ -379,7 +291,7 @@ twins_have_ipv6_without_autoconfiguration_and_its_routes_become_leaves(void **st
 	char value[8] = "";
 	FILE *f;
 
-	need_root();
+	bed_need_root();
 	assert_true(dataplane_has("2001:db8:1::/126"));
 	ip("-6 route add 2001:db8:100::/48 proto 186 metric 20 via 2001:db8:1::2 dev er0");
 	assert_true(dataplane_has("2001:db8:100::/48"));
@@ -417,5 +329,5 @@ main(void)
 			twins_have_ipv6_without_autoconfiguration_and_its_routes_become_leaves),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, bed_leave);
 }

@@ -5,7 +5,6 @@
  * skipped otherwise.
  */
 #include <errno.h>
-#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,57 +17,54 @@
 #include <cmocka.h>
 
 #include "control/runtime.h"
-#include "tests/control/double.h"
 #include "tests/control/kernel_bed.h"
-
-static struct event_base *base;
-static struct ctl_runtime *rt;
-static struct double_state dp;
-static struct ctl_interface interfaces[2];
-static struct ctl_tunnel tunnel;
-static struct ctl_vnet vnet;
-static struct ctl_config config = {.n_interfaces = 2,
-				   .interfaces = interfaces,
-				   .n_tunnels = 1,
-				   .tunnels = &tunnel,
-				   .n_vnets = 1,
-				   .vnets = &vnet};
-static char dir[] = "/tmp/ctl-watch-XXXXXX";
-
-/* Run the loop for a time, or until the condition holds; false when it never did. */
-static bool
-run(unsigned int ms, bool (*condition)(void))
-{
-	uint64_t end = spw_clock_ns() + ms * SPW_NS_PER_MS;
-
-	while (spw_clock_ns() < end) {
-		struct timeval tv = {.tv_usec = 5000};
-
-		event_base_loopexit(base, &tv);
-		event_base_dispatch(base);
-		double_lock();
-		bool is = condition && condition();
-
-		double_unlock();
-		if (is)
-			return true;
-	}
-	return false;
-}
 
 static bool
 until(bool (*condition)(void))
 {
-	return run(3500, condition);
+	return bed_run(3500, condition);
+}
+
+static void
+make_config(void)
+{
+	bed_one_link();
+	bed.vnet.n_probes = 1;
+	bed.vnet.probe[0] = (struct ctl_probe){.target = prefix("10.100.0.4").addr,
+					       .kind = SPW_PROBE_ICMP,
+					       .interval_ms = 500,
+					       .timeout_ms = 1000,
+					       .fall = 3,
+					       .rise = 3};
+	bed.config.bgp = (struct ctl_bgp){.local_as = 65010, .n_neighbors = 1};
+	bed.config.bgp.neighbor[0] = (struct ctl_neighbor){.address = prefix("172.16.0.2").addr,
+							   .remote_as = 12076,
+							   .bfd = true,
+							   .bfd_transmit_ms = 300,
+							   .bfd_receive_ms = 300,
+							   .bfd_multiplier = 3};
+}
+
+static int
+setup(void **state)
+{
+	if (bed_enter("watch") != 0)
+		return -1;
+	if (!bed.base)
+		return 0;
+	make_config();
+	bed.dp.tunnel_up = true;
+	bed_start();
+	return 0;
 }
 
 static uint32_t
 path_of(enum spw_dp_path_kind kind)
 {
-	for (unsigned int i = 0; i < dp.n_path; i++)
-		if (dp.path[i].kind == kind &&
-		    (kind != SPW_PATH_ADJACENCY || dp.path[i].next_hop.bytes[0] == 172))
-			return dp.path[i].id;
+	for (unsigned int i = 0; i < bed.dp.n_path; i++)
+		if (bed.dp.path[i].kind == kind &&
+		    (kind != SPW_PATH_ADJACENCY || bed.dp.path[i].next_hop.bytes[0] == 172))
+			return bed.dp.path[i].id;
 	return SPW_DP_ADDR_NONE;
 }
 
@@ -77,7 +73,7 @@ circuit_bit(void)
 {
 	uint32_t p = path_of(SPW_PATH_ADJACENCY);
 
-	return p != SPW_DP_ADDR_NONE && dp.bit[p].up;
+	return p != SPW_DP_ADDR_NONE && bed.dp.bit[p].up;
 }
 
 static bool
@@ -91,154 +87,42 @@ tunnel_bit(void)
 {
 	uint32_t p = path_of(SPW_PATH_TUNNEL);
 
-	return p != SPW_DP_ADDR_NONE && dp.bit[p].up;
+	return p != SPW_DP_ADDR_NONE && bed.dp.bit[p].up;
 }
 
 /* The probe over a kind of path; mtu: the one of full size. */
 static const struct spw_dp_probe *
 probe_over(enum spw_dp_path_kind kind, bool mtu)
 {
-	for (unsigned int i = 0; i < dp.n_probe; i++)
-		if (dp.probe[i].path == path_of(kind) && (dp.probe[i].size > 1000) == mtu &&
-		    dp.probe[i].interval_ms >= 500)
-			return &dp.probe[i];
+	for (unsigned int i = 0; i < bed.dp.n_probe; i++)
+		if (bed.dp.probe[i].path == path_of(kind) && (bed.dp.probe[i].size > 1000) == mtu &&
+		    bed.dp.probe[i].interval_ms >= 500)
+			return &bed.dp.probe[i];
 	return NULL;
 }
 
 static bool
 is_watched(void)
 {
-	return dp.n_bfd == 1 && dp.n_probe == 3 && circuit_bit() && tunnel_bit();
+	return bed.dp.n_bfd == 1 && bed.dp.n_probe == 3 && circuit_bit() && tunnel_bit();
 }
 
 static bool
 nothing_is_probed_over_the_circuit(void)
 {
-	return path_of(SPW_PATH_ADJACENCY) == SPW_DP_ADDR_NONE && dp.n_probe == 2;
-}
-
-static void
-start_runtime(void)
-{
-	struct ctl_runtime_options o = {.run_dir = dir, .state_dir = dir};
-	struct spw_err err = {0};
-	struct ctl_plan *plan;
-
-	if (ctl_runtime_new(&rt, base, &o, &err) != 0)
-		fail_msg("%s", err.text);
-	if (ctl_runtime_prepare(rt, &config, &plan, &err) != 0)
-		fail_msg("%s", err.text);
-	ctl_runtime_apply(rt, plan);
-}
-
-static void
-make_interfaces(void)
-{
-	interfaces[0] = (struct ctl_interface){.name = "er0",
-					       .device = "net_af_packet0,iface=p-er",
-					       .role = SPW_IF_ROLE_EXPRESSROUTE,
-					       .enabled = true,
-					       .mtu = 1500,
-					       .n_addresses = 1};
-	interfaces[0].address[0] = prefix("172.16.0.1/30");
-	interfaces[1] = (struct ctl_interface){.name = "lan0",
-					       .device = "net_null0",
-					       .role = SPW_IF_ROLE_LAN,
-					       .enabled = true,
-					       .mtu = 1500,
-					       .n_addresses = 1};
-	interfaces[1].address[0] = prefix("10.1.0.1/24");
-}
-
-static void
-make_config(void)
-{
-	char key[64];
-	FILE *f;
-
-	make_interfaces();
-	tunnel = (struct ctl_tunnel){.name = "azure-a",
-				     .enabled = true,
-				     .mtu = 1400,
-				     .local = prefix("198.51.100.2").addr,
-				     .remote = prefix("203.0.113.2").addr};
-	snprintf(key, sizeof(key), "%s/key", dir);
-	f = fopen(key, "w");
-	fputs("secret", f);
-	fclose(f);
-	chmod(key, 0600);
-	snprintf(tunnel.psk_file, sizeof(tunnel.psk_file), "%s", key);
-	vnet = (struct ctl_vnet){.name = "prod",
-				 .n_prefixes = 1,
-				 .n_tunnels = 1,
-				 .tunnel = {{.name = "azure-a", .weight = 1}},
-				 .n_probes = 1};
-	vnet.prefix[0] = prefix("10.100.0.0/16");
-	vnet.probe[0] = (struct ctl_probe){.target = prefix("10.100.0.4").addr,
-					   .kind = SPW_PROBE_ICMP,
-					   .interval_ms = 500,
-					   .timeout_ms = 1000,
-					   .fall = 3,
-					   .rise = 3};
-	config.bgp = (struct ctl_bgp){.local_as = 65010, .n_neighbors = 1};
-	config.bgp.neighbor[0] = (struct ctl_neighbor){.address = prefix("172.16.0.2").addr,
-						       .remote_as = 12076,
-						       .bfd = true,
-						       .bfd_transmit_ms = 300,
-						       .bfd_receive_ms = 300,
-						       .bfd_multiplier = 3};
-}
-
-static int
-setup(void **state)
-{
-	bool entered;
-
-	if (bed_enter(dir, &entered) != 0)
-		return -1;
-	if (!entered)
-		return 0;
-	base = event_base_new();
-	ip("link set lo up");
-	ip("link add p-er type veth peer name far-er");
-	ip("link set p-er up");
-	ip("link set far-er up");
-	make_config();
-	dp.incarnation = 1;
-	dp.tunnel_up = true;
-	double_start(dir, &dp);
-	start_runtime();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	if (!base)
-		return 0;
-	ctl_runtime_free(rt);
-	double_stop();
-	event_base_free(base);
-	return bed_leave(dir);
-}
-
-static void
-need_root(void)
-{
-	if (!base)
-		skip();
+	return path_of(SPW_PATH_ADJACENCY) == SPW_DP_ADDR_NONE && bed.dp.n_probe == 2;
 }
 
 static void
 bfd_says(enum spw_bfd_state is, enum spw_bfd_state remote, bool event)
 {
-	struct spw_dp_bfd_event ev = {.id = dp.bfd[0].id,
+	struct spw_dp_bfd_event ev = {.id = bed.dp.bfd[0].id,
 				      .state = is,
 				      .diag = is == SPW_BFD_UP ? 0 : 1,
 				      .at_ns = spw_clock_ns(),
 				      .was_up = is != SPW_BFD_UP,
 				      .remote_state = remote};
-	struct spw_dp_bfd_stats *s = &dp.bfd_stats[dp.bfd[0].id];
+	struct spw_dp_bfd_stats *s = &bed.dp.bfd_stats[bed.dp.bfd[0].id];
 
 	ev.last_rx_ns = ev.at_ns - 900 * SPW_NS_PER_MS;
 	double_lock();
@@ -262,7 +146,7 @@ probe_says(enum spw_dp_path_kind kind, enum spw_probe_state is, bool answered, b
 	struct spw_dp_probe_stats *s;
 
 	assert_non_null(p);
-	s = &dp.probe_stats[p->id];
+	s = &bed.dp.probe_stats[p->id];
 	double_lock();
 	s->state = is;
 	if (answered)
@@ -278,7 +162,7 @@ static json_t *
 last_switch(void)
 {
 	struct spw_err err = {0};
-	json_t *shown = ctl_runtime_show(rt, "failover-history", NULL, &err), *last;
+	json_t *shown = ctl_runtime_show(bed.rt, "failover-history", NULL, &err), *last;
 
 	assert_non_null(shown);
 	last = json_incref(json_array_get(json_object_get(shown, "switches"), 0));
@@ -292,7 +176,7 @@ active(void)
 {
 	static char name[CTL_NAME];
 	struct spw_err err = {0};
-	json_t *shown = ctl_runtime_show(rt, "failover", NULL, &err);
+	json_t *shown = ctl_runtime_show(bed.rt, "failover", NULL, &err);
 
 	snprintf(name, sizeof(name), "%s",
 		 json_string_value(json_object_get(
@@ -318,16 +202,16 @@ sessions_and_probes_are_those_of_the_configuration(void **state)
 {
 	const struct spw_dp_probe *over_circuit, *over_tunnel, *mtu;
 
-	need_root();
+	bed_need_root();
 	assert_true(until(tunnel_bit)); /* the twins are up: what is said of them stays */
 	ip("neigh replace 172.16.0.2 lladdr 02:00:00:00:00:09 dev er0 nud permanent");
 	ip("route add 10.100.0.0/16 via 172.16.0.2 dev er0 proto 186 metric 20");
 	assert_true(until(is_watched));
-	assert_int_equal(dp.bfd[0].detect_mult, 3);
-	assert_int_equal(dp.bfd[0].min_tx_us, 300000);
-	assert_int_equal(dp.bfd[0].min_rx_us, 300000);
-	assert_memory_equal(dp.bfd[0].local.bytes, "\xac\x10\x00\x01", 4);
-	assert_memory_equal(dp.bfd[0].peer.bytes, "\xac\x10\x00\x02", 4);
+	assert_int_equal(bed.dp.bfd[0].detect_mult, 3);
+	assert_int_equal(bed.dp.bfd[0].min_tx_us, 300000);
+	assert_int_equal(bed.dp.bfd[0].min_rx_us, 300000);
+	assert_memory_equal(bed.dp.bfd[0].local.bytes, "\xac\x10\x00\x01", 4);
+	assert_memory_equal(bed.dp.bfd[0].peer.bytes, "\xac\x10\x00\x02", 4);
 	over_circuit = probe_over(SPW_PATH_ADJACENCY, false);
 	over_tunnel = probe_over(SPW_PATH_TUNNEL, false);
 	mtu = probe_over(SPW_PATH_TUNNEL, true);
@@ -336,16 +220,16 @@ sessions_and_probes_are_those_of_the_configuration(void **state)
 	assert_memory_equal(over_circuit->source.bytes, "\x0a\x01\x00\x01", 4);
 	assert_int_equal(mtu->size, 1400);
 	assert_int_equal(mtu->interval_ms, 10000);
-	assert_true(dp.classes > 0);
+	assert_true(bed.dp.classes > 0);
 }
 
 static void
 a_session_that_was_never_up_moves_nothing(void **state)
 {
-	need_root();
+	bed_need_root();
 	bfd_says(SPW_BFD_INIT, SPW_BFD_DOWN, true);
 	bfd_says(SPW_BFD_DOWN, SPW_BFD_DOWN, true);
-	assert_false(run(1100, circuit_bit_is_clear));
+	assert_false(bed_run(1100, circuit_bit_is_clear));
 }
 
 static void
@@ -353,9 +237,9 @@ a_bfd_timeout_moves_the_vnet_and_says_how_long_it_took_to_see(void **state)
 {
 	json_t *last;
 
-	need_root();
+	bed_need_root();
 	bfd_says(SPW_BFD_UP, SPW_BFD_UP, true);
-	run(100, NULL);
+	bed_run(100, NULL);
 	bfd_says(SPW_BFD_DOWN, SPW_BFD_UP, true);
 	assert_true(until(circuit_bit_is_clear));
 	assert_true(until(is_on_tunnel));
@@ -364,7 +248,7 @@ a_bfd_timeout_moves_the_vnet_and_says_how_long_it_took_to_see(void **state)
 	assert_float_equal(json_number_value(json_object_get(last, "detect_ms")), 900, 1);
 	json_decref(last);
 	bfd_says(SPW_BFD_INIT, SPW_BFD_DOWN, true);
-	assert_false(run(300, circuit_bit));
+	assert_false(bed_run(300, circuit_bit));
 	bfd_says(SPW_BFD_UP, SPW_BFD_UP, true);
 	assert_true(until(circuit_bit));
 	assert_true(until(is_on_expressroute));
@@ -373,13 +257,13 @@ a_bfd_timeout_moves_the_vnet_and_says_how_long_it_took_to_see(void **state)
 static void
 an_administrator_at_the_peer_moves_nothing(void **state)
 {
-	need_root();
+	bed_need_root();
 	bfd_says(SPW_BFD_DOWN, SPW_BFD_ADMIN_DOWN, true);
-	assert_false(run(1100, circuit_bit_is_clear));
+	assert_false(bed_run(1100, circuit_bit_is_clear));
 	bfd_says(SPW_BFD_INIT, SPW_BFD_DOWN, true);
-	assert_false(run(300, circuit_bit_is_clear));
+	assert_false(bed_run(300, circuit_bit_is_clear));
 	bfd_says(SPW_BFD_UP, SPW_BFD_UP, true);
-	run(100, NULL);
+	bed_run(100, NULL);
 }
 
 static void
@@ -387,16 +271,16 @@ a_bit_that_bfd_cleared_is_not_set_again_before_its_event_comes(void **state)
 {
 	struct spw_dp_path_event ev = {.kind = SPW_PATH_EV_CLEARED};
 
-	need_root();
+	bed_need_root();
 	double_lock();
 	ev.path = path_of(SPW_PATH_ADJACENCY);
-	dp.bit[ev.path].up = 0;
-	ev.clears = ++dp.bit[ev.path].clears;
+	bed.dp.bit[ev.path].up = 0;
+	ev.clears = ++bed.dp.bit[ev.path].clears;
 	double_unlock();
 	ev.at_ns = ev.change_ns = spw_clock_ns();
 	bfd_says(SPW_BFD_DOWN, SPW_BFD_UP, false);
 	double_event(SPW_DP_EV_PATH, &ev, sizeof(ev));
-	assert_false(run(300, circuit_bit));
+	assert_false(bed_run(300, circuit_bit));
 	assert_true(until(is_on_tunnel));
 	bfd_says(SPW_BFD_UP, SPW_BFD_UP, true);
 	assert_true(until(is_on_expressroute));
@@ -407,14 +291,14 @@ a_fault_survives_a_restart_and_its_bit_is_never_set(void **state)
 {
 	unsigned int states;
 
-	need_root();
+	bed_need_root();
 	bfd_says(SPW_BFD_DOWN, SPW_BFD_UP, true);
 	assert_true(until(circuit_bit_is_clear));
-	ctl_runtime_free(rt);
-	states = dp.states;
-	start_runtime();
-	assert_false(run(1100, circuit_bit));
-	assert_int_equal(dp.states, states);
+	ctl_runtime_free(bed.rt);
+	states = bed.dp.states;
+	bed_runtime_start();
+	assert_false(bed_run(1100, circuit_bit));
+	assert_int_equal(bed.dp.states, states);
 	assert_true(is_on_tunnel());
 	bfd_says(SPW_BFD_UP, SPW_BFD_UP, true);
 	assert_true(until(circuit_bit));
@@ -426,11 +310,11 @@ a_black_hole_moves_the_vnet_while_the_tunnel_answers(void **state)
 {
 	json_t *last;
 
-	need_root();
+	bed_need_root();
 	assert_true(until(is_watched));
 	probe_says(SPW_PATH_ADJACENCY, SPW_PROBE_UP, true, true);
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_UP, true, true);
-	run(1000, NULL);
+	bed_run(1000, NULL);
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_UP, true, false);
 	probe_says(SPW_PATH_ADJACENCY, SPW_PROBE_DOWN, false, true);
 	assert_true(until(circuit_bit_is_clear));
@@ -444,9 +328,9 @@ a_black_hole_moves_the_vnet_while_the_tunnel_answers(void **state)
 static void
 when_the_target_dies_later_all_stays_as_it_is(void **state)
 {
-	need_root();
+	bed_need_root();
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_DOWN, false, true);
-	assert_false(run(1100, circuit_bit));
+	assert_false(bed_run(1100, circuit_bit));
 	assert_true(tunnel_bit());
 	assert_true(is_on_tunnel());
 }
@@ -454,7 +338,7 @@ when_the_target_dies_later_all_stays_as_it_is(void **state)
 static void
 one_answer_brings_the_path_back(void **state)
 {
-	need_root();
+	bed_need_root();
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_UP, true, true);
 	probe_says(SPW_PATH_ADJACENCY, SPW_PROBE_UP, true, true);
 	assert_true(until(circuit_bit));
@@ -464,10 +348,10 @@ one_answer_brings_the_path_back(void **state)
 static void
 a_dead_target_moves_nothing(void **state)
 {
-	need_root();
+	bed_need_root();
 	probe_says(SPW_PATH_ADJACENCY, SPW_PROBE_DOWN, false, true);
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_DOWN, false, true);
-	assert_false(run(1100, circuit_bit_is_clear));
+	assert_false(bed_run(1100, circuit_bit_is_clear));
 	assert_true(tunnel_bit());
 	assert_true(is_on_expressroute());
 }
@@ -478,13 +362,13 @@ a_tunnel_without_answers_is_no_candidate(void **state)
 	struct spw_err err = {0};
 	json_t *shown, *v;
 
-	need_root();
-	run(800, NULL);
+	bed_need_root();
+	bed_run(800, NULL);
 	probe_says(SPW_PATH_ADJACENCY, SPW_PROBE_UP, true, true);
 	for (unsigned int i = 0; i < 20 && tunnel_bit(); i++)
-		run(100, NULL);
+		bed_run(100, NULL);
 	assert_false(tunnel_bit());
-	shown = ctl_runtime_show(rt, "failover-readiness", "prod", &err);
+	shown = ctl_runtime_show(bed.rt, "failover-readiness", "prod", &err);
 	v = json_array_get(json_object_get(shown, "vnets"), 0);
 	assert_string_equal(json_string_value(json_object_get(v, "verdict")), "not-ready");
 	json_decref(shown);
@@ -501,13 +385,13 @@ on_done(void *ctx, int rc, json_t *reply, const struct spw_err *err)
 static bool
 burst_runs(void)
 {
-	return dp.n_probe == 5;
+	return bed.dp.n_probe == 5;
 }
 
 static bool
 burst_is_over(void)
 {
-	return dp.n_probe == 3;
+	return bed.dp.n_probe == 3;
 }
 
 static void
@@ -516,14 +400,14 @@ a_drill_ends_when_whoever_asked_has_gone(void **state)
 	const char *words[] = {"failover", "test", "prod", "force", "for", "3s"};
 	int rc = 1;
 
-	need_root();
-	ctl_runtime_command(rt, words, 6, on_done, &rc);
+	bed_need_root();
+	ctl_runtime_command(bed.rt, words, 6, on_done, &rc);
 	assert_int_equal(rc, 1);
 	assert_true(until(burst_runs));
 	assert_true(until(is_on_tunnel));
-	ctl_runtime_cancel(rt, &words); /* somebody else */
+	ctl_runtime_cancel(bed.rt, &words); /* somebody else */
 	assert_int_equal(rc, 1);
-	ctl_runtime_cancel(rt, &rc);
+	ctl_runtime_cancel(bed.rt, &rc);
 	assert_int_equal(rc, -EINTR);
 	assert_true(until(is_on_expressroute));
 	assert_true(until(burst_is_over));
@@ -535,14 +419,14 @@ a_standby_that_is_not_ready_is_not_drilled_even_when_forced(void **state)
 	const char *words[] = {"failover", "test", "prod", "force"};
 	int rc = 1;
 
-	need_root();
+	bed_need_root();
 	probe_says(SPW_PATH_ADJACENCY, SPW_PROBE_UP, true, false);
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_DOWN, false, true);
-	run(200, NULL);
-	ctl_runtime_command(rt, words, 3, on_done, &rc);
+	bed_run(200, NULL);
+	ctl_runtime_command(bed.rt, words, 3, on_done, &rc);
 	assert_int_equal(rc, -EHOSTDOWN);
 	rc = 1;
-	ctl_runtime_command(rt, words, 4, on_done, &rc);
+	ctl_runtime_command(bed.rt, words, 4, on_done, &rc);
 	assert_int_equal(rc, -EHOSTDOWN);
 	probe_says(SPW_PATH_TUNNEL, SPW_PROBE_UP, true, true);
 	assert_true(until(tunnel_bit));
@@ -555,12 +439,12 @@ events_are_numbered_and_told_once(void **state)
 	json_t *all, *none;
 	char last[24];
 
-	need_root();
-	all = ctl_runtime_show(rt, "failover-events", "0", &err);
+	bed_need_root();
+	all = ctl_runtime_show(bed.rt, "failover-events", "0", &err);
 	assert_true(json_array_size(json_object_get(all, "events")) >= 4);
 	snprintf(last, sizeof(last), "%" JSON_INTEGER_FORMAT,
 		 json_integer_value(json_object_get(all, "last")));
-	none = ctl_runtime_show(rt, "failover-events", last, &err);
+	none = ctl_runtime_show(bed.rt, "failover-events", last, &err);
 	assert_int_equal(json_array_size(json_object_get(none, "events")), 0);
 	json_decref(all);
 	json_decref(none);
@@ -569,10 +453,10 @@ events_are_numbered_and_told_once(void **state)
 static void
 probes_go_before_the_path_they_name(void **state)
 {
-	need_root();
+	bed_need_root();
 	ip("route del 10.100.0.0/16 via 172.16.0.2 dev er0 proto 186 metric 20");
-	assert_true(run(6000, nothing_is_probed_over_the_circuit));
-	assert_int_equal(dp.busy, 0);
+	assert_true(bed_run(6000, nothing_is_probed_over_the_circuit));
+	assert_int_equal(bed.dp.busy, 0);
 }
 
 int
@@ -596,5 +480,5 @@ main(void)
 		cmocka_unit_test(probes_go_before_the_path_they_name),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, bed_leave);
 }
