@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Conformance: CREATE_CHILD_SA and its collisions (IKE-070 to 121). One engine is asked by hand in
- * every state; what it answers is read from the wire.
+ * Conformance: CREATE_CHILD_SA (IKE-070 to 088), and the keys that come of it. One engine is asked
+ * by hand; what it answers is read from the wire. Collisions are in conf_collision_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,118 +10,10 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/puppet.h"
+#include "tests/ike/puppet_child.h"
 
 #define CHILD SPW_IKE_RESET_CHILD
 #define IKE   SPW_IKE_RESET_IKE
-
-static const struct spw_selector any = {.low = {.family = AF_INET},
-					.high = {.family = AF_INET, .bytes = {255, 255, 255, 255}},
-					.port_high = 65535};
-
-/* A CREATE_CHILD_SA request for a child; all zero = a new one without a key exchange. */
-struct wish {
-	uint32_t spi; /* of the sender, inbound */
-	uint32_t rekey;
-	uint8_t rekey_protocol; /* 0 = ESP */
-	uint16_t ke;		/* group of a key exchange; 0 = none */
-	const struct spw_ike_proposal *offer;
-	const struct spw_selector *tsi, *tsr;
-	uint8_t nonce_byte;
-};
-
-static void
-fill_wish(struct ike_builder *b, void *ctx)
-{
-	static const struct spw_ike_proposal usual = {.encr = SPW_ENCR_AES256_GCM};
-	const struct wish *w = ctx;
-	uint8_t nonce[32];
-	struct ike_dh *dh;
-
-	memset(nonce, 0x30 + w->nonce_byte, sizeof(nonce));
-	if (w->rekey)
-		ike_build_notify(b, IKE_N_REKEY_SA,
-				 w->rekey_protocol ? w->rekey_protocol : IKE_PROTO_ESP, w->rekey,
-				 NULL, 0);
-	ike_build_sa(b, IKE_PROTO_ESP, w->spi ? w->spi : 0x1001, 4, w->offer ? w->offer : &usual, 1,
-		     1, true);
-	ike_build_bytes(b, IKE_P_NONCE, nonce, sizeof(nonce));
-	if (w->ke) {
-		assert_int_equal(ike_dh_new(&dh, spw_group_by_ike_id(w->ke)), 0);
-		ike_build_ke(b, w->ke, ike_dh_public(dh),
-			     spw_group_info(ike_dh_group(dh))->public_len);
-		ike_dh_free(dh);
-	}
-	ike_build_ts(b, IKE_P_TSI, w->tsi ? w->tsi : &any, 1);
-	ike_build_ts(b, IKE_P_TSR, w->tsr ? w->tsr : &any, 1);
-}
-
-static const struct taped *
-ask(struct net *net, int i, struct wish w)
-{
-	const struct taped *t = puppet_ask(net, i, IKE_X_CREATE_CHILD, fill_wish, &w);
-
-	assert_non_null(t);
-	assert_true(t->opened);
-	return t;
-}
-
-static void
-fill_ike_rekey(struct ike_builder *b, void *ctx)
-{
-	static const struct spw_ike_proposal usual = {
-		.encr = SPW_ENCR_AES256_GCM, .prf = SPW_PRF_HMAC_SHA256, .group = SPW_GROUP_ECP256};
-	uint8_t nonce[32] = {1};
-	struct ike_dh *dh;
-
-	assert_int_equal(ike_dh_new(&dh, SPW_GROUP_ECP256), 0);
-	ike_build_sa(b, IKE_PROTO_IKE, 0x1122334455667788, 8, &usual, 1, 1, true);
-	ike_build_bytes(b, IKE_P_NONCE, nonce, sizeof(nonce));
-	if (!ctx)
-		ike_build_ke(b, 19, ike_dh_public(dh), 64);
-	ike_dh_free(dh);
-}
-
-static void
-fill_delete(struct ike_builder *b, void *ctx)
-{
-	const uint32_t *spi = ctx;
-
-	ike_build_delete(b, spi, spi ? 1 : 0);
-}
-
-static uint16_t
-error_of(const struct taped *t)
-{
-	const struct ike_notify *n;
-
-	assert_non_null(t);
-	assert_true(t->opened);
-	n = ike_wire_error(&t->m);
-	return n ? n->type : 0;
-}
-
-/* The SPI that host i receives on. */
-static uint32_t
-spi_of(struct net *net, int i)
-{
-	return net->host[i].active;
-}
-
-/* Host 1 wants to begin something that host 0 never hears of; host 0 is the puppet. */
-static struct net *
-waiting(uint64_t seed, uint32_t what, bool delete)
-{
-	struct net *net = tape_up(seed);
-
-	tape.drop_from[1] = 255;
-	if (delete)
-		ike_engine_reset(net->host[1].engine, net->now, "azure", what);
-	else
-		assert_int_equal(ike_engine_rekey(net->host[1].engine, net->now, "azure", what), 0);
-	assert_int_not_equal(puppet_sa(net, 1)->req.task, IKE_TASK_NONE);
-	return net;
-}
 
 /* ---- keys ---- */
 
@@ -260,7 +152,7 @@ static void
 ike_071_a_rekey_names_the_senders_inbound_spi(void **state)
 {
 	struct net *net = tape_up(2);
-	uint32_t spi = spi_of(net, 0);
+	uint32_t spi = child_spi(net, 0);
 	const struct ike_notify *n;
 
 	ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
@@ -277,19 +169,21 @@ static void
 ike_071_a_rekey_of_nothing_is_told_so_with_its_spi(void **state)
 {
 	struct net *net = tape_up(3);
-	const struct taped *t = ask(net, 0, (struct wish){.rekey = 0x55667788});
+	const struct taped *t = child_ask(net, 0, (struct child_wish){.rekey = 0x55667788});
 
-	assert_int_equal(error_of(t), IKE_N_CHILD_SA_NOT_FOUND);
+	assert_int_equal(child_error(t), IKE_N_CHILD_SA_NOT_FOUND);
 	assert_int_equal(t->m.notify[0].spi, 0x55667788);
 	assert_int_equal(t->m.notify[0].protocol, IKE_PROTO_ESP);
 	assert_int_equal(
-		error_of(ask(net, 0,
-			     (struct wish){.rekey = 0x55667788, .rekey_protocol = IKE_PROTO_AH})),
+		child_error(child_ask(
+			net, 0,
+			(struct child_wish){.rekey = 0x55667788, .rekey_protocol = IKE_PROTO_AH})),
 		IKE_N_INVALID_SYNTAX);
-	assert_int_equal(error_of(ask(net, 0,
-				      (struct wish){.rekey = spi_of(net, 0),
-						    .rekey_protocol = IKE_PROTO_IKE})),
-			 IKE_N_INVALID_SYNTAX);
+	assert_int_equal(
+		child_error(child_ask(net, 0,
+				      (struct child_wish){.rekey = child_spi(net, 0),
+							  .rekey_protocol = IKE_PROTO_IKE})),
+		IKE_N_INVALID_SYNTAX);
 	assert_int_equal(net_sas(net, 1), 1);
 	tape_free(net);
 }
@@ -304,7 +198,7 @@ static void
 ike_072_a_child_that_the_peer_has_lost_is_made_anew(void **state)
 {
 	struct net *net = tape_up(4);
-	uint32_t spi = spi_of(net, 0);
+	uint32_t spi = child_spi(net, 0);
 
 	tape.drop_from[0] = IKE_X_CREATE_CHILD;
 	ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
@@ -317,7 +211,7 @@ ike_072_a_child_that_the_peer_has_lost_is_made_anew(void **state)
 	for (unsigned int i = 0; i < tape.n; i++) /* and the lost one silently */
 		assert_false(tape.at[i].from == 0 && tape.at[i].m.n_deletes &&
 			     ike_wire_delete_spi(&tape.at[i].m.del[0], 0) == spi);
-	assert_true(spi_of(net, 0) != spi && spi_of(net, 0) != 0);
+	assert_true(child_spi(net, 0) != spi && child_spi(net, 0) != 0);
 	tape_free(net);
 }
 
@@ -338,15 +232,18 @@ ike_073_another_group_is_asked_for_and_none_means_none(void **state)
 	net_set(net, 1, &c[1]);
 	net_set(net, 0, &c[0]);
 	assert_true(net_run_up(net, 5 * NET_S));
-	t = ask(net, 0, (struct wish){.offer = &pfs, .ke = 19});
-	assert_int_equal(error_of(t), IKE_N_INVALID_KE_PAYLOAD);
+	t = child_ask(net, 0, (struct child_wish){.offer = &pfs, .ke = 19});
+	assert_int_equal(child_error(t), IKE_N_INVALID_KE_PAYLOAD);
 	assert_memory_equal(t->m.notify[0].data.bytes, "\0\24", 2);
-	t = ask(net, 0, (struct wish){.offer = &pfs}); /* the group is chosen, the KE missing */
-	assert_int_equal(error_of(t), IKE_N_INVALID_KE_PAYLOAD);
-	t = ask(net, 0, (struct wish){.ke = 19}); /* NONE is chosen: the KE means nothing */
-	assert_int_equal(error_of(t), 0);
+	t = child_ask(net, 0,
+		      (struct child_wish){.offer = &pfs}); /* the group is chosen, the KE missing */
+	assert_int_equal(child_error(t), IKE_N_INVALID_KE_PAYLOAD);
+	t = child_ask(net, 0,
+		      (struct child_wish){.ke = 19}); /* NONE is chosen: the KE means nothing */
+	assert_int_equal(child_error(t), 0);
 	assert_true(t->m.has_sa && !t->m.has_ke);
-	assert_true(ask(net, 0, (struct wish){.offer = &pfs, .ke = 20, .spi = 0x1002})->m.has_ke);
+	assert_true(child_ask(net, 0, (struct child_wish){.offer = &pfs, .ke = 20, .spi = 0x1002})
+			    ->m.has_ke);
 	tape_free(net);
 }
 
@@ -377,8 +274,8 @@ ike_074_a_rekey_proposes_what_was_agreed_and_takes_more(void **state)
 	assert_int_equal(spw_addr_get_v4(&t->m.tsr.ts[0].high), 0x0a01ffff);
 	net_run(net, 10 * NET_S);
 	/* a peer that sends its configured selectors, all of the world */
-	t = ask(net, 0, (struct wish){.rekey = spi_of(net, 0), .spi = 0x1003});
-	assert_int_equal(error_of(t), 0);
+	t = child_ask(net, 0, (struct child_wish){.rekey = child_spi(net, 0), .spi = 0x1003});
+	assert_int_equal(child_error(t), 0);
 	assert_int_equal(spw_addr_get_v4(&t->m.tsr.ts[0].low), 0x0a010000);
 	assert_int_equal(spw_addr_get_v4(&t->m.tsr.ts[0].high), 0x0a01ffff);
 	tape_free(net);
@@ -399,13 +296,13 @@ static void
 ike_075_the_new_sa_receives_before_the_answer_leaves(void **state)
 {
 	struct net *net = tape_up(7);
-	uint32_t before = spi_of(net, 1);
+	uint32_t before = child_spi(net, 1);
 
 	sas_at_answer = 0;
 	tape.on_send = note_order;
-	ask(net, 0, (struct wish){.rekey = spi_of(net, 0)});
+	child_ask(net, 0, (struct child_wish){.rekey = child_spi(net, 0)});
 	assert_int_equal(sas_at_answer, 2);
-	assert_int_equal(spi_of(net, 1), before); /* it still sends on the old one */
+	assert_int_equal(child_spi(net, 1), before); /* it still sends on the old one */
 	tape_free(net);
 }
 
@@ -413,7 +310,7 @@ static void
 ike_076_the_initiator_moves_over_and_then_deletes(void **state)
 {
 	struct net *net = tape_up(8);
-	uint32_t before = spi_of(net, 0);
+	uint32_t before = child_spi(net, 0);
 
 	out_at_delete = 0;
 	tape.on_send = note_order;
@@ -444,15 +341,16 @@ ike_078_a_rekeyed_ike_sa_begins_at_zero_and_the_delete_comes_last(void **state)
 	assert_true(tape_last(1, IKE_X_INFORMATIONAL, false)->h.spi_i == old);
 	assert_int_equal(tape_last(1, IKE_X_INFORMATIONAL, false)->m.del[0].protocol,
 			 IKE_PROTO_IKE);
-	assert_int_equal(error_of(puppet_ask(net, 0, IKE_X_CREATE_CHILD, fill_ike_rekey, net)),
-			 IKE_N_INVALID_KE_PAYLOAD); /* a key exchange is demanded */
+	assert_int_equal(
+		child_error(puppet_ask(net, 0, IKE_X_CREATE_CHILD, child_fill_ike_rekey, net)),
+		IKE_N_INVALID_KE_PAYLOAD); /* a key exchange is demanded */
 	tape_free(net);
 }
 
 static void
 ike_079_no_child_is_begun_on_an_ike_sa_that_is_rekeyed(void **state)
 {
-	struct net *net = waiting(10, IKE, false);
+	struct net *net = child_waiting(10, IKE, false);
 
 	assert_int_equal(ike_engine_rekey(net->host[1].engine, net->now, "azure", CHILD), -11);
 	net_event(net, 1, SPW_SA_EV_SOFT);
@@ -465,20 +363,15 @@ ike_079_no_child_is_begun_on_an_ike_sa_that_is_rekeyed(void **state)
 }
 
 static void
-fill_no_more(struct ike_builder *b, void *ctx)
-{
-	ike_build_notify(b, IKE_N_NO_ADDITIONAL_SAS, 0, 0, NULL, 0);
-}
-
-static void
 ike_080_a_peer_without_room_gets_a_new_ike_sa(void **state)
 {
 	struct net *net = tape_up(11);
+	uint16_t full = IKE_N_NO_ADDITIONAL_SAS;
 	uint64_t old = net_status(net, 0).spi_i;
 
 	tape.drop_from[0] = IKE_X_CREATE_CHILD;
 	ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
-	puppet_answer(net, 1, fill_no_more, NULL);
+	puppet_answer(net, 1, puppet_fill_notify, &full);
 	net_run(net, 20 * NET_S);
 	assert_int_equal(tape_count(0, IKE_X_CREATE_CHILD, false), 1);
 	assert_true(net_status(net, 0).spi_i != old);
@@ -490,24 +383,21 @@ static void
 ike_081_a_second_rekey_before_the_delete_is_harmless(void **state)
 {
 	struct net *net = tape_up(12);
-	uint32_t old = spi_of(net, 0);
+	uint32_t old = child_spi(net, 0);
 
-	assert_int_equal(error_of(ask(net, 0, (struct wish){.rekey = old, .spi = 0x2001})), 0);
+	assert_int_equal(
+		child_error(child_ask(net, 0, (struct child_wish){.rekey = old, .spi = 0x2001})),
+		0);
 	for (uint32_t i = 0; i < 5; i++)
 		assert_int_equal(
-			error_of(ask(net, 0, (struct wish){.rekey = old, .spi = 0x2002 + i})),
+			child_error(child_ask(
+				net, 0, (struct child_wish){.rekey = old, .spi = 0x2002 + i})),
 			IKE_N_TEMPORARY_FAILURE);
 	assert_int_equal(net_sas(net, 1), 2);
-	puppet_ask(net, 0, IKE_X_INFORMATIONAL, fill_delete, &old);
+	puppet_ask(net, 0, IKE_X_INFORMATIONAL, child_fill_delete, &old);
 	net_run(net, 10 * NET_S);
 	assert_int_equal(net_sas(net, 1), 1);
 	tape_free(net);
-}
-
-static void
-fill_single_pair(struct ike_builder *b, void *ctx)
-{
-	ike_build_notify(b, *(const uint16_t *)ctx, 0, 0, NULL, 0);
 }
 
 static void
@@ -522,7 +412,7 @@ ike_088_unknown_wishes_about_selectors_end_no_ike_sa(void **state)
 		tape.drop_from[0] = IKE_X_CREATE_CHILD;
 		ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
 		tape.drop_from[0] = 0;
-		puppet_answer(net, 1, fill_single_pair, &type);
+		puppet_answer(net, 1, puppet_fill_notify, &type);
 		net_run(net, 60 * NET_S);
 		assert_int_equal(net_ike_sas(net, 0), 1);
 		assert_true(net_agrees(net));
@@ -537,213 +427,10 @@ ike_085_spis_below_256_are_not_taken(void **state)
 	struct net *net = tape_up(14);
 
 	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(error_of(ask(net, 0, (struct wish){.spi = spis[i]})),
-				 spis[i] < 256 ? IKE_N_NO_PROPOSAL_CHOSEN : 0);
-	tape_free(net);
-}
-
-/* ---- collisions ---- */
-
-static void
-ike_104_a_child_being_deleted_is_not_rekeyed(void **state)
-{
-	struct net *net = waiting(20, CHILD, true);
-
-	assert_int_equal(error_of(ask(net, 0, (struct wish){.rekey = spi_of(net, 0)})),
-			 IKE_N_TEMPORARY_FAILURE);
-	tape_free(net);
-}
-
-static void
-ike_105_a_delete_of_a_child_being_rekeyed_is_answered(void **state)
-{
-	struct net *net = waiting(21, CHILD, false);
-	uint32_t ours = spi_of(net, 1), theirs = spi_of(net, 0);
-	const struct taped *t = puppet_ask(net, 0, IKE_X_INFORMATIONAL, fill_delete, &theirs);
-
-	assert_int_equal(t->m.n_deletes, 1);
-	assert_int_equal(ike_wire_delete_spi(&t->m.del[0], 0), ours);
-	tape_free(net);
-}
-
-static void
-ike_106_a_delete_that_crosses_ours_is_answered_without_one(void **state)
-{
-	struct net *net = waiting(22, CHILD, true);
-	uint32_t theirs = spi_of(net, 0);
-	const struct taped *t = puppet_ask(net, 0, IKE_X_INFORMATIONAL, fill_delete, &theirs);
-
-	assert_non_null(t);
-	assert_int_equal(t->plain_len, 0);
-	assert_int_equal(net_sas(net, 1), 1); /* the inbound half waits for our answer */
-	puppet_answer(net, 0, NULL, NULL);
-	net_run(net, 6 * NET_S);
-	assert_int_equal(net_sas(net, 1), 0);
-	tape_free(net);
-}
-
-static void
-ike_107_a_delete_of_nothing_is_answered_empty(void **state)
-{
-	struct net *net = tape_up(23);
-	uint32_t nobody = 0x01020304;
-	const struct taped *t = puppet_ask(net, 0, IKE_X_INFORMATIONAL, fill_delete, &nobody);
-
-	assert_true(t && t->plain_len == 0);
-	assert_int_equal(net_sas(net, 1), 1);
-	tape_free(net);
-}
-
-static void
-ike_108_an_ike_rekey_waits_for_an_exchange_about_a_child(void **state)
-{
-	for (int delete = 0; delete < 2; delete ++) {
-		struct net *net = waiting(24, CHILD, delete);
-
 		assert_int_equal(
-			error_of(puppet_ask(net, 0, IKE_X_CREATE_CHILD, fill_ike_rekey, NULL)),
-			IKE_N_TEMPORARY_FAILURE);
-		assert_int_equal(puppet_sa(net, 1)->state, IKE_SA_ESTABLISHED);
-		tape_free(net);
-	}
-}
-
-static void
-ike_109_a_child_waits_for_an_ike_rekey(void **state)
-{
-	struct net *net = waiting(25, IKE, false);
-
-	assert_int_equal(error_of(ask(net, 0, (struct wish){.spi = 0x3001})),
-			 IKE_N_TEMPORARY_FAILURE);
-	assert_int_equal(error_of(ask(net, 0, (struct wish){.rekey = spi_of(net, 0)})),
-			 IKE_N_TEMPORARY_FAILURE);
-	assert_int_equal(net_sas(net, 1), 1);
+			child_error(child_ask(net, 0, (struct child_wish){.spi = spis[i]})),
+			spis[i] < 256 ? IKE_N_NO_PROPOSAL_CHOSEN : 0);
 	tape_free(net);
-}
-
-static void
-ike_110_a_delete_of_a_child_does_not_wait_for_an_ike_rekey(void **state)
-{
-	struct net *net = waiting(26, IKE, false);
-	uint32_t ours = spi_of(net, 1), theirs = spi_of(net, 0);
-	const struct taped *t = puppet_ask(net, 0, IKE_X_INFORMATIONAL, fill_delete, &theirs);
-
-	assert_int_equal(t->m.n_deletes, 1);
-	assert_int_equal(ike_wire_delete_spi(&t->m.del[0], 0), ours);
-	assert_int_equal(spi_of(net, 1), 0);
-	tape_free(net);
-}
-
-static void
-ike_112_a_late_rekey_of_a_rekeyed_ike_sa_is_refused(void **state)
-{
-	struct net *net = tape_up(27);
-	struct ike_sa *old = puppet_sa(net, 0);
-	struct ike_builder b;
-
-	tape.drop_from[1] = IKE_X_INFORMATIONAL; /* host 1's Delete of the old one is lost */
-	ike_engine_rekey(net->host[1].engine, net->now, "azure", IKE);
-	net_run(net, 100 * NET_MS);
-	assert_true(puppet_sa(net, 0) != old);
-	const struct ike_header h = {.spi_i = old->spi_i,
-				     .spi_r = old->spi_r,
-				     .exchange = IKE_X_CREATE_CHILD,
-				     .flags = IKE_FLAG_INITIATOR,
-				     .mid = old->next_out++};
-	static uint8_t buf[2048];
-	size_t len;
-
-	ike_build_start(&b, buf, sizeof(buf), &h);
-	ike_build_sk(&b, old->seal);
-	fill_ike_rekey(&b, NULL);
-	assert_int_equal(ike_build_seal(&b, old->seal, &len), 0);
-	tape_clear();
-	puppet_raw(net, 1, &net->host[0].addr, 500, 500, buf, len);
-	assert_int_equal(error_of(tape_last(1, IKE_X_CREATE_CHILD, true)), IKE_N_TEMPORARY_FAILURE);
-	tape.drop_from[1] = 0;
-	net_run(net, 20 * NET_S);
-	assert_true(net_agrees(net));
-	tape_free(net);
-}
-
-static void
-ike_115_a_closing_ike_sa_makes_nothing(void **state)
-{
-	struct net *net = tape_up(28);
-	uint32_t spi = spi_of(net, 0);
-
-	tape.drop_from[1] = 255;
-	ike_engine_shutdown(net->host[1].engine, net->now);
-	assert_int_equal(puppet_sa(net, 1)->state, IKE_SA_CLOSING);
-	assert_int_equal(error_of(ask(net, 0, (struct wish){.spi = 0x3001})),
-			 IKE_N_TEMPORARY_FAILURE);
-	assert_int_equal(error_of(ask(net, 0, (struct wish){.rekey = spi})),
-			 IKE_N_TEMPORARY_FAILURE);
-	assert_int_equal(error_of(puppet_ask(net, 0, IKE_X_CREATE_CHILD, fill_ike_rekey, NULL)),
-			 IKE_N_TEMPORARY_FAILURE);
-	assert_int_equal(net_sas(net, 1), 0);
-	tape_free(net);
-}
-
-static void
-ike_116_a_busy_peer_is_left_alone_for_5_to_30_seconds(void **state)
-{
-	struct net *net = tape_up(29);
-	uint16_t busy = IKE_N_TEMPORARY_FAILURE;
-	uint64_t least = UINT64_MAX, most = 0;
-
-	for (int n = 0; n < 6; n++) {
-		uint64_t asked = net->now;
-
-		tape.drop_from[0] = IKE_X_CREATE_CHILD;
-		if (n == 0)
-			ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
-		tape_clear();
-		puppet_answer(net, 1, fill_single_pair, &busy);
-		while (tape_count(0, IKE_X_CREATE_CHILD, false) == 0)
-			net_run(net, 50 * NET_MS);
-		least = ike_min_u64(least, net->now - asked);
-		most = net->now - asked > most ? net->now - asked : most;
-	}
-	assert_true(least >= 5 * NET_S);
-	assert_true(most <= 31 * NET_S);
-	assert_true(most > least + NET_S); /* drawn anew each time */
-	tape.drop_from[0] = 0;
-	net_run(net, 20 * NET_S);
-	assert_true(net_agrees(net));
-	tape_free(net);
-}
-
-static void
-ike_117_a_corrected_group_meets_the_peers_rekey(void **state)
-{
-	for (uint64_t gap = 0; gap < 80; gap += 4) {
-		struct net *net = tape_net(30 + gap);
-		struct spw_ike_conn c[2] = {net_conn(net, 0), net_conn(net, 1)};
-
-		c[0].mode = SPW_IKE_MODE_BOTH;
-		c[1].mode = SPW_IKE_MODE_RESPOND;
-		c[0].n_esp = 2;
-		c[0].esp[1] = c[0].esp[0];
-		c[0].esp[0].group = SPW_GROUP_ECP384;
-		c[0].esp[1].group = c[1].esp[0].group = SPW_GROUP_ECP256;
-		net_set(net, 1, &c[1]);
-		net_set(net, 0, &c[0]);
-		assert_true(net_run_up(net, 5 * NET_S));
-		net->traffic = true;
-		net_run(net, 500 * NET_MS);
-		net->esp_lost = net->esp_unsent = 0;
-		ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
-		net_run(net, gap * NET_MS + 1);
-		ike_engine_rekey(net->host[1].engine, net->now, "azure", CHILD);
-		net_run(net, 30 * NET_S);
-		net->traffic_every = 200 * NET_MS;
-		net_run(net, 100 * NET_S);
-		assert_int_equal(net->esp_lost + net->esp_unsent, 0);
-		assert_int_equal(net_sas(net, 0) + net_sas(net, 1), 2);
-		assert_true(net_agrees(net));
-		tape_free(net);
-	}
 }
 
 static void
@@ -788,17 +475,6 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_081_a_second_rekey_before_the_delete_is_harmless),
 		cmocka_unit_test(ike_088_unknown_wishes_about_selectors_end_no_ike_sa),
 		cmocka_unit_test(ike_085_spis_below_256_are_not_taken),
-		cmocka_unit_test(ike_104_a_child_being_deleted_is_not_rekeyed),
-		cmocka_unit_test(ike_105_a_delete_of_a_child_being_rekeyed_is_answered),
-		cmocka_unit_test(ike_106_a_delete_that_crosses_ours_is_answered_without_one),
-		cmocka_unit_test(ike_107_a_delete_of_nothing_is_answered_empty),
-		cmocka_unit_test(ike_108_an_ike_rekey_waits_for_an_exchange_about_a_child),
-		cmocka_unit_test(ike_109_a_child_waits_for_an_ike_rekey),
-		cmocka_unit_test(ike_110_a_delete_of_a_child_does_not_wait_for_an_ike_rekey),
-		cmocka_unit_test(ike_112_a_late_rekey_of_a_rekeyed_ike_sa_is_refused),
-		cmocka_unit_test(ike_115_a_closing_ike_sa_makes_nothing),
-		cmocka_unit_test(ike_116_a_busy_peer_is_left_alone_for_5_to_30_seconds),
-		cmocka_unit_test(ike_117_a_corrected_group_meets_the_peers_rekey),
 		cmocka_unit_test(lif_04_when_rekeys_fail_the_sa_ends_and_nothing_goes_in_the_clear),
 	};
 

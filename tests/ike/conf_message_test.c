@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/puppet.h"
+#include "tests/ike/puppet_init.h"
 
 #define VENDOR_MS "\x1e\x2b\x51\x69\x05\x99\x1c\x7d\x7c\x96\xfc\xbf\xb5\x87\xe4\x61\0\0\0\x09"
 

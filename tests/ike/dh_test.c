@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/puppet.h"
+#include "tests/ike/puppet_init.h"
 
 #define BOTH	SPW_IKE_MODE_BOTH
 #define RESPOND SPW_IKE_MODE_RESPOND

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/puppet.h"
+#include "tests/ike/puppet_init.h"
 
 static uint8_t buf[4096];
 

@@ -250,6 +250,12 @@ puppet_answer(struct net *net, int i, void (*fill)(struct ike_builder *b, void *
 }
 
 void
+puppet_fill_notify(struct ike_builder *b, void *ctx)
+{
+	ike_build_notify(b, *(const uint16_t *)ctx, 0, 0, NULL, 0);
+}
+
+void
 puppet_raw(struct net *net, int to, const struct spw_addr *from, uint16_t from_port,
 	   uint16_t to_port, const uint8_t *bytes, size_t len)
 {
@@ -265,59 +271,4 @@ puppet_raw(struct net *net, int to, const struct spw_addr *from, uint16_t from_p
 		memcpy(copy, bytes, len);
 	ike_engine_input(net->host[to].engine, net->now, &d);
 	free(copy);
-}
-
-size_t
-puppet_init(uint8_t *out, size_t size, const struct init_parts *p)
-{
-	static const struct spw_ike_proposal usual = {
-		.encr = SPW_ENCR_AES256_GCM, .prf = SPW_PRF_HMAC_SHA256, .group = SPW_GROUP_ECP256};
-	const struct ike_header h = {.spi_i = p->spi_i,
-				     .spi_r = p->spi_r,
-				     .exchange = IKE_X_SA_INIT,
-				     .flags = IKE_FLAG_INITIATOR,
-				     .mid = p->mid};
-	static struct ike_dh *dh;
-	uint8_t nonce[IKE_NONCE_MAX + 1];
-	struct ike_builder b;
-	size_t len;
-
-	if (!dh) /* one key pair serves all: nothing here is ever decrypted */
-		assert_int_equal(ike_dh_new(&dh, SPW_GROUP_ECP256), 0);
-	memset(nonce, 0x41 + p->nonce_byte, sizeof(nonce));
-	ike_build_start(&b, out, size, &h);
-	if (p->cookie)
-		ike_build_notify(&b, IKE_N_COOKIE, 0, 0, p->cookie, p->cookie_len);
-	if (p->head)
-		p->head(&b);
-	if (!p->no_sa)
-		ike_build_sa(&b, IKE_PROTO_IKE, 0, 0, p->offer ? p->offer : &usual,
-			     p->offer ? p->n_offer : 1, 1, true);
-	if (!p->no_ke)
-		ike_build_ke(&b, p->ke_group ? p->ke_group : 19, ike_dh_public(dh), 64);
-	if (!p->no_nonce)
-		ike_build_bytes(&b, IKE_P_NONCE, nonce, p->nonce_len ? p->nonce_len : 32);
-	if (p->more)
-		p->more(&b);
-	assert_int_equal(ike_build_finish(&b, &len), 0);
-	return len;
-}
-
-void
-puppet_knock(struct net *net, uint64_t spi_i)
-{
-	const struct init_parts p = {.spi_i = spi_i, .nonce_byte = (uint8_t)spi_i};
-	uint8_t buf[1024];
-
-	puppet_raw(net, 1, &net->host[0].addr, 500, 500, buf, puppet_init(buf, sizeof(buf), &p));
-}
-
-unsigned int
-puppet_half_open(const struct net *net)
-{
-	unsigned int n = 0;
-
-	for (const struct ike_sa *sa = net->host[1].engine->sas; sa; sa = sa->next)
-		n += sa->state == IKE_SA_HALF_OPEN;
-	return n;
 }

@@ -65,30 +65,10 @@ const struct taped *puppet_ask(struct net *net, int i, uint8_t exchange,
 /* Answer for host i the request of the other that waits; host i counts it as answered. */
 void puppet_answer(struct net *net, int i, void (*fill)(struct ike_builder *b, void *ctx),
 		   void *ctx);
+/* For these two: one notify without data, of the type at ctx (uint16_t). */
+void puppet_fill_notify(struct ike_builder *b, void *ctx);
 /* Bytes from an address and port of choice to host `to`, as if they had come in. */
 void puppet_raw(struct net *net, int to, const struct spw_addr *from, uint16_t from_port,
 		uint16_t to_port, const uint8_t *bytes, size_t len);
-
-/* An IKE_SA_INIT request to host 1. */
-struct init_parts {
-	uint64_t spi_i, spi_r;
-	uint32_t mid;
-	uint16_t ke_group;  /* 0 = 19 */
-	uint16_t nonce_len; /* 0 = 32 */
-	uint8_t nonce_byte;
-	bool no_sa, no_ke, no_nonce;
-	const struct spw_ike_proposal *offer; /* NULL = AES-GCM-256, PRF-SHA256, ECP-256 */
-	unsigned int n_offer;
-	const uint8_t *cookie;
-	size_t cookie_len;
-	/* payloads more, before the others and after them */
-	void (*head)(struct ike_builder *b);
-	void (*more)(struct ike_builder *b);
-};
-size_t puppet_init(uint8_t *out, size_t size, const struct init_parts *p);
-/* One that is in order, with this SPI, from the address of host 0. */
-void puppet_knock(struct net *net, uint64_t spi_i);
-/* Half-open IKE SAs of host 1. */
-unsigned int puppet_half_open(const struct net *net);
 
 #endif
