@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "control/pins.h"
-#include "tests/control/kernel_bed.h"
+#include "tests/control/runtime_bed.h"
 
 static void
 make_config(void)

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "control/runtime.h"
-#include "tests/control/kernel_bed.h"
+#include "tests/control/runtime_bed.h"
 
 /* False after two seconds. */
 static bool
