@@ -132,28 +132,34 @@ row_take(struct iked_sa *sa, const struct spw_dp_sa_stats *row)
 }
 
 static int
-rows_take(const struct spw_msg *m, struct iked_sas *found)
+rows_take(const struct spw_msg *m, struct iked_sas *sas, bool known_only)
 {
 	const struct spw_dp_sa_stats *row = (const struct spw_dp_sa_stats *)m->body;
 
 	for (unsigned int i = 0; i < m->hdr.count; i++) {
-		int rc = iked_sas_add(found, row[i].spi_in, row[i].tunnel, false);
+		struct iked_sa *sa;
 
-		if (rc != 0)
-			return rc;
-		row_take(iked_sas_find(found, row[i].spi_in), &row[i]);
+		if (!known_only) {
+			int rc = iked_sas_add(sas, row[i].spi_in, row[i].tunnel, false);
+
+			if (rc != 0)
+				return rc;
+		}
+		sa = iked_sas_find(sas, row[i].spi_in);
+		if (sa)
+			row_take(sa, &row[i]);
 	}
 	return 0;
 }
 
-int
-iked_dataplane_sas(struct iked *d, struct iked_sas *found, struct spw_err *err)
+static int
+rows_read(struct iked *d, struct iked_sas *sas, bool known_only, struct spw_err *err)
 {
 	struct iked_dataplane *dp = &d->dp;
 	int rc = iked_dataplane_call(d, SPW_DP_GET_SAS, NULL, 0, err);
 
 	while (rc == 0) {
-		rc = rows_take(&dp->msg, found);
+		rc = rows_take(&dp->msg, sas, known_only);
 		if (rc != 0 || !(dp->msg.hdr.flags & SPW_MSG_MORE))
 			break;
 		dp->msg.hdr = (struct spw_msg_hdr){0};
@@ -165,6 +171,18 @@ iked_dataplane_sas(struct iked *d, struct iked_sas *found, struct spw_err *err)
 	if (rc != 0) /* the rest of a broken dump must not be taken for an answer */
 		go_down(d, err->text);
 	return rc;
+}
+
+int
+iked_dataplane_sas(struct iked *d, struct iked_sas *found, struct spw_err *err)
+{
+	return rows_read(d, found, false, err);
+}
+
+int
+iked_dataplane_refresh(struct iked *d, struct spw_err *err)
+{
+	return rows_read(d, &d->dp.sas, true, err);
 }
 
 static void

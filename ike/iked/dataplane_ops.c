@@ -51,8 +51,13 @@ void
 iked_op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 {
 	struct spw_dp_spi ref = {.tunnel = tunnel, .spi = spi};
+	struct iked *d = ctx;
+	const struct iked_sa *there = iked_sas_find(&d->dp.sas, spi);
 
-	(void)call(ctx, SPW_DP_SPI_FREE, &ref, sizeof(ref), spi);
+	if (there && there->orphan)
+		(void)iked_op_sa_delete(d, spi, SPW_SA_PART_IN | SPW_SA_PART_OUT);
+	else
+		(void)call(d, SPW_DP_SPI_FREE, &ref, sizeof(ref), spi);
 }
 
 /* It stands there since before we started, under an SPI that our escrow knows. */
@@ -150,23 +155,11 @@ iked_op_sa_move(void *ctx, uint32_t spi_in, const struct spw_addr *remote, uint1
 static void
 last_in_refresh(struct iked *d)
 {
-	struct iked_sas found = {0};
 	struct spw_err err = {0};
 
 	d->dp.refreshed_ns = spw_clock_ns();
-	if (!iked_dataplane_connected(&d->dp) || iked_dataplane_sas(d, &found, &err) != 0)
-		found.n = 0;
-	for (size_t i = 0; i < found.n; i++) {
-		struct iked_sa *sa = iked_sas_find(&d->dp.sas, found.sa[i].spi_in);
-
-		if (!sa)
-			continue;
-		sa->last_in_ns = found.sa[i].last_in_ns;
-		sa->packets = found.sa[i].packets;
-		sa->bytes = found.sa[i].bytes;
-		sa->heard = found.sa[i].heard;
-	}
-	iked_sas_clear(&found);
+	if (iked_dataplane_connected(&d->dp))
+		(void)iked_dataplane_refresh(d, &err);
 }
 
 int

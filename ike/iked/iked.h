@@ -150,6 +150,8 @@ int iked_dataplane_call(struct iked *d, uint16_t number, const void *elem, uint1
 			struct spw_err *err);
 /* Read what stands in the data plane into `found` (empty before). 0 or -errno. */
 int iked_dataplane_sas(struct iked *d, struct iked_sas *found, struct spw_err *err);
+/* Read anew what the SAs in dp.sas carry; those they are stay. 0 or -errno. */
+int iked_dataplane_refresh(struct iked *d, struct spw_err *err);
 /* What the engine may offer for ESP; all we know of while the data plane has not said. */
 uint32_t iked_dataplane_encr_mask(const struct iked_dataplane *dp);
 

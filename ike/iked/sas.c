@@ -5,8 +5,11 @@
  * Our own are those installed since this process started. Any other one was left by an earlier
  * instance that died: an orphan. Nobody holds its IKE SA any more, but it carries traffic, so it
  * stays until a child SA of ours has taken its tunnel over and some seconds have passed for what
- * is in flight. No input or output here; a sorted array, searched by halves, because the data
- * plane's whole list is matched against it. One thread.
+ * is in flight. No input or output here.
+ *
+ * A sorted array, searched by halves, because the data plane's whole list is matched against it;
+ * and chains of the SAs of each tunnel, because every second each tunnel is asked about. The chains
+ * name SPIs, not places, which move: each hop is a search. 0 is no SPI. One thread.
  */
 #include "ike/iked/sas.h"
 
@@ -33,10 +36,53 @@ lower_bound(const struct iked_sas *s, uint32_t spi_in)
 	return low;
 }
 
+/* Where the chain of a tunnel begins; others may share it. */
+static uint32_t *
+chain_of(const struct iked_sas *s, uint32_t tunnel)
+{
+	return &s->chain[tunnel & (s->cap - 1)];
+}
+
+static void
+chain_add(struct iked_sas *s, struct iked_sa *sa)
+{
+	uint32_t *at = chain_of(s, sa->tunnel);
+
+	if (sa->spi_in == 0)
+		return;
+	sa->next = *at;
+	*at = sa->spi_in;
+}
+
+static void
+chain_del(struct iked_sas *s, const struct iked_sa *sa)
+{
+	uint32_t *at = chain_of(s, sa->tunnel);
+
+	while (*at != sa->spi_in && *at != 0)
+		at = &iked_sas_find(s, *at)->next;
+	if (*at != 0)
+		*at = sa->next;
+}
+
+/* The SAs of a tunnel one after another, `after` NULL = the first. */
+static struct iked_sa *
+of_tunnel(const struct iked_sas *s, uint32_t tunnel, const struct iked_sa *after)
+{
+	uint32_t spi = after ? after->next : s->cap ? *chain_of(s, tunnel) : 0;
+	struct iked_sa *sa = spi ? iked_sas_find(s, spi) : NULL;
+
+	while (sa && sa->tunnel != tunnel)
+		sa = sa->next ? iked_sas_find(s, sa->next) : NULL;
+	return sa;
+}
+
+/* Room for one more; a power of two of chains. */
 static int
 grow(struct iked_sas *s)
 {
 	size_t cap = s->cap ? 2 * s->cap : 16;
+	uint32_t *chain;
 	struct iked_sa *sa;
 
 	if (s->n < s->cap)
@@ -45,7 +91,14 @@ grow(struct iked_sas *s)
 	if (!sa)
 		return -ENOMEM;
 	s->sa = sa;
+	chain = calloc(cap, sizeof(*chain));
+	if (!chain)
+		return -ENOMEM;
+	free(s->chain);
+	s->chain = chain;
 	s->cap = cap;
+	for (size_t i = 0; i < s->n; i++)
+		chain_add(s, &s->sa[i]);
 	return 0;
 }
 
@@ -62,9 +115,12 @@ iked_sas_add(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel, bool orphan)
 			return rc;
 		memmove(&s->sa[i + 1], &s->sa[i], (s->n - i) * sizeof(*s->sa));
 		s->n++;
+	} else {
+		chain_del(s, &s->sa[i]);
 	}
 	s->sa[i] = (struct iked_sa){
 		.spi_in = spi_in, .tunnel = tunnel, .orphan = orphan, .present = true};
+	chain_add(s, &s->sa[i]);
 	return 0;
 }
 
@@ -83,6 +139,7 @@ iked_sas_del(struct iked_sas *s, uint32_t spi_in)
 
 	if (!sa)
 		return;
+	chain_del(s, sa);
 	memmove(sa, sa + 1, (size_t)(s->sa + s->n - (sa + 1)) * sizeof(*sa));
 	s->n--;
 }
@@ -91,6 +148,7 @@ void
 iked_sas_clear(struct iked_sas *s)
 {
 	free(s->sa);
+	free(s->chain);
 	*s = (struct iked_sas){0};
 }
 
@@ -99,9 +157,9 @@ iked_sas_last_in(const struct iked_sas *s, uint32_t tunnel)
 {
 	uint64_t last = 0;
 
-	for (size_t i = 0; i < s->n; i++)
-		if (s->sa[i].tunnel == tunnel && !s->sa[i].orphan && s->sa[i].last_in_ns > last)
-			last = s->sa[i].last_in_ns;
+	for (const struct iked_sa *sa = NULL; (sa = of_tunnel(s, tunnel, sa)) != NULL;)
+		if (!sa->orphan && sa->last_in_ns > last)
+			last = sa->last_in_ns;
 	return last;
 }
 
@@ -110,8 +168,8 @@ iked_sas_carrying(const struct iked_sas *s, uint32_t tunnel)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->n; i++)
-		n += s->sa[i].tunnel == tunnel && s->sa[i].orphan && s->sa[i].delete_at_ns == 0;
+	for (const struct iked_sa *sa = NULL; (sa = of_tunnel(s, tunnel, sa)) != NULL;)
+		n += sa->orphan && sa->delete_at_ns == 0;
 	return n;
 }
 
@@ -128,9 +186,9 @@ iked_sas_orphans(const struct iked_sas *s)
 void
 iked_sas_replaced(struct iked_sas *s, uint32_t tunnel, uint64_t delete_at_ns)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->sa[i].tunnel == tunnel && s->sa[i].orphan && s->sa[i].delete_at_ns == 0)
-			s->sa[i].delete_at_ns = delete_at_ns;
+	for (struct iked_sa *sa = NULL; (sa = of_tunnel(s, tunnel, sa)) != NULL;)
+		if (sa->orphan && sa->delete_at_ns == 0)
+			sa->delete_at_ns = delete_at_ns;
 }
 
 static bool

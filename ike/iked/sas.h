@@ -15,6 +15,7 @@
 struct iked_sa {
 	uint32_t spi_in;
 	uint32_t tunnel;
+	uint32_t next;	     /* SPI of the next one in its chain; 0 = the last */
 	bool orphan;	     /* installed by an earlier instance of iked */
 	bool present;	     /* seen by the resynchronisation that runs */
 	uint64_t last_in_ns; /* last valid inbound packet, 0 = none */
@@ -24,10 +25,11 @@ struct iked_sa {
 	uint64_t delete_at_ns; /* orphans: 0 = while nothing replaces it */
 };
 
-/* Sorted by spi_in. Zeroed = empty; free with iked_sas_clear(). */
+/* Sorted by spi_in, chained by tunnel. Zeroed = empty; free with iked_sas_clear(). */
 struct iked_sas {
 	struct iked_sa *sa;
-	size_t n, cap;
+	uint32_t *chain; /* [cap]: SPI of the first one, 0 = empty */
+	size_t n, cap;	 /* cap: a power of two */
 };
 
 /* Add, or change the SA of this SPI. 0 or -ENOMEM. */

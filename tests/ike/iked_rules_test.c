@@ -58,6 +58,41 @@ sas_are_found_after_random_adds_and_dels(void **state)
 	assert_null(iked_sas_find(&s, 1));
 }
 
+/* What a tunnel's SAs say, against a search of all; SAs change their tunnel, too. */
+static void
+the_sas_of_a_tunnel_are_found_after_random_adds_and_dels(void **state)
+{
+	struct iked_sas s = {0};
+	unsigned int seed = 11;
+
+	for (int i = 0; i < 30000; i++) {
+		uint32_t spi = 1 + (uint32_t)rand_r(&seed) % 300, tunnel;
+		uint64_t last = 0;
+		size_t orphans = 0;
+
+		if (rand_r(&seed) % 3) {
+			assert_int_equal(iked_sas_add(&s, spi, (uint32_t)rand_r(&seed) % 600,
+						      rand_r(&seed) & 1),
+					 0);
+			iked_sas_find(&s, spi)->last_in_ns = (uint64_t)rand_r(&seed);
+		} else {
+			iked_sas_del(&s, spi);
+		}
+		tunnel = s.n ? s.sa[(size_t)rand_r(&seed) % s.n].tunnel : 7;
+		for (size_t k = 0; k < s.n; k++) {
+			const struct iked_sa *sa = &s.sa[k];
+
+			orphans += sa->tunnel == tunnel && sa->orphan;
+			if (sa->tunnel == tunnel && !sa->orphan && sa->last_in_ns > last)
+				last = sa->last_in_ns;
+		}
+		assert_int_equal(iked_sas_last_in(&s, tunnel), last);
+		assert_int_equal(iked_sas_carrying(&s, tunnel), orphans);
+	}
+	iked_sas_clear(&s);
+	assert_int_equal(iked_sas_last_in(&s, 7), 0);
+}
+
 static void
 an_orphan_stays_until_its_successor_is_up_and_then_its_time_out(void **state)
 {
@@ -525,6 +560,7 @@ main(void)
 		cmocka_unit_test(an_escrow_outlives_its_instance),
 		cmocka_unit_test(an_escrow_that_could_shrink_or_is_of_another_is_refused),
 		cmocka_unit_test(sas_are_found_after_random_adds_and_dels),
+		cmocka_unit_test(the_sas_of_a_tunnel_are_found_after_random_adds_and_dels),
 		cmocka_unit_test(an_orphan_stays_until_its_successor_is_up_and_then_its_time_out),
 		cmocka_unit_test(an_orphan_on_which_the_peer_still_sends_waits_but_not_for_ever),
 		cmocka_unit_test(last_inbound_counts_only_our_own_sas),
