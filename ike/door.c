@@ -11,7 +11,8 @@
  * the peer that we have it: what was installed but not recorded is met again when the peer's
  * message is, and installing is then a matter of taking over (struct ike_ops). That needs the same
  * SPI where the keys would be the same: a request has it on record, and so has, from before the
- * installation, an answer to IKE_AUTH, whose child brings no nonce of its own.
+ * installation, an answer to IKE_AUTH, whose child brings no nonce of its own. What deletes one is
+ * part of the batch until it is done (escrow_will.c).
  *
  * Changes are marked by connection (ike_touch), not by field: SAs of one connection change each
  * other. Writing a record equal to the present one costs a comparison. An SA that cannot be
@@ -82,6 +83,7 @@ ike_post_delete(struct ike_engine *e, uint32_t spi_in, uint32_t parts)
 	}
 	l->spi = spi_in;
 	l->parts = parts;
+	e->dirty = true;
 }
 
 void
@@ -95,6 +97,7 @@ ike_post_spi_free(struct ike_engine *e, uint32_t tunnel, uint32_t spi)
 	}
 	l->tunnel = tunnel;
 	l->spi = spi;
+	e->dirty = true;
 }
 
 static void
@@ -217,6 +220,19 @@ record(struct ike_escrow *esc, struct ike_sa *sa)
 		take_out(esc, sa);
 }
 
+/* What is about to go. Under an SPI that is given back an earlier instance's SA may stand. */
+static void
+bequeath(struct ike_engine *e)
+{
+	for (const struct ike_letter *l = e->letters; l; l = l->next) {
+		if (l->kind == DELETE_SA)
+			ike_will_add(e, l->spi, l->parts);
+		else if (l->kind == FREE_SPI)
+			ike_will_add(e, l->spi, SPW_SA_PART_IN | SPW_SA_PART_OUT);
+	}
+	ike_wills_write(e);
+}
+
 /* Whatever changed had a turn: ike_touch() gave it one. */
 static void
 commit(struct ike_engine *e)
@@ -232,6 +248,7 @@ commit(struct ike_engine *e)
 		if (t->conn)
 			t->conn->dirty = false;
 	}
+	bequeath(e);
 	ike_escrow_publish(esc);
 }
 
@@ -243,6 +260,7 @@ ike_door_close(struct ike_engine *e)
 	e->dirty = false;
 	e->turns.closing = true;
 	deliver_all(e); /* what goes wrong in it is for the next call to record */
+	ike_wills_end(e);
 	e->turns.closing = false;
 	ike_engine_reap(e);
 	ike_turns_end(e);

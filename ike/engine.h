@@ -296,6 +296,14 @@ struct ike_conn {
 	struct ike_pair pair;
 };
 
+/* The deletions of a call, on record until they are done: escrow_will.c. */
+#define IKE_WILLS 32 /* lists of some thousand each */
+struct ike_wills {
+	unsigned int slot[IKE_WILLS], n; /* of the escrow */
+	struct ike_will *draft;		 /* the last list, while it is written */
+	size_t room;
+};
+
 struct ike_engine {
 	struct ike_engine_config config;
 	uint64_t now;
@@ -304,6 +312,7 @@ struct ike_engine {
 	struct ike_turns turns;
 	struct ike_index index;
 	struct ike_letter *letters, *last; /* what leaves at the end of the call */
+	struct ike_wills wills;
 	struct ike_conn *conns;
 	struct ike_sa *sas;
 	struct ike_parked *strangers; /* IKE_SA_INIT requests that wait */
@@ -370,6 +379,17 @@ bool ike_record_fits(const struct ike_conn *conn, const uint8_t *bytes, size_t l
 struct ike_sa *ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len);
 /* Set the marks of conn->psk[]. 0 or -errno. */
 int ike_conn_mark(struct ike_conn *conn) __attribute__((warn_unused_result));
+
+/* ---- escrow_will.c: deletions on record until they are done ---- */
+
+/* This deletion is in the batch; of those that have no slot, a warning. */
+void ike_will_add(struct ike_engine *e, uint32_t spi_in, uint32_t parts);
+/* There are no more of them: before the batch is published. */
+void ike_wills_write(struct ike_engine *e);
+/* They are done. */
+void ike_wills_end(struct ike_engine *e);
+/* What is left to do where a will names the SA of a child that goes on here (NULL = none). Pure. */
+uint32_t ike_will_rest(uint32_t parts, const struct ike_child *own);
 
 /* ---- psk.c: the pre-shared keys of a connection ---- */
 

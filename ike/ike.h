@@ -45,6 +45,10 @@ struct ike_ops {
 	void (*random)(void *ctx, void *buf, size_t len);
 	/* A fresh inbound ESP SPI for the tunnel, host order. */
 	int (*spi_alloc)(void *ctx, uint32_t tunnel, uint32_t *spi);
+	/*
+	 * It will not be used. What an earlier instance installed under it, for a message that now
+	 * nobody waits for, goes with it.
+	 */
 	void (*spi_free)(void *ctx, uint32_t tunnel, uint32_t spi);
 	/*
 	 * Install both directions; outbound = send on it at once. `sa` is wiped by the engine. One
@@ -110,6 +114,12 @@ void ike_engine_conn_sweep(struct ike_engine *e, uint64_t now_ns, uint32_t gener
 int ike_engine_reset(struct ike_engine *e, uint64_t now_ns, const char *name, uint32_t what);
 /* Rekey now, make-before-break. -ENOENT unknown, -EAGAIN when not established or busy. */
 int ike_engine_rekey(struct ike_engine *e, uint64_t now_ns, const char *name, uint32_t what);
+/*
+ * Every connection is set that records in escrow may be of: what an earlier instance had decided to
+ * delete in the data plane, and may not have deleted, goes; records that nobody took are wiped.
+ * Returns how many of those there were.
+ */
+unsigned int ike_engine_restored(struct ike_engine *e, uint64_t now_ns);
 /* Send Delete for everything and stop dialling (orderly shutdown). */
 void ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns);
 

@@ -219,12 +219,19 @@ orphans_unwanted_end(struct iked *d)
 			iked_sas_replaced(&d->dp.sas, d->dp.sas.sa[i].tunnel, spw_clock_ns());
 }
 
-/* Records of connections that are gone, or that negotiate with other settings now. */
+/*
+ * All connections are here: what an earlier instance died over is done, records of connections that
+ * are gone, or that negotiate with other settings now, are wiped.
+ */
 static void
-escrow_unwanted_end(struct iked *d)
+escrow_settle(struct iked *d)
 {
-	unsigned int n = d->escrow.store ? ike_escrow_sweep(d->escrow.store) : 0;
+	unsigned int n = 0;
 
+	if (d->engine)
+		n = ike_engine_restored(d->engine, spw_clock_ns());
+	else if (d->escrow.store)
+		n = ike_escrow_sweep(d->escrow.store);
 	if (n > 0)
 		spw_log(SPW_LOG_WARNING, AREA, "escrow-swept", "records=%u", n);
 }
@@ -239,7 +246,7 @@ cmd_conn_sweep(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 		ike_engine_conn_sweep(d->engine, spw_clock_ns(), sweep->generation);
 		conns_follow(d);
 	}
-	escrow_unwanted_end(d);
+	escrow_settle(d);
 	orphans_unwanted_end(d);
 	return done(c, m);
 }

@@ -88,6 +88,9 @@ check_quiet(struct net *net, uint64_t seed)
 				 net->host[i].spis_out);
 	if (!net_agrees(net))
 		fail_msg("seed %llu: the ends do not agree", (unsigned long long)seed);
+	if (net->host[0].stranded + net->host[1].stranded > 0)
+		fail_msg("seed %llu: a killed process left SAs that nobody knows",
+			 (unsigned long long)seed);
 	if (net->repeats_changed)
 		fail_msg("seed %llu: a repeated message changed", (unsigned long long)seed);
 }

@@ -54,6 +54,7 @@ struct net_host {
 	bool spoke;	      /* in the present call */
 	uint64_t down_ns, down_until;
 	unsigned int kills, adopted;
+	unsigned int stranded; /* SAs in use that a killed process left to nobody */
 	struct ike_ops ops;
 	uint64_t dh_min, dh_max; /* see net_dh() */
 	unsigned int dh_jobs;	 /* that were done elsewhere */

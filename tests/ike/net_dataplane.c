@@ -54,11 +54,15 @@ static void
 op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 {
 	struct net_host *h = ctx;
+	struct net_sa *sa = net_find_sa(h, spi);
 
 	if (net_dying(h, true))
 		return;
 	assert_true(h->spis_out > 0);
 	h->spis_out--;
+	assert_true(!sa || sa->orphan); /* nobody waits for the message that it was made for */
+	if (sa)
+		sa->in = sa->out = false;
 }
 
 static int

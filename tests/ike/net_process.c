@@ -171,6 +171,37 @@ start_escrow(struct net_host *h, bool empty)
 	assert_int_equal(ike_escrow_new(&h->escrow, h->escrow_mem, escrow_size()), 0);
 }
 
+/* The answer that makes this SA is still to come, or to be given. */
+static bool
+awaited(const struct net_host *h, uint32_t spi_in)
+{
+	for (const struct ike_sa *sa = h->engine->sas; sa; sa = sa->next)
+		if (sa->req.spi_in == spi_in || sa->auth_spi == spi_in)
+			return true;
+	return false;
+}
+
+/* Orphans that carry traffic. */
+static unsigned int
+stranded(const struct net_host *h)
+{
+	unsigned int n = 0;
+
+	for (unsigned int k = 0; k < h->sa_top; k++) {
+		const struct net_sa *sa = &h->sa[k];
+
+		if (!sa->orphan || (!sa->in && !sa->out) || awaited(h, sa->spi_in) ||
+		    (!sa->heard && h->active != sa->spi_in))
+			continue;
+		n++;
+		if (h->net->trace)
+			fprintf(stderr, "%10.3f %d STRANDED spi_in=%08x in=%d out=%d heard=%d\n",
+				net_seconds(h->net), h->index, sa->spi_in, sa->in, sa->out,
+				sa->heard);
+	}
+	return n;
+}
+
 /* What the killed process left: whatever the next one does not find in escrow is an orphan. */
 void
 net_start_again(struct net_host *h)
@@ -190,7 +221,9 @@ net_start_again(struct net_host *h)
 	h->spis_out = 0;
 	for (const struct ike_sa *sa = h->engine->sas; sa; sa = sa->next)
 		h->spis_out += (sa->req.spi_in != 0 && !sa->req.stale) + (sa->auth_spi != 0);
-	ike_escrow_sweep(h->escrow);
+	ike_engine_restored(h->engine, h->net->now);
+	if (!h->killed)
+		h->stranded += stranded(h);
 	net_call_ends(h);
 }
 
