@@ -103,6 +103,28 @@ render_policy(FILE *f, const struct ctl_bgp *bgp)
 	fputs("route-map SPW-DRAINED deny 10\nexit\n!\n", f);
 }
 
+/*
+ * A text for people as FRR keeps one: words with one space between; what its command line takes
+ * otherwise, and what is not ASCII, is a dot. Nothing at all is no command.
+ */
+static void
+render_description(FILE *f, const char *addr, const char *text)
+{
+	char out[CTL_TEXT];
+	size_t n = 0;
+
+	for (; *text && n < sizeof(out) - 1; text++) {
+		if (*text != ' ')
+			out[n++] = *text > ' ' && *text <= '~' && *text != '|' ? *text : '.';
+		else if (n > 0 && out[n - 1] != ' ')
+			out[n++] = ' ';
+	}
+	n -= n > 0 && out[n - 1] == ' ';
+	out[n] = '\0';
+	if (n > 0)
+		fprintf(f, " neighbor %s description %s\n", addr, out);
+}
+
 static void
 render_neighbour(FILE *f, const struct ctl_neighbor *n, const struct ctl_frr_secret *secret)
 {
@@ -110,8 +132,7 @@ render_neighbour(FILE *f, const struct ctl_neighbor *n, const struct ctl_frr_sec
 
 	spw_addr_format(&n->address, a);
 	fprintf(f, " neighbor %s remote-as %u\n", a, n->remote_as);
-	if (n->description[0])
-		fprintf(f, " neighbor %s description %s\n", a, n->description);
+	render_description(f, a, n->description);
 	if (secret->text[0])
 		fprintf(f, " neighbor %s password %s\n", a, secret->text);
 	if (n->keepalive_s || n->hold_s)

@@ -86,6 +86,8 @@ ctl_watch_sync(struct ctl_runtime *rt, bool all)
 		w->incarnation = ctl_dataplane_hello(rt)->incarnation;
 		all = true;
 	}
+	if (all) /* interfaces may have other roles */
+		w->paths_seen = NULL;
 	watch_bfd_want(rt);
 	watch_probe_want(rt);
 	watch_bfd_tell(rt, all);

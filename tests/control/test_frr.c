@@ -189,6 +189,36 @@ the_text_for_a_configuration_is_exact(void **state)
 	expect(NULL, "OUT-172.16.0.2");
 }
 
+/* A text that FRR took for a command, or for none, would keep all that follows from being applied.
+ */
+static void
+a_description_is_words_that_frr_keeps_as_they_are(void **state)
+{
+	static const struct {
+		const char *text, *line;
+	} row[] = {{"edge one", " description edge one\n"},
+		   {" a  | include b ", " description a . include b\n"},
+		   {"caf\xc3\xa9 \x1b[1m", " description caf.. .[1m\n"},
+		   {"   ", NULL},
+		   {"", NULL}};
+	char before[CTL_TEXT];
+
+	memcpy(before, config.bgp.neighbor[1].description, sizeof(before));
+	for (unsigned int i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		char *text;
+
+		snprintf(config.bgp.neighbor[1].description, CTL_TEXT, "%s", row[i].text);
+		text = ctl_frr_render(&config, secrets, NULL, 11019);
+		assert_non_null(text);
+		if (row[i].line)
+			assert_non_null(strstr(text, row[i].line));
+		else
+			assert_null(strstr(text, "description"));
+		free(text);
+	}
+	memcpy(config.bgp.neighbor[1].description, before, sizeof(before));
+}
+
 static void
 a_drain_silences_the_neighbours_it_names_alone(void **state)
 {
@@ -348,6 +378,7 @@ main(int argc, char **argv)
 
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_text_for_a_configuration_is_exact),
+		cmocka_unit_test(a_description_is_words_that_frr_keeps_as_they_are),
 		cmocka_unit_test(a_drain_silences_the_neighbours_it_names_alone),
 		cmocka_unit_test(ipv6_is_announced_to_ipv6_neighbours_alone),
 		cmocka_unit_test(what_is_not_wanted_is_not_written),
