@@ -204,10 +204,7 @@ ike_117_a_corrected_group_meets_the_peers_rekey(void **state)
 		c[0].esp[1].group = c[1].esp[0].group = SPW_GROUP_ECP256;
 		net_set(net, 1, &c[1]);
 		net_set(net, 0, &c[0]);
-		assert_true(net_run_up(net, 5 * NET_S));
-		net->traffic = true;
-		net_run(net, 500 * NET_MS);
-		net->esp_lost = net->esp_unsent = 0;
+		net_run_traffic(net);
 		ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
 		net_run(net, gap * NET_MS + 1);
 		ike_engine_rekey(net->host[1].engine, net->now, "azure", CHILD);

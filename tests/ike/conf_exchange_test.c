@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/puppet.h"
+#include "tests/ike/puppet_child.h"
 
 #define CHILD SPW_IKE_RESET_CHILD
 #define IKE   SPW_IKE_RESET_IKE
@@ -42,15 +42,9 @@ fill_deletes(struct ike_builder *b, void *ctx)
 static void
 fill_child(struct ike_builder *b, void *ctx)
 {
-	const struct spw_ike_proposal p = {.encr = SPW_ENCR_AES256_GCM};
-	const struct spw_selector any = {
-		.high = spw_addr_v4(0xffffffff), .low = spw_addr_v4(0), .port_high = 65535};
-	uint8_t nonce[32] = {7};
+	struct child_wish w = {.spi = *(const uint32_t *)ctx};
 
-	ike_build_sa(b, IKE_PROTO_ESP, *(const uint32_t *)ctx, 4, &p, 1, 1, true);
-	ike_build_bytes(b, IKE_P_NONCE, nonce, sizeof(nonce));
-	ike_build_ts(b, IKE_P_TSI, &any, 1);
-	ike_build_ts(b, IKE_P_TSR, &any, 1);
+	child_fill(b, &w);
 }
 
 static bool

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "tests/ike/puppet_child.h"
 #include "tests/ike/puppet_init.h"
 
 #define VENDOR_MS "\x1e\x2b\x51\x69\x05\x99\x1c\x7d\x7c\x96\xfc\xbf\xb5\x87\xe4\x61\0\0\0\x09"
@@ -221,15 +222,9 @@ ike_005_reserved_bits_are_sent_as_zero(void **state)
 static void
 fill_child(struct ike_builder *b, void *ctx)
 {
-	const struct spw_ike_proposal p = {.encr = SPW_ENCR_AES256_GCM};
-	const struct spw_selector any = {
-		.high = spw_addr_v4(0xffffffff), .low = spw_addr_v4(0), .port_high = 65535};
-	uint8_t nonce[32] = {7};
+	struct child_wish w = {.spi = 0x1234567};
 
-	ike_build_sa(b, IKE_PROTO_ESP, 0x1234567, 4, &p, 1, 1, true);
-	ike_build_bytes(b, IKE_P_NONCE, nonce, sizeof(nonce));
-	ike_build_ts(b, IKE_P_TSI, &any, 1);
-	ike_build_ts(b, IKE_P_TSR, &any, 1);
+	child_fill(b, &w);
 	if (ctx)
 		reserved_in(*b->sk, b->inner, (size_t)(b->w.at - b->inner), true);
 }

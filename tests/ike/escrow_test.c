@@ -302,10 +302,7 @@ network(uint64_t seed, const struct story *s)
 	}
 	if (s->from_nothing)
 		return net;
-	assert_true(net_run_up(net, 5 * NET_S));
-	net->traffic = true;
-	net_run(net, 500 * NET_MS);
-	net->esp_lost = net->esp_unsent = 0;
+	net_run_traffic(net);
 	return net;
 }
 

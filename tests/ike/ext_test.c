@@ -182,21 +182,10 @@ frag_08_bare_payloads_stand_before_the_first_piece_only(void **state)
 
 /* ---- half-open IKE SAs ---- */
 
-static struct net *
-responder(uint64_t seed)
-{
-	struct net *net = tape_net(seed);
-	struct spw_ike_conn c = net_conn(net, 1);
-
-	c.mode = SPW_IKE_MODE_RESPOND;
-	net_set(net, 1, &c);
-	return net;
-}
-
 static void
 dos_02_half_open_sas_have_30_s_in_peace(void **state)
 {
-	struct net *net = responder(10);
+	struct net *net = init_responder(10);
 
 	puppet_knock(net, 1);
 	net_run(net, 29 * NET_S);
@@ -209,7 +198,7 @@ dos_02_half_open_sas_have_30_s_in_peace(void **state)
 static void
 dos_02_and_5_s_once_cookies_are_asked_for(void **state)
 {
-	struct net *net = responder(11);
+	struct net *net = init_responder(11);
 
 	net->audit = true;
 	for (uint64_t n = 1; n <= IKE_PER_SOURCE; n++)
@@ -227,7 +216,7 @@ dos_02_and_5_s_once_cookies_are_asked_for(void **state)
 static void
 dos_02_what_is_old_when_the_attack_begins_goes_at_once(void **state)
 {
-	struct net *net = responder(12);
+	struct net *net = init_responder(12);
 
 	for (uint64_t n = 1; n <= IKE_PER_SOURCE; n++)
 		puppet_knock(net, n);
@@ -242,7 +231,7 @@ dos_02_what_is_old_when_the_attack_begins_goes_at_once(void **state)
 static void
 dos_02_a_peer_that_takes_3_s_comes_up_under_attack(void **state)
 {
-	struct net *net = responder(13);
+	struct net *net = init_responder(13);
 	struct spw_ike_conn c = net_conn(net, 0);
 
 	for (uint64_t n = 1; n <= IKE_PER_SOURCE + 1; n++)
@@ -289,8 +278,7 @@ fill_child(struct ike_builder *b, void *ctx)
 {
 	static uint32_t spi = 0x10000000;
 	const struct spw_ike_proposal esp = {.encr = SPW_ENCR_AES256_GCM};
-	const struct spw_selector any = {
-		.low = spw_addr_v4(0), .high = spw_addr_v4(0xffffffff), .port_high = 65535};
+	const struct spw_selector any = net_any();
 	uint8_t nonce[32];
 
 	memset(nonce, (int)(++spi & 0xff), sizeof(nonce));
@@ -530,7 +518,7 @@ dos_09_no_flood_writes_more_than_ten_lines_a_second(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		struct net *net = t[i].up ? tape_up(30) : responder(30);
+		struct net *net = t[i].up ? tape_up(30) : init_responder(30);
 		uint64_t began = spw_clock_ns(), took;
 		unsigned int lines;
 

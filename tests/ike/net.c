@@ -169,3 +169,13 @@ net_ike_sas(const struct net *net, int i)
 		n += sa->state == IKE_SA_ESTABLISHED && !sa->redundant && !sa->pending;
 	return n;
 }
+
+void
+net_expect_one(const struct net *net)
+{
+	for (int i = 0; i < 2; i++)
+		if (net_ike_sas(net, i) != 1 || net_sas(net, i) != 1)
+			fail_msg("host %d has %u IKE SAs and %u child SAs", i, net_ike_sas(net, i),
+				 net_sas(net, i));
+	assert_true(net_agrees(net));
+}

@@ -136,6 +136,8 @@ struct spw_ike_status net_status(const struct net *net, int i);
 bool net_up(const struct net *net, int i);
 /* Established, not retired, IKE SAs. */
 unsigned int net_ike_sas(const struct net *net, int i);
+/* Fail the test unless each host has one IKE SA and one child SA, and they agree. */
+void net_expect_one(const struct net *net);
 
 /* ---- net_clock.c ---- */
 
@@ -143,6 +145,8 @@ unsigned int net_ike_sas(const struct net *net, int i);
 void net_run(struct net *net, uint64_t ns);
 /* Run until both tunnels are up; false after `limit` ns. */
 bool net_run_up(struct net *net, uint64_t limit);
+/* The tunnels must come up; then half a second with traffic, of which nothing counts as lost. */
+void net_run_traffic(struct net *net);
 
 /* ---- net_wire.c ---- */
 

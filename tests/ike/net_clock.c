@@ -187,3 +187,12 @@ net_run_up(struct net *net, uint64_t limit)
 		net_run(net, 10 * NET_MS);
 	return net_up(net, 0) && net_up(net, 1);
 }
+
+void
+net_run_traffic(struct net *net)
+{
+	assert_true(net_run_up(net, 5 * NET_S));
+	net->traffic = true;
+	net_run(net, 500 * NET_MS);
+	net->esp_lost = net->esp_unsent = 0;
+}

@@ -281,8 +281,7 @@ static void
 speak(struct net *net, int i, const struct words *w)
 {
 	const struct spw_ike_proposal esp = {.encr = SPW_ENCR_AES256_GCM};
-	const struct spw_selector any = {
-		.low = spw_addr_v4(0), .high = spw_addr_v4(0xffffffff), .port_high = 65535};
+	const struct spw_selector any = net_any();
 	uint8_t id[8] = {SPW_ID_IPV4}, auth[32], plain[32];
 	struct ike_builder b;
 

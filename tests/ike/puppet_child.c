@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-static void
-fill_wish(struct ike_builder *b, void *ctx)
+void
+child_fill(struct ike_builder *b, void *ctx)
 {
 	static const struct spw_ike_proposal usual = {.encr = SPW_ENCR_AES256_GCM};
 	const struct child_wish *w = ctx;
@@ -43,7 +43,7 @@ fill_wish(struct ike_builder *b, void *ctx)
 const struct taped *
 child_ask(struct net *net, int i, struct child_wish w)
 {
-	const struct taped *t = puppet_ask(net, i, IKE_X_CREATE_CHILD, fill_wish, &w);
+	const struct taped *t = puppet_ask(net, i, IKE_X_CREATE_CHILD, child_fill, &w);
 
 	assert_non_null(t);
 	assert_true(t->opened);

@@ -16,6 +16,8 @@ struct child_wish {
 	uint8_t nonce_byte;
 };
 
+/* For puppet_ask(): the wish at ctx. */
+void child_fill(struct ike_builder *b, void *ctx);
 /* Host i asks the other one; the answer, which there must be. */
 const struct taped *child_ask(struct net *net, int i, struct child_wish w);
 /* For puppet_ask(): a rekey of the IKE SA; with a ctx the key exchange is missing. */
