@@ -462,6 +462,39 @@ a_daemon_that_hands_over_is_followed(void **state)
 	goes_on(SIGUSR1);
 }
 
+/* Killed while the data plane answers nobody, between a decision and its end. */
+static void
+a_deletion_that_a_daemon_died_over_is_made_up_by_the_next(void **state)
+{
+	const struct spw_ike_reset reset = {.name = "tun", .what = SPW_IKE_RESET_IKE};
+	const struct spw_msg_hdr hdr = {
+		.number = SPW_IKE_RESET, .seq = 1, .count = 1, .elem_size = sizeof(reset)};
+	struct spw_sa_desc old;
+	unsigned int violations;
+
+	assert_true(fake_outbound(&a.dp, BED_TUNNEL, &old));
+	pthread_mutex_lock(&a.dp.lock);
+	assert_int_equal(spw_msg_send(a.client.fd, &hdr, &reset, NULL, 0), 0);
+	sleep_ms(200);
+	bed_end(&a, SIGKILL);
+	violations = a.dp.violations;
+	pthread_mutex_unlock(&a.dp.lock);
+	sleep_ms(50); /* what it had asked for is done, the rest is not */
+	assert_true(fake_has(&a.dp, old.spi_in));
+	pthread_mutex_lock(&a.dp.lock);
+	if (a.dp.violations == violations + 1) /* the answer to it had nowhere to go */
+		a.dp.violations = violations;
+	pthread_mutex_unlock(&a.dp.lock);
+	daemon_start(&a);
+	assert_int_equal(escrow_exchange(&a), 0);
+	assert_true(fake_has(&a.dp, old.spi_in));
+	configure(&a, 1);
+	assert_false(fake_has(&a.dp, old.spi_in));
+	assert_true(EVENTUALLY(fake_count(&a.dp, BED_TUNNEL) > 0));
+	first_packet_from_a();
+	assert_true(EVENTUALLY(sides_agree()));
+}
+
 static void
 an_escrow_is_taken_once_and_only_a_real_one(void **state)
 {
@@ -570,6 +603,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_killed_daemon_leaves_its_sas_and_replaces_them_later),
 		cmocka_unit_test(a_killed_daemon_goes_on_from_its_escrow),
 		cmocka_unit_test(a_daemon_that_hands_over_is_followed),
+		cmocka_unit_test(a_deletion_that_a_daemon_died_over_is_made_up_by_the_next),
 		cmocka_unit_test(an_escrow_is_taken_once_and_only_a_real_one),
 		cmocka_unit_test(a_new_incarnation_gets_new_children),
 		cmocka_unit_test(a_dial_without_a_data_plane_is_made_up_when_it_comes),
