@@ -375,7 +375,10 @@ void ike_conn_restore(struct ike_conn *conn);
 size_t ike_record_save(struct ike_sa *sa, uint8_t *room, size_t size);
 /* The record is of this connection, and that negotiates with the same settings and key. */
 bool ike_record_fits(const struct ike_conn *conn, const uint8_t *bytes, size_t len);
-/* Make the SA, as it was. NULL when the record is damaged; then nothing was called. */
+/*
+ * Make the SA, as it was, or DEAD: half-open when the data plane began anew. NULL when the record is
+ * damaged; then nothing was called.
+ */
 struct ike_sa *ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len);
 /* Set the marks of conn->psk[]. 0 or -errno. */
 int ike_conn_mark(struct ike_conn *conn) __attribute__((warn_unused_result));

@@ -446,7 +446,7 @@ ike_record_load(struct ike_conn *conn, const uint8_t *bytes, size_t len)
 	if (sa->state == IKE_SA_ESTABLISHED && ike_psk_of(sa) >= 0)
 		conn->dial_psk = (unsigned int)ike_psk_of(sa);
 	resume_times(sa);
-	return sa->state == IKE_SA_DEAD ? NULL : sa;
+	return sa;
 }
 
 /* ---- the mark of a connection ---- */
