@@ -64,7 +64,7 @@ static void
 purge_entry(void *ctx, struct ctl_rib_entry *e)
 {
 	if (e->remembered)
-		ctl_fib_forget_entry(ctx, e);
+		ctl_leaf_forget(ctx, e);
 }
 
 /* Withdrawn prefixes that have been quiet. */

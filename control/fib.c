@@ -15,12 +15,12 @@
  * operator's word change groups, never leaves. What is left for single routes is a queue: entries
  * are marked dirty once for a batch of events, oldest first, and evaluated a bounded number at a
  * time; between two turns the event loop sees everything else. A change of a covering route marks
- * what inherits from it, for large vnets a few times a second at most. Memory: three links in each
- * entry. While the data plane is away nothing is sent; a sync sends all. One thread.
+ * what inherits from it, for large vnets a few times a second at most. Memory: a link in each
+ * entry. While the data plane is away nothing is sent; a sync sends all. What one entry comes to is
+ * in leaves.c. One thread.
  */
 #include "control/fib.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,6 @@
 #include "control/dataplane.h"
 #include "control/failover.h"
 
-#define BATCH 1024
 /* Entries that are evaluated in a turn of the event loop: some milliseconds. */
 #define TURN 4096
 /* Vnets with more leaves mark those that inherit not oftener than this. */
@@ -36,8 +35,6 @@
 #define SPREAD_NS  (200 * SPW_NS_PER_MS)
 /* What is held is looked through not oftener than this. */
 #define HOLD_LOOK_NS (20 * SPW_NS_PER_MS)
-/* Withdrawn prefixes whose flaps are remembered. */
-#define REMEMBERED 65536
 
 void
 ctl_fib_dirty_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
@@ -81,106 +78,6 @@ ctl_fib_dirty_all(struct ctl_runtime *rt)
 		v->dirty = true;
 	ctl_rib_each(&rt->rib, dirty_visit, rt);
 	ctl_groups_evaluate_plain(rt);
-}
-
-static void
-vnet_unlink(struct ctl_rib_entry *entry)
-{
-	if (!entry->vnet)
-		return;
-	*entry->vnet_at = entry->vnet_next;
-	if (entry->vnet_next)
-		entry->vnet_next->vnet_at = entry->vnet_at;
-	entry->vnet->n_leaves--;
-	entry->vnet->n_by_len[entry->prefix.len]--;
-	entry->vnet = NULL;
-}
-
-static void
-vnet_link(struct ctl_vnet_state *vnet, struct ctl_rib_entry *entry)
-{
-	if (entry->vnet == vnet)
-		return;
-	vnet_unlink(entry);
-	if (!vnet)
-		return;
-	entry->vnet = vnet;
-	entry->vnet_next = vnet->leaves;
-	entry->vnet_at = &vnet->leaves;
-	if (entry->vnet_next)
-		entry->vnet_next->vnet_at = &entry->vnet_next;
-	vnet->leaves = entry;
-	vnet->n_leaves++;
-	vnet->n_by_len[entry->prefix.len]++;
-}
-
-static void
-mark_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
-{
-	if (entry->changed)
-		return;
-	entry->changed = true;
-	entry->changed_next = rt->changed;
-	rt->changed = entry;
-}
-
-/* The leaf of a vnet that a destination falls to when it has none of its own. */
-static const struct ctl_group *
-falls_to(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_rib_entry *entry)
-{
-	const struct ctl_rib_entry *e = entry;
-
-	do {
-		e = ctl_rib_covering(&rt->rib, &entry->prefix.addr, e->prefix.len);
-	} while (e && !(e->has_leaf && e->leaf && e->leaf->recipe.vnet == v));
-	return e ? e->leaf : NULL;
-}
-
-/* What carries an entry of a vnet is about to change: note it for the record of switches. */
-static void
-note_move(struct ctl_runtime *rt, const struct ctl_rib_entry *entry, const struct ctl_group *to)
-{
-	const struct ctl_group *from = entry->leaf;
-
-	if (!entry->vnet || !from || from->recipe.vnet != entry->vnet)
-		return;
-	entry->vnet->dirty = true;
-	if (!to)
-		to = falls_to(rt, entry->vnet, entry);
-	if (to && from->was_kind != CTL_PREF_NONE && from->was_kind != to->choice.kind)
-		ctl_failover_note_move(entry->vnet, 1, &entry->prefix, from, to);
-}
-
-static void
-leaf_set(struct ctl_runtime *rt, struct ctl_rib_entry *entry, struct ctl_group *g, bool wanted)
-{
-	note_move(rt, entry, g);
-	if (g)
-		ctl_group_join(rt, g);
-	if (entry->leaf)
-		ctl_group_leave(entry->leaf);
-	entry->leaf = g;
-	entry->sent = entry->sent && !wanted;
-}
-
-static void
-assign(struct ctl_runtime *rt, struct ctl_rib_entry *entry)
-{
-	struct ctl_vnet_state *vnet =
-		ctl_rib_is_pin(entry) ? NULL : ctl_vnet_of(rt, &entry->prefix);
-	struct ctl_recipe recipe;
-	bool wanted = ctl_entry_recipe(rt, vnet, entry, &recipe);
-	struct ctl_group *g = wanted ? ctl_group_get(rt, &recipe) : NULL;
-
-	if (wanted != entry->has_leaf || g != entry->leaf || (wanted && !entry->sent) ||
-	    (!wanted && !entry->routes))
-		mark_changed(rt, entry);
-	if (g != entry->leaf)
-		leaf_set(rt, entry, g, wanted);
-	vnet_link(wanted ? vnet : NULL, entry);
-	if (entry->vnet && entry->changed)
-		entry->vnet->dirty = true;
-	entry->has_leaf = wanted;
 }
 
 uint64_t
@@ -389,7 +286,7 @@ evaluate_entries(struct ctl_runtime *rt, size_t most)
 		/* Not by its routes (ctl_fib_route_changed): an interface has another role. */
 		if (before != e->had_expressroute)
 			spread_mark(rt, e, true);
-		assign(rt, e);
+		ctl_leaf_assign(rt, e);
 	}
 }
 
@@ -401,103 +298,6 @@ evaluate(struct ctl_runtime *rt, size_t most)
 	evaluate_entries(rt, most);
 	for (unsigned int round = 0; round < 3 && ctl_failover_settle(rt); round++)
 		ctl_groups_evaluate(rt);
-}
-
-struct batch {
-	struct ctl_runtime *rt;
-	uint16_t number;
-	size_t n;
-	struct spw_dp_route route[BATCH];
-	struct ctl_rib_entry *entry[BATCH];
-};
-
-static void
-batch_flush(struct batch *b)
-{
-	struct spw_err err = {0};
-	int rc;
-
-	if (b->n == 0)
-		return;
-	rc = ctl_dataplane_send(b->rt, b->number, b->route, sizeof(b->route[0]), b->n, -1, &err);
-	if (rc != 0 && rc != -ENOTCONN)
-		spw_log(SPW_LOG_ERROR, "fib", "routes-refused", "count=%zu error=\"%s\"", b->n,
-			err.text);
-	for (size_t i = 0; i < b->n; i++)
-		b->entry[i]->sent = rc == 0 && b->number == SPW_DP_ROUTE_SET;
-	b->n = 0;
-}
-
-static void
-batch_put(struct batch *b, struct ctl_rib_entry *e)
-{
-	b->entry[b->n] = e;
-	b->route[b->n++] = (struct spw_dp_route){.prefix = e->prefix,
-						 .group = e->leaf ? e->leaf->id : 0,
-						 .generation = b->rt->generation};
-	if (b->n == BATCH)
-		batch_flush(b);
-}
-
-/* Leaves first that are set, then those that go: a covering leaf is there before it is needed. */
-static void
-send_leaves(struct ctl_runtime *rt)
-{
-	static struct batch set, del;
-
-	set = (struct batch){.rt = rt, .number = SPW_DP_ROUTE_SET};
-	del = (struct batch){.rt = rt, .number = SPW_DP_ROUTE_DEL};
-	for (struct ctl_rib_entry *e = rt->changed; e; e = e->changed_next) {
-		if (e->has_leaf && !(e->leaf && !e->leaf->in_dataplane))
-			batch_put(&set, e);
-		else if (!e->has_leaf && e->sent)
-			batch_put(&del, e);
-	}
-	batch_flush(&set);
-	batch_flush(&del);
-}
-
-static bool
-is_needed(const struct ctl_rib_entry *e)
-{
-	return e->routes || e->is_cover || e->held || e->has_leaf || e->sent || e->dirty;
-}
-
-/* Gone, and worth remembering that it flaps? */
-static bool
-is_remembered(struct ctl_runtime *rt, const struct ctl_rib_entry *e)
-{
-	const struct ctl_vnet_state *v;
-
-	if (rt->n_remembered >= REMEMBERED || !ctl_damping_losses(&e->damping, spw_clock_ns()))
-		return false;
-	v = ctl_vnet_of(rt, &e->prefix);
-	return v && v->conf.damping_max_s > v->conf.wait_to_restore_s;
-}
-
-void
-ctl_fib_forget_entry(struct ctl_runtime *rt, struct ctl_rib_entry *e)
-{
-	bool remember = !is_needed(e) && is_remembered(rt, e);
-
-	if (remember != e->remembered)
-		rt->n_remembered += remember ? 1 : UINT32_MAX;
-	e->remembered = remember;
-	if (remember || is_needed(e))
-		return;
-	vnet_unlink(e);
-	ctl_rib_remove(&rt->rib, e);
-}
-
-static void
-changed_done(struct ctl_runtime *rt)
-{
-	for (struct ctl_rib_entry *e = rt->changed, *next; e; e = next) {
-		next = e->changed_next;
-		e->changed = false;
-		ctl_fib_forget_entry(rt, e);
-	}
-	rt->changed = NULL;
 }
 
 /* Go on later with what is left: at once, or when a large vnet may mark again. */
@@ -534,12 +334,12 @@ update(struct ctl_runtime *rt, size_t most)
 		ctl_paths_send_new(rt);
 		ctl_paths_send_up(rt, false);
 		ctl_groups_send(rt);
-		send_leaves(rt);
+		ctl_leaves_send(rt);
 		ctl_paths_send_up(rt, true);
 	}
 	ctl_failover_evaluate(rt);
 	ctl_paths_announce(rt);
-	changed_done(rt);
+	ctl_leaves_done(rt);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		v->dirty = false;
 	go_on(rt, spread_waits);
@@ -576,7 +376,7 @@ static void
 forget_entry(void *ctx, struct ctl_rib_entry *e)
 {
 	e->sent = false;
-	mark_changed(ctx, e);
+	ctl_leaf_changed(ctx, e);
 }
 
 void

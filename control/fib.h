@@ -39,11 +39,22 @@ void ctl_fib_path_cleared(struct ctl_runtime *rt, uint32_t path, uint32_t clears
 /* For a sync: forget what the data plane knows, take over its bits, tell it all. */
 void ctl_fib_forget(struct ctl_runtime *rt);
 void ctl_fib_adopt_paths(struct ctl_runtime *rt);
-/* Remove an entry that is not needed, unless its flaps are to be remembered. */
-void ctl_fib_forget_entry(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 /* collect.c: delete groups and paths that nothing uses any more. */
 void ctl_fib_collect(struct ctl_runtime *rt);
 void ctl_fib_free(struct ctl_runtime *rt);
+
+/* leaves.c */
+/* Give an entry the group of its candidates, or none. */
+void ctl_leaf_assign(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* The data plane is to be told of the leaf of an entry. */
+void ctl_leaf_changed(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
+/* Tell it: leaves first that are set, then those that go: a covering leaf is there before it is
+ * needed. */
+void ctl_leaves_send(struct ctl_runtime *rt);
+/* The changes are told, or nobody is there to be told. */
+void ctl_leaves_done(struct ctl_runtime *rt);
+/* Remove an entry that is not needed, unless its flaps are to be remembered. */
+void ctl_leaf_forget(struct ctl_runtime *rt, struct ctl_rib_entry *entry);
 
 /* paths.c */
 struct ctl_path *ctl_path_get(struct ctl_runtime *rt, enum spw_dp_path_kind kind,
