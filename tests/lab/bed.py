@@ -6,6 +6,7 @@ judges what the span shows. Leaving a span always checks what must hold whatever
 the clear on the Internet, no (SPI, IV) twice, no packet twice.
 """
 import contextlib
+import ipaddress
 import os
 import time
 
@@ -17,13 +18,47 @@ from traffic import ProbePair, Watch
 LONG = os.environ.get("SPILLWAY_LAB_LONG", "") not in ("", "0")
 
 
-class Span:
+class Measured:
+    """Probes each way while sniffers listen; a kind of span gives `probes` and sniffers()."""
+
+    probes = None
+    flows = None        # {direction: Flow}, at the end
+
+    def sniffers(self):
+        """What listens during the span: each can start() and stop()."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def measured(self):
+        """Sniffers first, probes then; what they saw is there at the end, whatever happens."""
+        for sniffer in self.sniffers():
+            sniffer.start()
+        self.probes.start()
+        time.sleep(0.8)
+        try:
+            yield self
+        finally:
+            self.flows = self.probes.stop()
+            for sniffer in self.sniffers():
+                sniffer.stop()
+
+
+class Span(Measured):
     """One span of traffic; the results are there after the `with` block."""
 
     def __init__(self, lab, rate):
         self.watch = Watch(lab)
         self.probes = ProbePair(lab, rate=rate)
-        self.flows = None
+
+    def sniffers(self):
+        return (self.watch,)
+
+    def clear_packets(self):
+        """What went in the clear where nothing may."""
+        return self.watch.clear_packets()
+
+    def repeated_ivs(self):
+        return self.watch.repeated_ivs()
 
     def lost(self, since=0, until=1 << 63):
         return {d: len(f.lost(since, until)) for d, f in self.flows.items()}
@@ -100,25 +135,30 @@ class Bed:
                 print("\n".join("    %s: %s" % (name, line) for line in tail))
 
     @contextlib.contextmanager
-    def traffic(self, rate=1000):
+    def traffic(self, **how):
         """Probes each way and sniffers; checks the invariants when it ends without an error."""
-        span = Span(self.lab, rate)
-        span.watch.start()
-        span.probes.start()
-        time.sleep(0.8)
-        try:
+        with self.span(**how).measured() as span:
             yield span
-        finally:
-            span.flows = span.probes.stop()
-            span.watch.stop()
-        clear = span.watch.clear_packets()
-        assert not clear, "%d packets in the clear on the Internet" % len(clear)
-        repeated = span.watch.repeated_ivs()
+        self.standing_checks(span)
+
+    def span(self, rate=1000):
+        return Span(self.lab, rate)
+
+    def standing_checks(self, span):
+        clear = span.clear_packets()
+        assert not clear, "%d packets in the clear, the first from %s to %s" % (
+            len(clear), *map(ipaddress.ip_address, (clear[0].src, clear[0].dst)))
+        repeated = span.repeated_ivs()
         assert not repeated, "(SPI, IV) repeated: %s" % repeated[:3]
         crashes = self.gateway.crashes()
         assert not crashes, "; ".join(crashes)
         copies = {d: f.duplicated for d, f in span.flows.items()}
         assert not any(copies.values()), "packets delivered twice: %s" % copies
+
+    def no_violations(self):
+        """The data plane saw no transit packet in a tunnel against the rule."""
+        violations = self.gateway.violations()
+        assert violations == 0, "the data plane counted %d violations" % violations
 
     def into_tunnel(self):
         """Withdraw ExpressRoute and wait until the traffic is in the tunnel; return the time."""

@@ -8,9 +8,8 @@ no violation counted by the data plane.
 """
 import contextlib
 import os
-import time
 
-from bed import Bed
+from bed import Bed, Measured
 from lab import SITE_PREFIX, VNET_PREFIX
 from lab_two import LINKS, PASSWORD, SITE6_PREFIX, SITE_PUBLIC_PREFIX, TWO, VNET6_PREFIX, LabTwo
 from net import wait_until
@@ -129,15 +128,32 @@ class Ways:
         return repeated_ivs(self.internet[0].packets())
 
 
-class SpanTwo:
+class SpanTwo(Measured):
     """One span of traffic; the results are there after the `with` block."""
 
-    def __init__(self, lab, rate=RATE, flows=FLOWS):
+    def __init__(self, lab, gateway, rate, flows):
+        self.gateway = gateway
         self.ways = Ways(lab)
         self.probes = ProbePair(lab, rate=rate, flows=flows)
         self.flow_count = flows
-        self.flows = None
         self.dropped = {}       # packets by reason, of the gateway, during the span
+
+    def sniffers(self):
+        return (self.ways,)
+
+    @contextlib.contextmanager
+    def measured(self):
+        before = self.gateway.dropped()
+        with super().measured():
+            yield self
+        after = self.gateway.dropped()
+        self.dropped = {r: n - before.get(r, 0) for r, n in after.items() if n != before.get(r, 0)}
+
+    def clear_packets(self):
+        return self.ways.clear_packets()
+
+    def repeated_ivs(self):
+        return self.ways.repeated_ivs()
 
     def lost(self, since=0, until=1 << 63, flows=None):
         """Numbers of lost packets by direction; of some flows when `flows` is a set."""
@@ -240,31 +256,9 @@ class BedTwo(Bed):
         shown = self.lab.run("gw", "ip", "route", "show", prefix).stdout
         return {n for n in LINKS if "via %s " % TWO["edge_er%d" % n] in shown}
 
-    @contextlib.contextmanager
-    def traffic(self, rate=RATE, flows=FLOWS):
-        """Probes each way and sniffers; checks the invariants when it ends without an error."""
-        span = SpanTwo(self.lab, rate, flows)
-        span.ways.start()
-        before = self.gateway.dropped()
-        span.probes.start()
-        time.sleep(0.8)
-        try:
-            yield span
-        finally:
-            span.flows = span.probes.stop()
-            span.ways.stop()
-        after = self.gateway.dropped()
-        span.dropped = {r: n - before.get(r, 0) for r, n in after.items() if n != before.get(r, 0)}
-        self.standing_checks(span)
+    def span(self, rate=RATE, flows=FLOWS):
+        return SpanTwo(self.lab, self.gateway, rate, flows)
 
     def standing_checks(self, span):
-        clear = span.ways.clear_packets()
-        assert not clear, "%d packets in the clear on the Internet" % len(clear)
-        repeated = span.ways.repeated_ivs()
-        assert not repeated, "(SPI, IV) repeated: %s" % repeated[:3]
-        crashes = self.gateway.crashes()
-        assert not crashes, "; ".join(crashes)
-        copies = {d: f.duplicated for d, f in span.flows.items()}
-        assert not any(copies.values()), "packets delivered twice: %s" % copies
-        violations = self.gateway.violations()
-        assert violations == 0, "the data plane counted %d violations" % violations
+        super().standing_checks(span)
+        self.no_violations()

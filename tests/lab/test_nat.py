@@ -14,7 +14,7 @@ import random
 import statistics
 import time
 
-from bed import LONG, Span
+from bed import LONG
 from bed_nat import OURS
 from lab import ADDRESSES
 from net import now_ns, packet_socket, wait_until
@@ -82,20 +82,6 @@ def lost_ms(flow, since, until, rate):
     return len(flow.lost(since, until)) * 1000 / rate
 
 
-@contextlib.contextmanager
-def replaying(bed):
-    """A span like bed.traffic(), in which packets are seen twice on purpose."""
-    span = Span(bed.lab, 1000)
-    span.watch.start()
-    span.probes.start()
-    time.sleep(0.8)
-    try:
-        yield span
-    finally:
-        span.flows = span.probes.stop()
-        span.watch.stop()
-
-
 def expect_short(gaps):
     print("gaps in ms: %s" % gaps)
     assert any(gaps), "no packet was lost at all: was there a remap?"
@@ -118,7 +104,7 @@ def test_a_remap_before_azure_amid_traffic_costs_a_round_trip_and_no_rekey(nat):
                 time.sleep(APART_S + random.random() / 2)
             ended = now_ns()
         span.expect_in_tunnel(stamps[0], ended)
-        with replaying(nat) as later:
+        with nat.span().measured() as later:
             begun = now_ns()
             assert recorder.replay(200) == 200, "too few packets were recorded"
             time.sleep(1)
