@@ -4,29 +4,25 @@
  * something. Those need the right to write and leave an audit line, whatever their result.
  *
  * A handler returns a new result object, or NULL with a sentence; nothing it does is visible when
- * it fails. Commands of the runtime may take time: their answer is sent when they are through,
- * other requests of the same client go on meanwhile.
+ * it fails. Commands (server_command.c) may take time: their answer is sent when they are through.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/secret_file.h"
 #include "control/server_private.h"
-
-#define WORDS_MAX 8
 
 typedef json_t *(*op_fn)(struct server_request *req, struct spw_err *err);
 
-static const char *
-text_of(const struct server_request *req, const char *key)
+const char *
+server_text(const struct server_request *req, const char *key)
 {
 	return json_string_value(json_object_get(req->body, key));
 }
 
-static json_t *
-fail(struct spw_err *err, int code, const char *text)
+json_t *
+server_fail(struct spw_err *err, int code, const char *text)
 {
 	spw_fail(err, code, "%s", text);
 	return NULL;
@@ -59,12 +55,12 @@ static json_t *
 op_show(struct server_request *req, struct spw_err *err)
 {
 	struct ctl_server *server = req->client->server;
-	const char *what = text_of(req, "what");
+	const char *what = server_text(req, "what");
 	json_t *result;
 
 	if (what == NULL)
-		return fail(err, -EINVAL, "show needs \"what\"");
-	result = ctl_runtime_show(server->rt, what, text_of(req, "arg"), err);
+		return server_fail(err, -EINVAL, "show needs \"what\"");
+	result = ctl_runtime_show(server->rt, what, server_text(req, "arg"), err);
 	if (result && strcmp(what, "version") == 0) {
 		json_object_set_new(result, "version", json_string(SPILLWAY_VERSION));
 		json_object_set_new(result, "revision",
@@ -74,7 +70,7 @@ op_show(struct server_request *req, struct spw_err *err)
 			json_real((double)(spw_clock_ns() - server->started_ns) / SPW_NS_PER_S));
 	}
 	if (result == NULL && err->code == 0)
-		return fail(err, -EIO, "nothing to show");
+		return server_fail(err, -EIO, "nothing to show");
 	return result;
 }
 
@@ -85,7 +81,7 @@ pick_tree(struct server_request *req, const struct ctl_tree **tree, struct ctl_t
 {
 	struct ctl_commit *c = req->client->server->commit;
 	json_int_t back = json_integer_value(json_object_get(req->body, "revision"));
-	const char *source = text_of(req, "source");
+	const char *source = server_text(req, "source");
 	struct ctl_lines lines = {0};
 	struct ctl_revision info;
 	int rc;
@@ -111,7 +107,7 @@ static json_t *
 op_configuration(struct server_request *req, struct spw_err *err)
 {
 	struct ctl_commit *c = req->client->server->commit;
-	const char *format = text_of(req, "format");
+	const char *format = server_text(req, "format");
 	const struct ctl_tree *tree = NULL;
 	struct ctl_tree copy = {0};
 	struct ctl_lines lines = {0};
@@ -163,7 +159,8 @@ op_edit(struct server_request *req, struct spw_err *err)
 
 	if (line == NULL || !json_is_array(lines)) {
 		free(line);
-		return fail(err, -EINVAL, "edit needs \"lines\", an array of set and delete lines");
+		return server_fail(err, -EINVAL,
+				   "edit needs \"lines\", an array of set and delete lines");
 	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		line[i] = json_string_value(json_array_get(lines, i));
@@ -182,7 +179,7 @@ op_edit(struct server_request *req, struct spw_err *err)
 	free(line);
 	if (rc < 0) {
 		req->bad_line = (long)bad;
-		return fail(err, rc, why.text);
+		return server_fail(err, rc, why.text);
 	}
 	return json_pack("{s:I}", "lines", (json_int_t)n);
 }
@@ -193,7 +190,7 @@ op_commit(struct server_request *req, struct spw_err *err)
 	json_int_t minutes = json_integer_value(json_object_get(req->body, "confirmed_min"));
 	struct ctl_commit_request what = {
 		.who = req->client->who,
-		.comment = text_of(req, "comment"),
+		.comment = server_text(req, "comment"),
 		.check = json_is_true(json_object_get(req->body, "check")),
 		.confirm_s = (uint32_t)(minutes * 60),
 	};
@@ -201,7 +198,7 @@ op_commit(struct server_request *req, struct spw_err *err)
 	json_t *result;
 
 	if (minutes < 0 || minutes > 1440)
-		return fail(err, -EINVAL, "commit confirmed takes 1 to 1440 minutes");
+		return server_fail(err, -EINVAL, "commit confirmed takes 1 to 1440 minutes");
 	if (ctl_commit_run(req->client->server->commit, &what, &done, err) < 0)
 		return NULL;
 	result = json_pack("{s:b, s:b, s:I, s:f, s:o, s:o}", "changed", (int)done.changed,
@@ -229,7 +226,7 @@ op_rollback(struct server_request *req, struct spw_err *err)
 
 	if (!json_is_integer(back) || json_integer_value(back) < 0 ||
 	    json_integer_value(back) > CTL_STORE_REVISIONS)
-		return fail(err, -EINVAL, "rollback needs \"revision\", 0 to 50");
+		return server_fail(err, -EINVAL, "rollback needs \"revision\", 0 to 50");
 	snprintf(req->what, sizeof(req->what), " back=%d", (int)json_integer_value(back));
 	if (ctl_commit_rollback(req->client->server->commit, (unsigned int)json_integer_value(back),
 				err) < 0)
@@ -264,7 +261,7 @@ op_begin(struct server_request *req, struct spw_err *err)
 	struct server_client *client = req->client;
 
 	if (ctl_tree_copy(&client->saved, ctl_commit_candidate(client->server->commit)) < 0)
-		return fail(err, -ENOMEM, "no memory for a copy of the candidate");
+		return server_fail(err, -ENOMEM, "no memory for a copy of the candidate");
 	client->began = true;
 	return json_object();
 }
@@ -275,7 +272,7 @@ op_abort(struct server_request *req, struct spw_err *err)
 	struct server_client *client = req->client;
 
 	if (!client->began)
-		return fail(err, -EINVAL, "abort without begin");
+		return server_fail(err, -EINVAL, "abort without begin");
 	ctl_tree_swap(&client->saved, ctl_commit_candidate(client->server->commit));
 	ctl_tree_free(&client->saved);
 	client->began = false;
@@ -286,10 +283,10 @@ static json_t *
 op_complete(struct server_request *req, struct spw_err *err)
 {
 	struct ctl_commit *c = req->client->server->commit;
-	const char *line = text_of(req, "line");
+	const char *line = server_text(req, "line");
 
 	if (line == NULL)
-		return fail(err, -EINVAL, "complete needs \"line\"");
+		return server_fail(err, -EINVAL, "complete needs \"line\"");
 	return json_pack("{s:o}", "matches",
 			 ctl_model_complete(ctl_commit_model(c), ctl_commit_candidate(c), line));
 }
@@ -297,168 +294,13 @@ op_complete(struct server_request *req, struct spw_err *err)
 static json_t *
 op_names(struct server_request *req, struct spw_err *err)
 {
-	const char *list = text_of(req, "list");
+	const char *list = server_text(req, "list");
 
 	if (list == NULL)
-		return fail(err, -EINVAL, "names needs \"list\": interfaces, tunnel or vnet");
+		return server_fail(err, -EINVAL,
+				   "names needs \"list\": interfaces, tunnel or vnet");
 	return json_pack("{s:o}", "names",
 			 ctl_model_names(ctl_commit_running(req->client->server->commit), list));
-}
-
-/* The keys of a tunnel: what they are called in a request, their leaf, the end of the file's name.
- */
-static const struct secret_kind {
-	const char *kind, *leaf, *end;
-	bool azure; /* has to be one that Azure takes */
-} secret_kinds[] = {{"pre-shared-key", "pre-shared-key-file", ".psk", true},
-		    {"next-pre-shared-key", "next-pre-shared-key-file", ".next.psk", true},
-		    {"ppk", "ppk-file", ".ppk", false}};
-
-static const struct secret_kind *
-secret_kind(const char *kind)
-{
-	for (size_t i = 0; i < sizeof(secret_kinds) / sizeof(secret_kinds[0]); i++)
-		if (kind == NULL || strcmp(kind, secret_kinds[i].kind) == 0)
-			return &secret_kinds[i];
-	return NULL;
-}
-
-static int
-secret_store(struct ctl_commit *c, const char *tunnel, const struct secret_kind *kind,
-	     const char *key, char *line, size_t size, struct spw_err *err)
-{
-	char name[CTL_NAME + 16];
-	size_t len = strlen(key);
-	int rc = 0;
-
-	if (kind->azure)
-		rc = ctl_secret_check_azure_psk(key, len, err);
-	else if (len == 0 || len > CTL_SECRET_MAX)
-		rc = spw_fail(err, -EINVAL, "the key has %zu bytes: give 1 to %d", len,
-			      CTL_SECRET_MAX);
-	if (rc < 0)
-		return rc;
-	snprintf(name, sizeof(name), "%s%s", tunnel, kind->end);
-	snprintf(line, size, "set tunnel %s %s %s", tunnel, kind->leaf, name);
-	return ctl_secret_write_file(ctl_commit_keys_dir(c), name, key, strlen(key), err);
-}
-
-/* The name becomes a file's: let the model judge it, on a tree that is thrown away. */
-static bool
-is_tunnel_name(struct ctl_commit *c, const char *name)
-{
-	struct ctl_tree scratch = {0};
-	char line[CTL_TEXT];
-	bool good;
-
-	if (strlen(name) >= CTL_NAME || strpbrk(name, "\"\\ \t\n/"))
-		return false;
-	snprintf(line, sizeof(line), "set tunnel %s", name);
-	good = ctl_model_edit(ctl_commit_model(c), &scratch, line, NULL) == 0;
-	ctl_tree_free(&scratch);
-	return good;
-}
-
-static json_t *
-op_secret(struct server_request *req, struct spw_err *err)
-{
-	struct ctl_commit *c = req->client->server->commit;
-	const char *tunnel = text_of(req, "tunnel"), *key = text_of(req, "key");
-	const struct secret_kind *kind = secret_kind(text_of(req, "kind"));
-	char line[CTL_TEXT];
-	const char *lines[] = {line};
-	size_t bad;
-
-	if (tunnel == NULL || key == NULL)
-		return fail(err, -EINVAL, "secret needs \"tunnel\" and \"key\"");
-	if (!is_tunnel_name(c, tunnel))
-		return fail(err, -EINVAL, "secret: not a name of a tunnel");
-	if (kind == NULL)
-		return fail(err, -EINVAL,
-			    "secret: \"kind\" is pre-shared-key, next-pre-shared-key or ppk");
-	snprintf(req->what, sizeof(req->what), " tunnel=%s", tunnel);
-	if (secret_store(c, tunnel, kind, key, line, sizeof(line), err) < 0 ||
-	    ctl_commit_edit(c, lines, 1, false, &bad, err) < 0)
-		return NULL;
-	ctl_commit_touch_secrets(c);
-	return json_pack("{s:s}", "message", "key stored; it is used from the next commit on");
-}
-
-static void
-on_command_done(void *ctx, int rc, json_t *reply, const struct spw_err *err)
-{
-	struct server_pending *p = ctx, **at;
-	char text[SPW_ERR_TEXT] = "";
-
-	if (rc < 0 && err)
-		ctl_log_text(text, sizeof(text), err->text);
-	spw_log(SPW_LOG_INFO, "audit", "command", "who=\"%s\" what=\"%s\" result=%s%s%s%s", p->who,
-		p->what, rc < 0 ? "refused" : "ok", rc < 0 ? " reason=\"" : "", text,
-		rc < 0 ? "\"" : "");
-	if (p->client) {
-		struct spw_err why = {0};
-
-		if (rc < 0)
-			spw_fail(&why, rc, "%s", err && err->text[0] ? err->text : strerror(-rc));
-		server_answer(p->client, p->id,
-			      rc < 0  ? NULL
-			      : reply ? json_incref(reply)
-				      : json_object(),
-			      &why, -1);
-		for (at = &p->client->pending; *at != p; at = &(*at)->next)
-			;
-		*at = p->next;
-	}
-	json_decref(p->id);
-	free(p);
-}
-
-void
-server_drop_pending(struct server_client *client)
-{
-	struct server_pending *next;
-
-	for (struct server_pending *p = client->pending; p; p = p->next)
-		p->client = NULL;
-	for (struct server_pending *p = client->pending; p; p = next) {
-		next = p->next;
-		ctl_runtime_cancel(client->server->rt, p); /* may free p */
-	}
-	client->pending = NULL;
-}
-
-/* Starts a command; its answer follows. Returns NULL without an error then. */
-static json_t *
-op_command(struct server_request *req, struct spw_err *err)
-{
-	json_t *words = json_object_get(req->body, "words");
-	struct server_client *client = req->client;
-	unsigned int n = (unsigned int)json_array_size(words);
-	const char *word[WORDS_MAX];
-	struct server_pending *p;
-
-	if (n == 0 || n > WORDS_MAX)
-		return fail(err, -EINVAL, "command needs \"words\", 1 to 8 of them");
-	for (unsigned int i = 0; i < n; i++)
-		if ((word[i] = json_string_value(json_array_get(words, i))) == NULL)
-			return fail(err, -EINVAL, "command: a word is not text");
-	p = calloc(1, sizeof(*p));
-	if (p == NULL)
-		return fail(err, -ENOMEM, "no memory for the command");
-	for (unsigned int i = 0; i < n; i++) {
-		size_t len = strlen(p->what);
-		char safe[CTL_NAME * 4];
-
-		snprintf(p->what + len, sizeof(p->what) - len, "%s%s", i ? " " : "",
-			 ctl_log_text(safe, sizeof(safe), word[i]));
-	}
-	snprintf(p->who, sizeof(p->who), "%s", client->who);
-	p->id = json_incref(json_object_get(req->body, "id"));
-	p->client = client;
-	p->next = client->pending;
-	client->pending = p;
-	ctl_runtime_command(client->server->rt, word, n, on_command_done, p);
-	return NULL;
 }
 
 /* clang-format off */
@@ -481,8 +323,8 @@ static const struct {
 	{"rollback", true, true, op_rollback},
 	{"commit", true, false, op_commit}, /* logs who and what itself */
 	{"confirm", true, true, op_confirm},
-	{"secret", true, true, op_secret},
-	{"command", true, false, op_command}, /* audited when it is through */
+	{"secret", true, true, server_op_secret},
+	{"command", true, false, server_op_command}, /* audited when it is through */
 };
 /* clang-format on */
 
@@ -512,7 +354,7 @@ perform(struct server_request *req, size_t index)
 		result = op_table[index].handle(req, &err);
 	if (op_table[index].audited || err.code == -EPERM)
 		audit(req, &err);
-	if (result == NULL && err.code == 0 && op_table[index].handle == op_command)
+	if (result == NULL && err.code == 0 && op_table[index].handle == server_op_command)
 		return;
 	server_answer(req->client, id, result, &err, req->bad_line);
 }

@@ -60,6 +60,14 @@ void server_send(struct server_client *client, json_t *reply);
  * line goes into the error when >= 0. */
 void server_answer(struct server_client *client, json_t *id, json_t *result,
 		   const struct spw_err *err, long line);
+/* For a handler that fails: sets the error; NULL. */
+json_t *server_fail(struct spw_err *err, int code, const char *text);
+/* A member of the request that is text, or NULL. */
+const char *server_text(const struct server_request *req, const char *key);
+/* Handlers: a new result object, or NULL with the error. A command gives neither when it has begun:
+ * its answer follows. */
+json_t *server_op_command(struct server_request *req, struct spw_err *err);
+json_t *server_op_secret(struct server_request *req, struct spw_err *err);
 /* Forget a client's commands; their results are dropped. */
 void server_drop_pending(struct server_client *client);
 
