@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "tests/ike/puppet.h"
+#include "tests/ike/puppet_init.h"
 
 #define CHILD SPW_IKE_RESET_CHILD
 #define IKE   SPW_IKE_RESET_IKE

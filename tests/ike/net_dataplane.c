@@ -65,34 +65,28 @@ op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 		sa->in = sa->out = false;
 }
 
-static int
-op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
+/* The process before has left it: the same answer made the same SA. */
+static void
+take_over(struct net_host *h, struct net_sa *slot, const struct spw_sa_desc *sa)
 {
-	struct net_host *h = ctx;
-	struct net_sa *slot = net_find_sa(h, sa->spi_in);
+	assert_int_equal(slot->key_len, sa->key_len);
+	assert_memory_equal(slot->key_in, sa->key_in, sa->key_len);
+	assert_memory_equal(slot->key_out, sa->key_out, sa->key_len);
+	slot->orphan = false;
+	h->spis_out--;
+	h->adopted++;
+}
 
-	if (net_dying(h, false))
-		return 0;
-	if (slot && slot->orphan) { /* of the process before: the same answer made the same SA */
-		assert_int_equal(slot->key_len, sa->key_len);
-		assert_memory_equal(slot->key_in, sa->key_in, sa->key_len);
-		assert_memory_equal(slot->key_out, sa->key_out, sa->key_len);
-		slot->orphan = false;
-		h->spis_out--;
-		h->adopted++;
-		if (outbound)
-			h->active = sa->spi_in;
-		return 0;
-	}
-	slot = NULL;
-	if (h->refuse_installs > 0) {
-		h->refuse_installs--;
-		return -EIO;
-	}
+/* A free slot for it; NULL: its SPI is not given out any more. */
+static struct net_sa *
+slot_for(struct net_host *h, const struct spw_sa_desc *sa)
+{
+	struct net_sa *slot = NULL;
+
 	for (unsigned int i = 0; i < NET_SAS && i <= h->sa_top; i++) {
 		/* an SPI whose SA has ended meanwhile is not given out any more */
 		if (h->kills && h->sa[i].key_len && h->sa[i].spi_in == sa->spi_in)
-			return -EINVAL;
+			return NULL;
 		/* a key that was ever used here must not come back, whatever became of its SA */
 		if (h->sa[i].key_len && memcmp(h->sa[i].key_out, sa->key_out, sa->key_len) == 0)
 			fail_msg("a key was installed twice");
@@ -102,18 +96,48 @@ op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 	assert_null(net_find_sa(h, sa->spi_in));
 	assert_non_null(slot);
 	assert_true(h->spis_out > 0);
+	return slot;
+}
+
+static void
+fill(struct net_sa *slot, const struct spw_sa_desc *sa)
+{
+	*slot = (struct net_sa){.spi_in = sa->spi_in,
+				.spi_out = sa->spi_out,
+				.in = true,
+				.out = true,
+				.key_len = sa->key_len,
+				.flags = sa->flags,
+				.desc = *sa};
+	memcpy(slot->key_in, sa->key_in, sa->key_len);
+	memcpy(slot->key_out, sa->key_out, sa->key_len);
+}
+
+static int
+op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
+{
+	struct net_host *h = ctx;
+	struct net_sa *slot = net_find_sa(h, sa->spi_in);
+
+	if (net_dying(h, false))
+		return 0;
+	if (slot && slot->orphan) {
+		take_over(h, slot, sa);
+		if (outbound)
+			h->active = sa->spi_in;
+		return 0;
+	}
+	if (h->refuse_installs > 0) {
+		h->refuse_installs--;
+		return -EIO;
+	}
+	slot = slot_for(h, sa);
+	if (!slot)
+		return -EINVAL;
 	h->spis_out--;
 	h->installs++;
 	h->sa_top += slot == &h->sa[h->sa_top];
-	memset(slot, 0, sizeof(*slot));
-	slot->spi_in = sa->spi_in;
-	slot->spi_out = sa->spi_out;
-	slot->in = slot->out = true;
-	slot->key_len = sa->key_len;
-	slot->flags = sa->flags;
-	memcpy(slot->key_in, sa->key_in, sa->key_len);
-	memcpy(slot->key_out, sa->key_out, sa->key_len);
-	slot->desc = *sa;
+	fill(slot, sa);
 	if (outbound)
 		h->active = sa->spi_in;
 	changed(h);

@@ -2,7 +2,7 @@
 /*
  * Whose turn it is, with many connections: what a call costs and what it must not forget. Peers
  * that never answer are enough: the engine dials, repeats and gives up. (With peers that do,
- * tests/ike/net.c asks ike_turns_sound() after every call of every schedule.)
+ * tests/ike/net_process.c asks ike_turns_sound() after every call of every schedule.)
  */
 #include <errno.h>
 #include <setjmp.h>

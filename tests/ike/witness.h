@@ -15,8 +15,8 @@ void witness_new(struct net *net);
 /* Before net_free(). */
 struct witness_count witness_free(struct net *net);
 /*
- * For net.c: host i's engine was called, and maybe killed meanwhile (then only what was in escrow
- * before is real); a data plane changed.
+ * For the network: host i's engine was called, and maybe killed meanwhile (then only what was in
+ * escrow before is real); a data plane changed.
  */
 void witness_call(struct net *net, int i, bool killed);
 void witness_change(struct net *net);
