@@ -3,10 +3,11 @@
  * Preparing a change: everything that can fail, fails here.
  *
  * Key and password files are read (and wiped again); names are checked against what the kernel
- * has; new ports are probed by the data plane, which is the one step that changes something, so
- * abandoning deletes them again. Without a data plane a change that it would have to check is
- * refused; the configuration of the start is taken as it is, because it was checked when it was
- * committed, and the daemons may start in any order.
+ * has; new ports are probed by the data plane, and those that are to take larger packets are asked
+ * to. These are the steps that change something, so abandoning deletes the ports again and gives
+ * the others their MTU back. A smaller MTU is never refused and waits for the apply. Without a data
+ * plane a change that it would have to check is refused; the configuration of the start is taken as
+ * it is, because it was checked when it was committed, and the daemons may start in any order.
  */
 #include "control/plan.h"
 
@@ -32,6 +33,8 @@ struct ctl_plan {
 		uint32_t id;
 		char key[CTL_ID_KEY];
 	} port[PORTS];
+	unsigned int n_raised; /* MTUs, as they were before */
+	struct spw_dp_port raised[PORTS];
 };
 
 void
@@ -192,14 +195,35 @@ needs_dataplane(const struct ctl_runtime *rt, const struct ctl_config *next)
 	return false;
 }
 
-static bool
-port_is_running(const struct ctl_runtime *rt, const struct ctl_interface *c)
+static const struct ctl_port *
+running_port(const struct ctl_runtime *rt, const struct ctl_interface *c)
 {
 	for (const struct ctl_port *p = rt->ports; p; p = p->next)
 		if (p->keep && p->in_dataplane && strcmp(p->name, c->name) == 0 &&
 		    strcmp(p->devargs, c->device) == 0)
-			return true;
-	return false;
+			return p;
+	return NULL;
+}
+
+/* A port that refused its MTU in the apply would be swept away with all that it carries. */
+static int
+raise_mtu(struct ctl_runtime *rt, struct ctl_plan *plan, const struct ctl_port *port,
+	  const struct ctl_interface *c, struct spw_err *err)
+{
+	const struct ctl_interface *now = running_interface(rt, c->name);
+	struct spw_dp_port m;
+	struct spw_err why = {0};
+	uint8_t mac[6];
+	int rc;
+
+	if (!now || c->mtu <= now->mtu || plan->n_raised == PORTS)
+		return 0;
+	ctl_port_message(c, port->id, rt->generation, &m);
+	rc = ctl_dataplane_port(rt, &m, mac, &why);
+	if (rc != 0)
+		return spw_fail(err, rc, "interfaces %s mtu %u: %s", c->name, c->mtu, why.text);
+	ctl_port_message(now, port->id, rt->generation, &plan->raised[plan->n_raised++]);
+	return 0;
 }
 
 static int
@@ -235,9 +259,14 @@ probe_ports(struct ctl_runtime *rt, struct ctl_plan *plan, struct spw_err *err)
 	const struct ctl_config *c = &plan->config;
 	int rc = 0;
 
-	for (unsigned int i = 0; i < c->n_interfaces && rc == 0; i++)
-		if (c->interfaces[i].device[0] && !port_is_running(rt, &c->interfaces[i]))
-			rc = probe(rt, plan, &c->interfaces[i], err);
+	for (unsigned int i = 0; i < c->n_interfaces && rc == 0; i++) {
+		const struct ctl_port *port = running_port(rt, &c->interfaces[i]);
+
+		if (!c->interfaces[i].device[0])
+			continue;
+		rc = port ? raise_mtu(rt, plan, port, &c->interfaces[i], err)
+			  : probe(rt, plan, &c->interfaces[i], err);
+	}
 	return rc;
 }
 
@@ -297,6 +326,11 @@ ctl_plan_undo(struct ctl_runtime *rt, struct ctl_plan *plan)
 
 		ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
 		ctl_ids_put(rt->ids, CTL_ID_PORT, plan->port[i].key);
+	}
+	for (unsigned int i = 0; i < plan->n_raised; i++) {
+		uint8_t mac[6];
+
+		ctl_dataplane_port(rt, &plan->raised[i], mac, NULL);
 	}
 	ctl_config_release(&plan->config);
 	free(plan);

@@ -169,6 +169,8 @@ apply(uint16_t number, const void *e)
 	case SPW_DP_PORT_SET:
 		if (strcmp(((const struct spw_dp_port *)e)->devargs, "missing") == 0)
 			return ENODEV;
+		if (((const struct spw_dp_port *)e)->mtu > 9000)
+			return EINVAL;
 		put_by_id(st->port, &st->n_port, sizeof(st->port[0]), e);
 		return 0;
 	case SPW_DP_IFACE_SET:

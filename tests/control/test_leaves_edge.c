@@ -144,6 +144,7 @@ a_link_that_is_back_within_one_batch_was_lost_all_the_same(void **state)
 	assert_string_equal(bed_carrier("10.100.1.1"), "t azure-a");
 	bed_sleep(31);
 	assert_string_equal(bed_carrier("10.100.1.1"), PATH0);
+	ctl_neighbours_forget(bed.rt, ctl_iface_by_index(bed.rt, ER0));
 }
 
 static void

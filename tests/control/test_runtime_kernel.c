@@ -170,6 +170,34 @@ a_port_that_does_not_exist_is_refused_and_nothing_changes(void **state)
 }
 
 static void
+an_mtu_that_the_port_refuses_is_refused_and_nothing_changes(void **state)
+{
+	const uint32_t before = bed.interfaces[1].mtu;
+	struct ctl_interface two[2];
+	struct ctl_config next = bed.config;
+	struct ctl_plan *plan;
+	struct spw_err err = {0};
+
+	bed_need_root();
+	memcpy(two, bed.interfaces, sizeof(two));
+	next.interfaces = two;
+	next.n_interfaces = 2;
+	two[0].mtu = 9000;
+	two[1].mtu = 9001;
+	assert_int_equal(ctl_runtime_prepare(bed.rt, &next, &plan, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "mtu 9001: "));
+	assert_int_equal(bed.dp.port[0].mtu, before);
+	assert_int_equal(bed.dp.port[1].mtu, before);
+	/* One that it takes: taken back, too, when the commit was a check. */
+	two[1].mtu = 9000;
+	assert_int_equal(ctl_runtime_prepare(bed.rt, &next, &plan, &err), 0);
+	assert_int_equal(bed.dp.port[1].mtu, 9000);
+	ctl_runtime_abandon(bed.rt, plan);
+	assert_int_equal(bed.dp.port[0].mtu, before);
+	assert_int_equal(bed.dp.port[1].mtu, before);
+}
+
+static void
 a_key_file_that_others_may_read_is_refused(void **state)
 {
 	struct ctl_plan *plan;
@@ -206,6 +234,7 @@ main(void)
 		cmocka_unit_test(a_static_default_route_leads_to_the_proxy_on_the_lan),
 		cmocka_unit_test(what_an_overrun_of_the_socket_lost_is_read_anew),
 		cmocka_unit_test(a_port_that_does_not_exist_is_refused_and_nothing_changes),
+		cmocka_unit_test(an_mtu_that_the_port_refuses_is_refused_and_nothing_changes),
 		cmocka_unit_test(a_key_file_that_others_may_read_is_refused),
 		cmocka_unit_test(without_a_data_plane_a_change_for_it_is_refused_in_one_sentence),
 	};
