@@ -11,6 +11,7 @@
 #include "lib/err.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +69,13 @@ spw_text_utf8(const char *at)
 	return len;
 }
 
+/* Terminals obey C1 controls, too, in their UTF-8 form: U+009B is ESC [. */
+static bool
+is_control(const uint8_t *c)
+{
+	return c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0);
+}
+
 char *
 spw_text_mend(char *text)
 {
@@ -76,6 +84,8 @@ spw_text_mend(char *text)
 
 		if (len == 0)
 			*at = '?';
+		else if (is_control((const uint8_t *)at))
+			memset(at, '?', len);
 		at += len ? len : 1;
 	}
 	return text;

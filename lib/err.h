@@ -36,7 +36,10 @@ char *spw_text_escape(char *out, size_t size, const void *text, size_t len);
  */
 size_t spw_text_utf8(const char *at);
 
-/* Put '?' in place of each byte that is not part of a UTF-8 character. Returns text. */
+/*
+ * Make one line of text that JSON takes and a terminal may see, in place: each byte that is not part of
+ * a UTF-8 character or is part of a control character (C0, DEL, C1) becomes '?'. Returns text.
+ */
 char *spw_text_mend(char *text);
 
 #endif

@@ -14,26 +14,10 @@
 
 #define COLUMNS_MAX 16
 
-/* C0 and C1 controls: terminals obey both, the latter in their UTF-8 form, too. */
-static bool
-is_control(const char *at)
-{
-	unsigned char c = (unsigned char)at[0];
-
-	return c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)at[1] < 0xa0);
-}
-
 void
 cli_make_printable(char *text)
 {
 	spw_text_mend(text);
-	for (char *at = text; *at;) {
-		size_t len = spw_text_utf8(at);
-
-		if (is_control(at))
-			memset(at, '?', len);
-		at += len;
-	}
 }
 
 /* Characters; a cell is printable, so each takes its place (but for wide ones). */
@@ -52,7 +36,8 @@ state_colour(const char *word)
 {
 	static const char *const good[] = {"up",	"established", "ready",	  "primary",
 					   "reachable", "yes",	       "rekeying"};
-	static const char *const bad[] = {"down", "failed", "none", "unknown", "idle", "no"};
+	static const char *const bad[] = {"down", "failed", "none",	"unknown",
+					  "idle", "no",	    "not-ready"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		if (strcmp(word, good[i]) == 0)

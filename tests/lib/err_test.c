@@ -61,14 +61,17 @@ characters_of_utf8_have_their_length_and_nothing_else_has_one(void **state)
 }
 
 static void
-mended_text_loses_only_what_is_no_character(void **state)
+mended_text_loses_only_what_is_no_character_or_steers_a_terminal(void **state)
 {
 	char good[] = "Z\xc3\xbcrich \xe2\x82\xac", cut[] = "Z\xc3\xbcrich \xe2\x82";
 	char strange[] = "\xff\x80 \xed\xa0\x80x";
+	char controls[] = "a\r\n\x1b[2J\x7f \xc2\x9b"
+			  "31m \xc2\xa0";
 
 	assert_string_equal(spw_text_mend(good), "Z\xc3\xbcrich \xe2\x82\xac");
 	assert_string_equal(spw_text_mend(cut), "Z\xc3\xbcrich ??");
 	assert_string_equal(spw_text_mend(strange), "?? ???x");
+	assert_string_equal(spw_text_mend(controls), "a???[2J? ??31m \xc2\xa0");
 }
 
 static void
@@ -88,7 +91,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_failure_keeps_code_and_sentence),
 		cmocka_unit_test(characters_of_utf8_have_their_length_and_nothing_else_has_one),
-		cmocka_unit_test(mended_text_loses_only_what_is_no_character),
+		cmocka_unit_test(mended_text_loses_only_what_is_no_character_or_steers_a_terminal),
 		cmocka_unit_test(escaped_text_is_printable_and_says_when_it_is_cut),
 	};
 
