@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import time
 
 from bed_two import EDGES, TUNNELS
@@ -30,6 +31,8 @@ AT_TIMES = {"restore_in_s", "request_ends_in_s", "fits_bytes", "prefix", "prefix
             "prefixes_on_last_resort", "unreachable"}
 
 # Columns of each table that JSON has as one value; the rest (ages, candidates) moves or is joined.
+# What is shown has the words of the command with hyphens; "counters", "detail" and "summary" are the
+# shell's.
 TABLES = {
     ("interfaces",): ("interfaces", {"Interface": "name", "Role": "role", "Link": "link",
                                      "MTU": "mtu", "MAC": "mac"}),
@@ -68,6 +71,29 @@ TABLES = {
 }
 
 
+class Control:
+    """control.sock: JSON without a process for each question."""
+
+    def __init__(self, gateway):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(os.path.join(gateway.run_dir, "control.sock"))
+        self.answers = self.sock.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.answers.close()
+        self.sock.close()
+
+    def show(self, what, arg=""):
+        self.sock.sendall(json.dumps({"op": "show", "what": what, "arg": arg}).encode() + b"\n")
+        answer = json.loads(self.answers.readline())
+        assert answer["ok"], answer
+        return answer["result"]
+
+
 # --- text against JSON -------------------------------------------------------------------------
 
 def read_table(text):
@@ -98,17 +124,31 @@ def says(cell, before, after):
     return cell in (str(before), str(after))
 
 
-def text_is_json(gateway, words):
-    listed, columns = TABLES[words]
-    before = gateway.show(*words)[listed]
-    rows = read_table(gateway.shell("show", *words).stdout)[:len(before)]     # lines may follow
-    after = gateway.show(*words)[listed]
-    assert len(rows) == len(before) == len(after), "show %s: %d rows of %d" % (
-        " ".join(words), len(rows), len(before))
-    for row, old, new in zip(rows, before, after):
-        for head, key in columns.items():
-            assert says(row[head], old[key], new[key]), "show %s: %s is '%s', JSON has %s" % (
-                " ".join(words), head, row[head], new[key])
+def all_texts(gateway):
+    """{words: text} of all tables, by one run of the shell; an answer of one line stands between."""
+    commands = []
+    for words in TABLES:
+        commands += ["-c", "show " + " ".join(words), "-c", "show version | count"]
+    texts = re.split(r"^Count: \d+ lines\n", gateway.shell(*commands).stdout, flags=re.M)
+    return dict(zip(TABLES, texts))
+
+
+def what_of(words):
+    return "-".join(w for w in words if w not in ("counters", "detail", "summary"))
+
+
+def texts_are_json(gateway, show):
+    before = {words: show(what_of(words)) for words in TABLES}
+    texts = all_texts(gateway)
+    for words, (listed, columns) in TABLES.items():
+        old, new = before[words][listed], show(what_of(words))[listed]
+        rows = read_table(texts[words])[:len(old)]      # lines may follow
+        assert len(rows) == len(old) == len(new), "show %s: %d rows of %d" % (
+            " ".join(words), len(rows), len(old))
+        for row, was, now in zip(rows, old, new):
+            for head, key in columns.items():
+                assert says(row[head], was[key], now[key]), "show %s: %s is '%s', JSON has %s" % (
+                    " ".join(words), head, row[head], now[key])
 
 
 # --- the document ------------------------------------------------------------------------------
@@ -135,14 +175,12 @@ def differences(where, example, shown):
             yield from differences(where + "." + key, example[key], shown[key])
 
 
-def shows_are_as_documented(gateway):
-    words = {"bgp": ("bgp", "summary"), "fib": ("fib", TWO["vnet_host"])}
+def shows_are_as_documented(show):
     for what, example in document().items():
         if what == "failover-events":
             continue
-        given = words.get(what, tuple(what.split("-")) if what.split("-")[0] in (
-            "failover", "ipsec") else (what,))
-        found = list(differences(what, example, gateway.show(*given)))
+        found = list(differences(what, example, show(
+            what, TWO["vnet_host"] if what == "fib" else "")))
         assert not found, "; ".join(found[:4])
 
 
@@ -163,15 +201,13 @@ def wires(lab):
 class Reading:
     """What we count at one moment, between two readings of the wires' far ends."""
 
-    def __init__(self, bed):
-        show = bed.gateway.show
+    def __init__(self, bed, show):
         self.earlier = wires(bed.lab)
         self.interfaces = {i["name"]: i for i in show("interfaces")["interfaces"]}
         self.later = wires(bed.lab)
-        self.tunnels = {t["tunnel"]: t for t in show("ipsec", "statistics")["tunnels"]}
-        self.sas = show("ipsec", "sa")["sas"]
+        self.tunnels = {t["tunnel"]: t for t in show("ipsec-statistics")["tunnels"]}
+        self.sas = show("ipsec-sa")["sas"]
         self.workers = show("workers")["workers"]
-        self.dropped = bed.gateway.dropped()
 
     def sa(self, tunnel, direction):
         return sum(s["packets"] for s in self.sas
@@ -220,12 +256,12 @@ def tunnels_count_what_azure_saw(old, new, span):
             s["dir"] == "in" for s in new.sas if s["tunnel"] == name), number
 
 
-def sas_are_strongswans(bed):
+def sas_are_strongswans(bed, show):
     """Each child SA with its SPIs; the packets that Azure received lie between two of our readings."""
     for number, name in enumerate(TUNNELS, 1):
-        before = {s["spi"]: s for s in bed.gateway.show("ipsec", "sa", name)["sas"]}
+        before = {s["spi"]: s for s in show("ipsec-sa", name)["sas"]}
         theirs = bed.lab.azures[number].child_sas()
-        after = {s["spi"]: s for s in bed.gateway.show("ipsec", "sa", name)["sas"]}
+        after = {s["spi"]: s for s in show("ipsec-sa", name)["sas"]}
         for child in theirs:
             ours = "%08x" % int(child["spi-in"], 16)
             packets = int(child["packets-in"])
@@ -237,8 +273,8 @@ def sas_are_strongswans(bed):
 
 # --- the rest ----------------------------------------------------------------------------------
 
-def routes_are_the_kernels(bed):
-    shown = {r["prefix"]: r for r in bed.gateway.show("route")["routes"]}
+def routes_are_the_kernels(bed, show):
+    shown = {r["prefix"]: r for r in show("route")["routes"]}
     for option in ("-4", "-6"):
         for line in bed.lab.run("gw", "ip", option, "route", "show", "proto", "bgp").stdout.splitlines():
             if line[0] not in "\t ":
@@ -247,34 +283,34 @@ def routes_are_the_kernels(bed):
     assert [(p["path"], p["interface"], p["active"]) for p in paths if p["up"]] == [
         ("expressroute", "primary", True), ("expressroute", "secondary", True),
         ("azure1", None, False), ("azure2", None, False)], paths
-    fib = bed.gateway.show("fib", TWO["vnet_host"])
+    fib = show("fib", TWO["vnet_host"])
     assert fib["next_hop"] in (TWO["edge_er1"], TWO["edge_er2"]) and fib["verdict"] == "forward"
 
 
-def sessions_are_frrs_and_birds(bed):
+def sessions_are_frrs_and_configured(bed, show):
     frr = json.loads(bed.lab.frr.vtysh("show bgp neighbors json"))
-    for n in bed.gateway.show("bgp", "summary")["neighbors"]:
+    for n in show("bgp")["neighbors"]:
         theirs = frr[n["address"]]
         family = theirs["addressFamilyInfo"]["ipv6Unicast" if ":" in n["address"] else "ipv4Unicast"]
         assert n["state"] == theirs["bgpState"].lower() == "established"
         assert n["prefixes_received"] == family["acceptedPrefixCounter"], n
         assert n["prefixes_sent"] == family["sentPrefixCounter"], n
         assert abs(n["up_s"] - theirs["bgpTimerUpMsec"] / 1000) < 8 and n["bfd"] == "up"
-    for b in bed.gateway.show("bfd")["bfd"]:
+    for b in show("bfd")["bfd"]:
         assert (b["state"], b["remote_state"], b["fault"]) == ("up", "up", False), b
         assert 300 <= b["transmit_ms"] <= 301 and 900 <= b["detect_ms"] <= 903, b
         assert 0 <= b["heard_s"] < 0.9 and b["downs"] < b["ups"], b
 
 
-def probes_have_answers(bed):
-    probes = bed.gateway.show("probes")["probes"]
+def probes_have_answers(show):
+    probes = show("probes")["probes"]
     assert {p["path"] for p in probes} >= {"expressroute", *TUNNELS}
     for p in probes:
         assert p["state"] == "up" and p["sent_packets"] - p["received_packets"] - \
             p["lost_packets"] in (0, 1, 2), p
         assert p["rtt_min_us"] <= p["rtt_p50_us"] <= p["rtt_p99_us"] <= p["rtt_max_us"], p
         assert sum(n for _, _, n in p["rtt_histogram_us"]) == p["received_packets"], p
-    standby = bed.gateway.show("failover", "readiness")["vnets"][0]
+    standby = show("failover-readiness")["vnets"][0]
     assert standby["standby"] in TUNNELS and standby["ready"], standby
 
 
@@ -304,14 +340,19 @@ def by_the_tunnels(two):
 
 @leaves_bed_clean
 def test_shows_tell_the_truth_as_text_and_as_json(two):
+    with Control(two.gateway) as control:
+        truth_is_told(two, control.show)
+
+
+def truth_is_told(two, show):
     begun = now_ns()
-    first = Reading(two)
+    first = Reading(two, show)
     with two.traffic(rate=500) as span:
         with by_the_tunnels(two):
             time.sleep(0.4)
             carriers = two.gateway.candidates()
         time.sleep(0.2)
-    last = Reading(two)
+    last = Reading(two, show)
     interfaces_count_what_the_wires_carry(first, last)
     workers_lose_nothing(last)
     tunnels_count_what_azure_saw(first, last, span)
@@ -321,11 +362,10 @@ def test_shows_tell_the_truth_as_text_and_as_json(two):
     lan = {p: last.interfaces["lan0"][p] - first.interfaces["lan0"][p] for p in PARTS}
     assert sent["out"] <= lan["rx_packets"] < sent["out"] + 50, (sent, lan)
     assert {carriers[t] for t in TUNNELS} == {"up"}, "both tunnels carry: %s" % carriers
-    sas_are_strongswans(two)
-    routes_are_the_kernels(two)
-    sessions_are_frrs_and_birds(two)
-    probes_have_answers(two)
+    sas_are_strongswans(two, show)
+    routes_are_the_kernels(two, show)
+    sessions_are_frrs_and_configured(two, show)
+    probes_have_answers(show)
     switches_are_told(two, begun, 2)
-    shows_are_as_documented(two.gateway)
-    for words in TABLES:
-        text_is_json(two.gateway, words)
+    shows_are_as_documented(show)
+    texts_are_json(two.gateway, show)
