@@ -11,10 +11,10 @@
 /*
  * One switch. Times:
  * detect_ms  from the last sign of life of the path that was lost to the moment this process knew,
- *            where that can be known: bfd-timeout: detect multiplier x interval as FRR negotiated
- *            it (the last BFD packet came at least that long before). Negative = not known: a
- *            withdrawal has no sign of life to count from, and the kernel's link message carries
- *            no time.
+ *            where that can be known: bfd-timeout and probe-lost, from the last packet or answer that
+ *            the data plane saw. Negative = not known: a withdrawal has no sign of life to count
+ *            from (BMP dates it to the second), and the kernel's link message carries no time. What
+ *            is not known is null in JSON, "-" in tables and absent from the log.
  * switch_us  from the first local sign (netlink message read, link or path event of the data
  *            plane, operator's word) to the first packet on the new path as the data plane saw it
  *            leave; without traffic within a second: to the data plane's answer to the change.
