@@ -89,6 +89,7 @@ ike_child_rekey_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_b
 	if (fault != IKE_OK)
 		return fault;
 	sa->conn->child_rekeys++;
+	sa->busy_since = 0;
 	ike_check_passed(sa->conn, made->suite.group, false);
 	if (old->state == IKE_CHILD_LIVE) {
 		replace(old, made, ike_after(sa->e->now, IKE_REPLACED_NS));

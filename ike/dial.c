@@ -110,13 +110,28 @@ due_rekey(struct ike_sa *sa)
 static bool
 lacks_child(const struct ike_sa *sa)
 {
-	if (sa->conn->set.mode == SPW_IKE_MODE_RESPOND || ike_conn_sa(sa->conn) != sa)
+	bool passive = sa->conn->set.mode == SPW_IKE_MODE_RESPOND;
+
+	if (ike_conn_sa(sa->conn) != sa || (passive && ike_conn_live_children(sa->conn) > 0))
 		return false;
 	for (const struct ike_child *c = sa->children; c; c = c->next)
 		if ((c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING) &&
 		    !c->redundant && !c->out_gone)
 			return false;
 	return true;
+}
+
+/* When it is. Of one that was dialled the peer has its time: it may make the child itself. */
+static uint64_t
+child_due(const struct ike_sa *sa)
+{
+	const struct ike_conn *conn = sa->conn;
+	uint64_t since = conn->since_ns > sa->made_ns ? conn->since_ns : sa->made_ns;
+	uint64_t ours = ike_after(since, IKE_PASSIVE_NS);
+
+	if (conn->set.mode != SPW_IKE_MODE_RESPOND || conn->child_at > ours)
+		return conn->child_at;
+	return ours;
 }
 
 /* When the peer was last known to live. */
@@ -163,7 +178,7 @@ start_next(struct ike_sa *sa)
 		rc = ike_child_rekey_start(c, c->group);
 	else if (conn->check.due_ns <= now && (c = ike_check_child(sa)))
 		rc = ike_check_start(c);
-	else if (lacks_child(sa) && conn->child_at <= now)
+	else if (lacks_child(sa) && child_due(sa) <= now)
 		rc = ike_child_start(sa, conn->child_group);
 	else if (sa->token_owed)
 		rc = ike_qcd_start(sa);
@@ -323,22 +338,26 @@ settle_sas(struct ike_conn *conn)
 }
 
 /*
- * The peer closed the one we meant to keep (its rule may be another): what was to go stays, as
- * long as its Delete has not been sent. Never both.
+ * The peer closed the one we meant to keep (its rule may be another), or deleted the child there
+ * (its data plane did not take it): what was to go stays, as long as its Delete has not been sent.
+ * Never both.
  */
 static void
 spare_last(struct ike_conn *conn)
 {
-	if (ike_conn_sa(conn))
-		return;
+	struct ike_sa *spared = NULL;
+
 	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
-		if (sa->state != IKE_SA_ESTABLISHED || !sa->redundant || !has_child(sa))
-			continue;
-		ike_touch(sa);
-		sa->redundant = false;
-		sa->close_at = UINT64_MAX;
-		return;
+		if (stands(sa) && has_child(sa))
+			return;
+		if (sa->state == IKE_SA_ESTABLISHED && sa->redundant && has_child(sa))
+			spared = sa;
 	}
+	if (!spared)
+		return;
+	ike_touch(spared);
+	spared->redundant = false;
+	spared->close_at = UINT64_MAX;
 }
 
 static bool
@@ -485,7 +504,7 @@ wish_at(const struct ike_sa *sa)
 	if (ike_check_child(sa))
 		t = ike_min_u64(t, sa->conn->check.due_ns);
 	if (lacks_child(sa))
-		t = ike_min_u64(t, sa->conn->child_at);
+		t = ike_min_u64(t, child_due(sa));
 	return sa->probe_wanted || sa->token_owed ? 0 : ike_min_u64(t, probe_at(sa));
 }
 

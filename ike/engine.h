@@ -28,6 +28,7 @@
 #define IKE_REKEYED_NS	      (30 * SPW_NS_PER_S) /* then we delete the old IKE SA ourselves */
 #define IKE_REDUNDANT_NS      (10 * SPW_NS_PER_S) /* the loser's maker has had its chance */
 #define IKE_OVERLAP_NS	      (1 * SPW_NS_PER_S)  /* both IKE SAs of a double dial stand */
+#define IKE_PASSIVE_NS	      (10 * SPW_NS_PER_S) /* the peer, which dialled, makes the child */
 #define IKE_BARE_NS	      (30 * SPW_NS_PER_S) /* the one without a child gets one, or goes */
 #define IKE_BUSY_MIN_NS	      (5 * SPW_NS_PER_S)  /* after TEMPORARY_FAILURE: 5..30 s */
 #define IKE_BUSY_MAX_NS	      (30 * SPW_NS_PER_S)

@@ -439,6 +439,98 @@ ike_011_a_long_list_of_selectors_is_narrowed_and_ends_nothing(void **state)
 	tape_free(net);
 }
 
+/*
+ * A peer that dialled and got no child, or lost it, may not ask for another: who only waits to be
+ * dialled makes it on the IKE SA that stands.
+ */
+static void
+ike_056_who_waits_to_be_dialled_makes_the_child_that_is_missing(void **state)
+{
+	for (int lost = 0; lost < 2; lost++) {
+		struct net *net = lost ? tape_up(16) : tape_net(16);
+
+		tape.drop_from[0] = IKE_X_CREATE_CHILD; /* as if it never asked */
+		tape.drop_requests_only = true;
+		if (lost) {
+			net_event(net, 1, SPW_SA_EV_HARD);
+		} else {
+			net->host[1].refuse_installs = 1;
+			net_connect(net, SPW_IKE_MODE_INITIATE, SPW_IKE_MODE_RESPOND);
+		}
+		net_run(net, 5 * NET_S);
+		assert_false(net_up(net, 1)); /* the peer has its time */
+		assert_int_equal(tape_count(1, IKE_X_CREATE_CHILD, false), 0);
+		net_run(net, 15 * NET_S);
+		assert_true(net_up(net, 0) && net_up(net, 1));
+		assert_true(net_agrees(net));
+		assert_int_equal(tape_count(0, IKE_X_SA_INIT, false), 1);
+		tape_free(net);
+	}
+}
+
+static void
+fill_busy(struct ike_builder *b, void *ctx)
+{
+	ike_build_notify(b, IKE_N_TEMPORARY_FAILURE, 0, 0, NULL, 0);
+}
+
+/* One TEMPORARY_FAILURE, the peer's own rekey, and hours later another one: nothing is wrong. */
+static void
+ike_116_busy_is_counted_from_the_last_rekey_that_worked(void **state)
+{
+	for (uint32_t what = IKE; what <= CHILD; what++) {
+		struct net *net = tape_up(17);
+		uint64_t spi;
+
+		for (int round = 0; round < 2; round++) {
+			tape.drop_from[0] = IKE_X_CREATE_CHILD;
+			tape.drop_requests_only = true;
+			assert_int_equal(
+				ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD), 0);
+			puppet_answer(net, 1, fill_busy, NULL);
+			tape.drop_from[0] = 0;
+			spi = net_status(net, 0).spi_i;
+			tape_clear();
+			net_run(net, 1 * NET_S);
+			assert_int_equal(tape_count(0, IKE_X_SA_INIT, false), 0);
+			assert_true(net_status(net, 0).spi_i == spi);
+			ike_engine_rekey(net->host[1].engine, net->now, "azure", what);
+			net_run(net, 600 * NET_S);
+		}
+		assert_true(net_agrees(net));
+		tape_free(net);
+	}
+}
+
+/* A data plane that takes no SA more for minutes: what stands carries the traffic all the while. */
+static void
+ike_116_a_data_plane_that_takes_nothing_costs_no_packet(void **state)
+{
+	for (int i = 0; i < 6; i++) {
+		struct net *net = tape_net(18);
+		int who = i & 1;
+
+		net_connect(net, i < 4 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND,
+			    i < 2 || i >= 4 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND);
+		assert_true(net_run_up(net, 5 * NET_S));
+		net_run(net, 30 * NET_S);
+		net->traffic = true;
+		net->traffic_every = 50 * NET_MS;
+		net_run(net, 500 * NET_MS);
+		net->esp_lost = net->esp_unsent = 0;
+		net->host[who].refuse_installs = 100000;
+		ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
+		net_run(net, 350 * NET_S);
+		assert_int_equal(net->esp_lost + net->esp_unsent, 0);
+		net->host[who].refuse_installs = 0;
+		net_run(net, 100 * NET_S);
+		assert_int_equal(net->esp_lost + net->esp_unsent, 0);
+		assert_true(net_agrees(net));
+		assert_int_equal(net_sas(net, 0) + net_sas(net, 1), 2);
+		tape_free(net);
+	}
+}
+
 /* ---- a process that was not run ---- */
 
 /* The time in which nothing could be sent or heard does not count against the peer (F10). */
@@ -502,6 +594,9 @@ main(int argc, char **argv)
 			ike_080_a_peer_that_makes_no_child_at_all_is_asked_with_growing_pauses),
 		cmocka_unit_test(dos_05_the_children_of_an_ike_sa_are_bounded),
 		cmocka_unit_test(ike_011_a_long_list_of_selectors_is_narrowed_and_ends_nothing),
+		cmocka_unit_test(ike_056_who_waits_to_be_dialled_makes_the_child_that_is_missing),
+		cmocka_unit_test(ike_116_busy_is_counted_from_the_last_rekey_that_worked),
+		cmocka_unit_test(ike_116_a_data_plane_that_takes_nothing_costs_no_packet),
 		cmocka_unit_test(ike_135_a_stall_with_a_request_out_is_no_verdict),
 		cmocka_unit_test(ike_135_after_a_stall_a_dead_peer_is_found),
 	};
