@@ -2,15 +2,17 @@
 /*
  * Following the kernel by rtnetlink and asking it for things.
  *
- * Two sockets. The first is subscribed to the multicast groups, non-blocking, with a large receive
- * buffer; it is read until it is empty, and the owner acts once for the whole batch. When the
- * kernel says ENOBUFS something was lost, and everything is read anew. The second socket carries
- * dumps and requests and waits for each answer; it never sees a multicast message. Events that
- * arrive during a dump are applied after it; all of them are upserts or deletes by key, so the end
- * is right whatever the order was. A reading that broke off, or during which the kernel says that
- * its table changed, proves nothing of what it did not name: the owner is told, and it is repeated.
+ * Three sockets. The first is subscribed to the multicast groups, non-blocking, with a large
+ * receive buffer; it is read until it is empty, and the owner acts once for the whole batch. When
+ * the kernel says ENOBUFS something was lost, and everything is read anew. The other two never see
+ * a multicast message and wait for each answer: one carries dumps, one all other requests, because
+ * what a dump tells makes the owner ask for things (a neighbour of a route) in the middle of it.
+ * Events that arrive during a dump are applied after it; all of them are upserts or deletes by key,
+ * so the end is right whatever the order was. A reading that broke off, or during which the kernel
+ * says that its table changed, proves nothing of what it did not name: the owner is told, and it is
+ * repeated.
  *
- * One thread, the event loop. The request socket waits at most two seconds for the kernel.
+ * One thread, the event loop. The kernel is waited for two seconds at most.
  */
 #include "control/netlink.h"
 
@@ -29,17 +31,23 @@
 #define RECEIVE_BUFFER (8 * 1024 * 1024) /* about 18,000 messages */
 #define READ_AGAIN_MS  500		 /* after a reading that failed */
 
+/* A socket that asks and waits, with the answers at hand. */
+struct channel {
+	struct mnl_socket *socket;
+	uint32_t seq;
+	char buf[BUFFER] __attribute__((aligned(8)));
+};
+
 struct ctl_netlink {
-	struct mnl_socket *events, *requests;
+	struct mnl_socket *events;
+	struct channel requests, dumps;
 	struct event *readable, *again;
 	const struct ctl_netlink_handler *handler;
 	void *ctx;
-	uint32_t seq;
 	uint64_t batch_ns;
 	bool resync_wanted, in_resync;
 	bool broke_off; /* the reading at hand has failed somewhere */
 	char buf[BUFFER] __attribute__((aligned(8)));
-	char request_buf[BUFFER] __attribute__((aligned(8)));
 };
 
 uint64_t
@@ -115,13 +123,13 @@ on_readable(evutil_socket_t fd, short what, void *arg)
  * -errno; *interrupted is set when the table changed under a dump.
  */
 static int
-answer_read(struct ctl_netlink *nl, ssize_t len, mnl_cb_t cb, bool *interrupted)
+answer_read(struct channel *ch, ssize_t len, mnl_cb_t cb, void *ctx, bool *interrupted)
 {
 	int left = (int)len;
 
-	for (const struct nlmsghdr *n = (void *)nl->request_buf; mnl_nlmsg_ok(n, left);
+	for (const struct nlmsghdr *n = (void *)ch->buf; mnl_nlmsg_ok(n, left);
 	     n = mnl_nlmsg_next(n, &left)) {
-		if (n->nlmsg_seq != nl->seq)
+		if (n->nlmsg_seq != ch->seq)
 			continue;
 		if (n->nlmsg_flags & NLM_F_DUMP_INTR)
 			*interrupted = true;
@@ -133,28 +141,27 @@ answer_read(struct ctl_netlink *nl, ssize_t len, mnl_cb_t cb, bool *interrupted)
 		if (n->nlmsg_type == NLMSG_ERROR)
 			return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(n))->error;
 		if (cb)
-			cb(n, nl);
+			cb(n, ctx);
 	}
 	return 1;
 }
 
 /* Send a request and hand every answer to cb. 0, or -errno; -EINTR: a dump was disturbed. */
 static int
-transact(struct ctl_netlink *nl, struct nlmsghdr *n, mnl_cb_t cb)
+transact(struct channel *ch, struct nlmsghdr *n, mnl_cb_t cb, void *ctx)
 {
 	bool interrupted = false;
 	int rc;
 
-	n->nlmsg_seq = ++nl->seq;
-	if (mnl_socket_sendto(nl->requests, n, n->nlmsg_len) < 0)
+	n->nlmsg_seq = ++ch->seq;
+	if (mnl_socket_sendto(ch->socket, n, n->nlmsg_len) < 0)
 		return -errno;
 	do {
-		ssize_t len =
-			mnl_socket_recvfrom(nl->requests, nl->request_buf, sizeof(nl->request_buf));
+		ssize_t len = mnl_socket_recvfrom(ch->socket, ch->buf, sizeof(ch->buf));
 
 		if (len < 0)
 			return -errno;
-		rc = answer_read(nl, len, cb, &interrupted);
+		rc = answer_read(ch, len, cb, ctx, &interrupted);
 	} while (rc > 0);
 	return rc == 0 && interrupted ? -EINTR : rc;
 }
@@ -169,7 +176,7 @@ dump(struct ctl_netlink *nl, uint16_t type, uint8_t family, size_t header)
 	n->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	/* The kernel checks the header's size strictly; each starts with the family. */
 	*(uint8_t *)mnl_nlmsg_put_extra_header(n, header) = family;
-	int rc = transact(nl, n, dispatch);
+	int rc = transact(&nl->dumps, n, dispatch, nl);
 
 	if (rc == -EINTR)
 		nl->resync_wanted = true; /* the table changed under the dump */
@@ -236,20 +243,31 @@ subscribe(struct ctl_netlink *nl)
 }
 
 static int
-sockets_open(struct ctl_netlink *nl)
+channel_open(struct channel *ch)
 {
 	struct timeval wait = {.tv_sec = 2};
 	int one = 1;
 
-	nl->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	nl->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!nl->events || !nl->requests ||
-	    mnl_socket_bind(nl->events, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_bind(nl->requests, 0, MNL_SOCKET_AUTOPID) < 0)
+	ch->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!ch->socket || mnl_socket_bind(ch->socket, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
-	setsockopt(mnl_socket_get_fd(nl->requests), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	mnl_socket_setsockopt(nl->requests, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
-	return subscribe(nl);
+	setsockopt(mnl_socket_get_fd(ch->socket), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	mnl_socket_setsockopt(ch->socket, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
+	return 0;
+}
+
+static int
+sockets_open(struct ctl_netlink *nl)
+{
+	int rc;
+
+	nl->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (!nl->events || mnl_socket_bind(nl->events, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	rc = channel_open(&nl->requests);
+	if (rc == 0)
+		rc = channel_open(&nl->dumps);
+	return rc == 0 ? subscribe(nl) : rc;
 }
 
 int
@@ -290,8 +308,10 @@ ctl_netlink_free(struct ctl_netlink *nl)
 		event_free(nl->again);
 	if (nl->events)
 		mnl_socket_close(nl->events);
-	if (nl->requests)
-		mnl_socket_close(nl->requests);
+	if (nl->requests.socket)
+		mnl_socket_close(nl->requests.socket);
+	if (nl->dumps.socket)
+		mnl_socket_close(nl->dumps.socket);
 	free(nl);
 }
 
@@ -327,7 +347,7 @@ ctl_netlink_link_set(struct ctl_netlink *nl, uint32_t index, const uint8_t *mac,
 		mnl_attr_put(n, IFLA_ADDRESS, 6, mac);
 	if (mtu)
 		mnl_attr_put_u32(n, IFLA_MTU, mtu);
-	return transact(nl, n, NULL);
+	return transact(&nl->requests, n, NULL, NULL);
 }
 
 int
@@ -337,7 +357,7 @@ ctl_netlink_link_del(struct ctl_netlink *nl, uint32_t index)
 	struct ifinfomsg *ifi = request(buf, RTM_DELLINK, 0, sizeof(*ifi));
 
 	ifi->ifi_index = (int)index;
-	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+	return transact(&nl->requests, (struct nlmsghdr *)(void *)buf, NULL, NULL);
 }
 
 int
@@ -356,7 +376,7 @@ ctl_netlink_addr_set(struct ctl_netlink *nl, uint32_t index, const struct spw_pr
 		ifa->ifa_flags = IFA_F_NODAD;
 	put_addr(buf, IFA_LOCAL, &prefix->addr);
 	put_addr(buf, IFA_ADDRESS, &prefix->addr);
-	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+	return transact(&nl->requests, (struct nlmsghdr *)(void *)buf, NULL, NULL);
 }
 
 static void
@@ -410,7 +430,7 @@ ctl_netlink_route_set(struct ctl_netlink *nl, const struct ctl_nl_route *route, 
 	} else if (add) {
 		put_multipath(buf, route);
 	}
-	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+	return transact(&nl->requests, (struct nlmsghdr *)(void *)buf, NULL, NULL);
 }
 
 int
@@ -427,5 +447,5 @@ ctl_netlink_neigh_manage(struct ctl_netlink *nl, uint32_t index, const struct sp
 	put_addr(buf, NDA_DST, addr);
 	if (keep)
 		mnl_attr_put_u32((struct nlmsghdr *)(void *)buf, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
-	return transact(nl, (struct nlmsghdr *)(void *)buf, NULL);
+	return transact(&nl->requests, (struct nlmsghdr *)(void *)buf, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -137,6 +138,44 @@ the_next_whole_one_comes_by_itself_and_sweeps(void **state)
 	assert_false(has_route("10.100.0.0/16"));
 }
 
+/*
+ * A route whose next hop nobody knows yet makes the kernel be asked for that, in the middle of the
+ * reading; nothing of the reading is lost by it.
+ */
+static void
+a_next_hop_that_is_asked_for_amid_a_reading_costs_no_route(void **state)
+{
+	char book[] = "/tmp/ctl-follow-XXXXXX", words[96];
+	struct spw_err err = {0};
+
+	if (geteuid() != 0)
+		skip();
+	ip("link add er0 type veth peer name er0p");
+	ip("link set er0 up");
+	ip("link set er0p up");
+	ip("addr add 172.16.0.1/29 dev er0");
+	for (unsigned int i = 0; i < 8; i++) {
+		snprintf(words, sizeof(words), "route add 10.%u.0.0/16 via 172.16.0.%u dev er0",
+			 100 + i, 2 + i % 4);
+		ip(words);
+	}
+	close(mkstemp(book));
+	assert_int_equal(ctl_ids_open(&rt->ids, book, &err), 0);
+	ifaces[0].ifindex = if_nametoindex("er0");
+	ifaces[0].role = SPW_IF_ROLE_EXPRESSROUTE;
+	ctl_netlink_resync(rt->netlink);
+	for (unsigned int i = 0; i < 8; i++) {
+		snprintf(words, sizeof(words), "10.%u.0.0/16", 100 + i);
+		assert_true(has_route(words));
+	}
+	assert_true(rt->paths != NULL && rt->neighbours != NULL);
+	ctl_neighbours_forget(rt, &ifaces[0]);
+	while (rt->paths)
+		ctl_path_free(rt, rt->paths);
+	ctl_ids_close(rt->ids);
+	unlink(book);
+}
+
 /* A scan of a network whose neighbour table is full: the kernel refuses, nothing stays here. */
 static void
 a_neighbour_that_the_kernel_does_not_take_is_not_kept(void **state)
@@ -196,6 +235,8 @@ main(void)
 						stop),
 		cmocka_unit_test_setup_teardown(the_next_whole_one_comes_by_itself_and_sweeps,
 						start, stop),
+		cmocka_unit_test_setup_teardown(
+			a_next_hop_that_is_asked_for_amid_a_reading_costs_no_route, start, stop),
 		cmocka_unit_test_setup_teardown(
 			a_neighbour_that_the_kernel_does_not_take_is_not_kept, start, stop),
 		cmocka_unit_test_setup_teardown(
