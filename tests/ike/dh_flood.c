@@ -57,7 +57,7 @@ static struct {
 	struct samples *into;
 } living;
 
-static void
+static __attribute__((noreturn)) void
 die(const char *what)
 {
 	fprintf(stderr, "dh_flood: %s: %s\n", what, strerror(errno));
