@@ -393,7 +393,6 @@ ELSEWHERE = (
 OPEN = {
     'FRAG-07': 'not there: what the configuration says fits the path (1280 by default), and a path '
                'that takes less would not carry the tunnel',
-    'NAT-16': 'no test on the wire; the ports of the SA are those of IKE (NAT-03)',
     'EXT-02': 'not there: both paths have addresses of their own',
     'EXT-04': 'not there: message ids are kept on this machine, not told by the peer',
     'EXT-06': 'additional key exchanges are not there; that nobody is drawn into one is shown',
