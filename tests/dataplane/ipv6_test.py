@@ -10,13 +10,12 @@ import time
 sys.path.insert(0, os.path.dirname(__file__))
 import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
-from routing_bed import RoutingBed  # noqa: E402
+from routing_bed import ER_IF, LAN_IF, WAN_IF, RoutingBed  # noqa: E402
 from scapy.all import (  # noqa: E402
     Ether, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr,
     ICMPv6TimeExceeded, IP, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting, PadN, Raw, TCP, UDP)
 
-LAN_IF, ER_IF, WAN_IF = 1, 2, 3
 P_ER, P_LAN, P_WAN, P_ER2 = 1, 2, 3, 4
 G_VNET, G_LAN, G_WAN, G_BOTH = 1, 2, 3, 4
 GW, HOST, VNET = '2001:db8:1::1', '2001:db8:1::2', '2001:db8:2::4'
@@ -32,15 +31,7 @@ class Bed(RoutingBed):
     @classmethod
     def objects(cls):
         call = cls.control.call
-        fd = bed.twin('t-lan')
-        call('IFACE_SET', dp.Iface(id=LAN_IF, generation=1, name=b'lan', kind=dp.KIND_PORT,
-                                   role=dp.LAN, port=0, mtu=1500, up=1, has_twin=1), fds=[fd])
-        os.close(fd)
-        call('IFACE_SET',
-             dp.Iface(id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT,
-                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1),
-             dp.Iface(id=WAN_IF, generation=1, name=b'wan', kind=dp.KIND_PORT,
-                      role=dp.INTERNET, port=2, mtu=1500, up=1))
+        cls.three_interfaces()
         call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix(f'{GW}/64')),
              dp.Address(LAN_IF, 1, dp.prefix('10.1.0.1/24')),
              dp.Address(ER_IF, 1, dp.prefix('2001:db8:3::1/64')),
@@ -68,12 +59,6 @@ class Bed(RoutingBed):
                             (LAN_IF, HOST, bed.mac_of('h-lan')),
                             (WAN_IF, '2001:db8:ffff::fe', bed.mac_of('h-wan'))):
             call('NEIGH_SET', dp.Neigh(iface, 1, dp.addr(a), dp.mac(m), 1))
-
-    def from_lan(self, *layers, dst=None):
-        p = Ether(src=self.lan.mac, dst=dst or self.macs['lan'])
-        for layer in layers:
-            p = p / layer
-        return p
 
     def from_wan(self, *layers):
         p = Ether(src=self.wan.mac, dst=self.macs['wan'])

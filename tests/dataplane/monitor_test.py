@@ -16,10 +16,9 @@ import bed  # noqa: E402
 import bfd_peer  # noqa: E402
 import dpclient as dp  # noqa: E402
 from bfd_peer import ADMIN_DOWN, AUTH, DOWN, INIT, POLL, UP, control  # noqa: E402
-from routing_bed import RoutingBed  # noqa: E402
+from routing_bed import ER_IF, LAN_IF, WAN_IF, RoutingBed  # noqa: E402
 from scapy.all import ARP, Ether, ICMP, IP, Raw, UDP  # noqa: E402
 
-LAN_IF, ER_IF, WAN_IF = 1, 2, 3
 P_ER, P_LAN, P_WAN, P_OTHER, P_ER6, P_LATE = 1, 2, 3, 4, 5, 6
 G_VNET, G_LAN = 1, 2
 GW, HOST, VNET = '10.1.0.1', '10.1.0.2', '10.2.3.4'
@@ -35,18 +34,8 @@ class Bfd(RoutingBed):
     @classmethod
     def objects(cls):
         call = cls.control.call
-        fd = bed.twin('t-lan')
-        call('IFACE_SET', dp.Iface(id=LAN_IF, generation=1, name=b'lan', kind=dp.KIND_PORT,
-                                   role=dp.LAN, port=0, mtu=1500, up=1, has_twin=1), fds=[fd])
-        os.close(fd)
-        call('IFACE_SET',
-             dp.Iface(id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT,
-                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1),
-             dp.Iface(id=WAN_IF, generation=1, name=b'wan', kind=dp.KIND_PORT,
-                      role=dp.INTERNET, port=2, mtu=1500, up=1))
-        bed.run('ip', 'link', 'set', 't-lan', 'address', cls.macs['lan'])
-        bed.run('ip', 'addr', 'add', f'{GW}/24', 'dev', 't-lan')
-        bed.run('ip', 'link', 'set', 't-lan', 'up')
+        cls.three_interfaces()
+        cls.twin_up(f'{GW}/24')
         call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix(f'{GW}/24')),
              dp.Address(ER_IF, 1, dp.prefix(f'{US}/29')),
              dp.Address(ER_IF, 1, dp.prefix(f'{US6}/126')),

@@ -14,9 +14,10 @@ import unittest
 sys.path.insert(0, os.path.dirname(__file__))
 import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
+from routing_bed import ER_IF, LAN_IF, WAN_IF, RoutingBed  # noqa: E402
 from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, Raw, UDP  # noqa: E402
 
-LAN_IF, ER_IF, WAN_IF, VLAN_IF = 1, 2, 3, 4
+VLAN_IF = 4
 P_ER, P_LAN, P_WAN, P_ER2, P_VLAN = 1, 2, 3, 4, 5
 G_VNET, G_LAN, G_WAN, G_VLAN = 1, 2, 3, 4
 HOST, GW, ER_HOP, VNET = '10.1.0.2', '10.1.0.1', '172.16.0.2', '10.2.3.4'
@@ -31,47 +32,13 @@ def ip_ok(frame):
     return total == 0xFFFF
 
 
-class Bed(unittest.TestCase):
-    options = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.dataplane = bed.Dataplane(*cls.options)
-        cls.addClassCleanup(cls.finish)
-        cls.control = cls.dataplane.client(
-            subscribe=dp.SUB_NEIGH | dp.SUB_PATH | dp.SUB_LINK, name='controld')
-        names = ['lan', 'er', 'wan']
-        cls.macs = {}
-        for i, n in enumerate(names):
-            reply = cls.control.call('PORT_SET', dp.Port(
-                id=i, generation=1, name=n.encode(),
-                devargs=bed.devargs(i, f'p-{n}').encode(), mtu=1500))[0]
-            cls.macs[n] = ':'.join(f'{b:02x}' for b in reply.mac)
-        cls.twins()
-        cls.objects()
-        cls.lan, cls.er, cls.wan = (bed.Wire(f'h-{n}') for n in names)
-
-    @classmethod
-    def twins(cls):
-        call = cls.control.call
-        fd = bed.twin('t-lan')
-        call('IFACE_SET', dp.Iface(id=LAN_IF, generation=1, name=b'lan', kind=dp.KIND_PORT,
-                                   role=dp.LAN, port=0, mtu=1500, up=1, has_twin=1), fds=[fd])
-        os.close(fd)
-        call('IFACE_SET',
-             dp.Iface(id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT,
-                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1),
-             dp.Iface(id=WAN_IF, generation=1, name=b'wan', kind=dp.KIND_PORT,
-                      role=dp.INTERNET, port=2, mtu=1500, up=1),
-             dp.Iface(id=VLAN_IF, generation=1, name=b'er.100', kind=dp.KIND_VLAN,
-                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1, vlan_outer=100,
-                      vlan_inner=20))
-        bed.run('ip', 'link', 'set', 't-lan', 'address', cls.macs['lan'])
-        bed.run('ip', 'addr', 'add', f'{GW}/24', 'dev', 't-lan')
-        bed.run('ip', 'link', 'set', 't-lan', 'up')
-
+class Bed(RoutingBed):
     @classmethod
     def objects(cls):
+        cls.three_interfaces(dp.Iface(id=VLAN_IF, generation=1, name=b'er.100', kind=dp.KIND_VLAN,
+                                      role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1, vlan_outer=100,
+                                      vlan_inner=20))
+        cls.twin_up(f'{GW}/24')
         call = cls.control.call
         call('ADDR_SET', dp.Address(LAN_IF, 1, dp.prefix(f'{GW}/24')),
              dp.Address(ER_IF, 1, dp.prefix('172.16.0.1/30')),
@@ -96,42 +63,6 @@ class Bed(unittest.TestCase):
                             bed.mac_of('h-lan')), (WAN_IF, '198.51.100.254',
                             bed.mac_of('h-wan')), (VLAN_IF, '172.16.1.2', bed.mac_of('h-er'))):
             call('NEIGH_SET', dp.Neigh(iface, 1, dp.addr(a), dp.mac(m), 1))
-
-    @classmethod
-    def finish(cls):
-        for k in [cls.control] + [getattr(cls, n) for n in ('lan', 'er', 'wan')
-                                  if hasattr(cls, n)]:
-            k.close()
-        log = cls.dataplane.text()
-        status, left = cls.dataplane.stop()
-        if status != 0 or left:
-            raise AssertionError(f'exit status {status}, left behind {left}, log:\n{log}')
-
-    def setUp(self):
-        for w in (self.lan, self.er, self.wan):
-            w.flush()
-        self.control.events.clear()
-        self.before = self.control.drops()
-
-    def tearDown(self):
-        self.assertTrue(bed.settle(self.control), 'rx + from_twin + created must be '
-                        'tx + drops + mirrored')
-
-    def from_lan(self, *layers, dst=None):
-        p = Ether(src=self.lan.mac, dst=dst or self.macs['lan'])
-        for layer in layers:
-            p = p / layer
-        return p
-
-    def dropped(self, reason, n):
-        """Exactly n packets were dropped for this reason (and time has passed for more)."""
-        got = 0
-        for _ in range(80):
-            got = self.control.drops().get(reason, 0) - self.before.get(reason, 0)
-            if got >= n:
-                break
-            time.sleep(0.025)
-        self.assertEqual(got, n, reason)
 
 
 class Forwarding(Bed):
@@ -557,7 +488,6 @@ class Lifetime(Bed):
                 self.control.call('PORT_SET', dp.Port(
                     id=i, generation=1, name=n.encode(),
                     devargs=bed.devargs(i, f'p-{n}').encode(), mtu=1500))
-            self.twins()
             self.objects()
             self.assertEqual(self.counts(), before)
             self.assertTrue(self.forwards())

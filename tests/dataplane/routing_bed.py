@@ -9,6 +9,9 @@ import unittest
 sys.path.insert(0, os.path.dirname(__file__))
 import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
+from scapy.all import Ether  # noqa: E402
+
+LAN_IF, ER_IF, WAN_IF = 1, 2, 3
 
 
 class RoutingBed(unittest.TestCase):
@@ -45,6 +48,27 @@ class RoutingBed(unittest.TestCase):
             setattr(cls, n, cls.wires[n])
 
     @classmethod
+    def three_interfaces(cls, *more):
+        """The LAN over its twin t-lan, ExpressRoute and the Internet; and more."""
+        fd = bed.twin('t-lan')
+        cls.control.call('IFACE_SET', dp.Iface(
+            id=LAN_IF, generation=1, name=b'lan', kind=dp.KIND_PORT, role=dp.LAN, port=0, mtu=1500,
+            up=1, has_twin=1), fds=[fd])
+        os.close(fd)
+        cls.control.call('IFACE_SET',
+                         dp.Iface(id=ER_IF, generation=1, name=b'er', kind=dp.KIND_PORT,
+                                  role=dp.EXPRESSROUTE, port=1, mtu=1500, up=1),
+                         dp.Iface(id=WAN_IF, generation=1, name=b'wan', kind=dp.KIND_PORT,
+                                  role=dp.INTERNET, port=2, mtu=1500, up=1), *more)
+
+    @classmethod
+    def twin_up(cls, address):
+        """The kernel's side of the LAN: its port's MAC, an address."""
+        bed.run('ip', 'link', 'set', 't-lan', 'address', cls.macs['lan'])
+        bed.run('ip', 'addr', 'add', address, 'dev', 't-lan')
+        bed.run('ip', 'link', 'set', 't-lan', 'up')
+
+    @classmethod
     def finish(cls):
         for k in [cls.control, *cls.wires.values()]:
             k.close()
@@ -62,6 +86,13 @@ class RoutingBed(unittest.TestCase):
     def tearDown(self):
         """ESP-50: rx + from_twin + created = tx + drops + mirrored."""
         self.assertTrue(bed.settle(self.control), 'a packet was lost without a word')
+
+    def from_lan(self, *layers, dst=None):
+        """A frame of the LAN's host to the gateway."""
+        p = Ether(src=self.lan.mac, dst=dst or self.macs['lan'])
+        for layer in layers:
+            p = p / layer
+        return p
 
     def dropped(self, reason, n):
         """Exactly n packets were dropped for this reason since the test (or subtest) began."""
