@@ -278,3 +278,45 @@ bed_first_packet(struct bed_side *from, struct bed_side *to)
 	fake_event(&to->dp, &ev);
 	return true;
 }
+
+bool
+bed_event(struct bed_side *s, struct spw_ike_tunnel_event *ev, int ms)
+{
+	struct pollfd p = {.fd = s->events, .events = POLLIN};
+
+	if (poll(&p, 1, ms) != 1 || spw_msg_recv(s->events, &bed_reply) != 0)
+		return false;
+	assert_int_equal(bed_reply.hdr.number, SPW_IKE_EV_TUNNEL);
+	assert_int_equal(bed_reply.hdr.flags, SPW_MSG_EVENT);
+	assert_int_equal(bed_reply.hdr.elem_size, sizeof(*ev));
+	memcpy(ev, bed_reply.body, sizeof(*ev));
+	return true;
+}
+
+void
+bed_expect_event(struct bed_side *s, bool up)
+{
+	struct spw_ike_tunnel_event ev;
+
+	do {
+		if (!bed_event(s, &ev, BED_WAIT_MS))
+			fail_msg("%s: no event that the tunnel is %s", s->name, up ? "up" : "down");
+		assert_string_equal(ev.name, "tun");
+		assert_int_equal(ev.tunnel, BED_TUNNEL);
+	} while ((ev.up != 0) != up);
+}
+
+bool
+bed_agree(struct bed_side *a, struct bed_side *b)
+{
+	struct spw_sa_desc x, y;
+	bool agree = fake_outbound(&a->dp, BED_TUNNEL, &x) &&
+		     fake_outbound(&b->dp, BED_TUNNEL, &y) && x.spi_out == y.spi_in &&
+		     y.spi_out == x.spi_in && x.encr == y.encr && x.key_len == 36 &&
+		     x.key_len == y.key_len && memcmp(x.key_out, y.key_in, x.key_len) == 0 &&
+		     memcmp(x.key_in, y.key_out, x.key_len) == 0;
+
+	spw_wipe(&x, sizeof(x));
+	spw_wipe(&y, sizeof(y));
+	return agree;
+}

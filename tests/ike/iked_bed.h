@@ -88,5 +88,11 @@ struct spw_ike_status bed_status(struct bed_side *s);
  * sends on came: the proof on which a responder sends on its new SA. false: it sends on nothing.
  */
 bool bed_first_packet(struct bed_side *from, struct bed_side *to);
+/* The next event of a tunnel within `ms`; false when none comes. */
+bool bed_event(struct bed_side *s, struct spw_ike_tunnel_event *ev, int ms);
+/* Wait for the event that the tunnel is up, or down. */
+void bed_expect_event(struct bed_side *s, bool up);
+/* What one side seals the other opens: the outbound SAs mirror each other. */
+bool bed_agree(struct bed_side *a, struct bed_side *b);
 
 #endif

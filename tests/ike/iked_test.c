@@ -67,50 +67,6 @@ configure(struct bed_side *s, uint32_t generation)
 	bed_ask(s, SPW_IKE_CONN_SWEEP, &sweep, sizeof(sweep), NULL, 0);
 }
 
-/* The next tunnel event within `ms`; false when none comes. */
-static bool
-event_next(struct bed_side *s, struct spw_ike_tunnel_event *ev, int ms)
-{
-	struct pollfd p = {.fd = s->events, .events = POLLIN};
-
-	if (poll(&p, 1, ms) != 1 || spw_msg_recv(s->events, &bed_reply) != 0)
-		return false;
-	assert_int_equal(bed_reply.hdr.number, SPW_IKE_EV_TUNNEL);
-	assert_int_equal(bed_reply.hdr.flags, SPW_MSG_EVENT);
-	assert_int_equal(bed_reply.hdr.elem_size, sizeof(*ev));
-	memcpy(ev, bed_reply.body, sizeof(*ev));
-	return true;
-}
-
-static void
-expect_event(struct bed_side *s, bool up)
-{
-	struct spw_ike_tunnel_event ev;
-
-	do {
-		if (!event_next(s, &ev, BED_WAIT_MS))
-			fail_msg("%s: no event that the tunnel is %s", s->name, up ? "up" : "down");
-		assert_string_equal(ev.name, "tun");
-		assert_int_equal(ev.tunnel, BED_TUNNEL);
-	} while ((ev.up != 0) != up);
-}
-
-/* What one side seals the other opens: the outbound SAs mirror each other. */
-static bool
-sides_agree(void)
-{
-	struct spw_sa_desc x, y;
-	bool agree = fake_outbound(&a.dp, BED_TUNNEL, &x) && fake_outbound(&b.dp, BED_TUNNEL, &y) &&
-		     x.spi_out == y.spi_in && y.spi_out == x.spi_in && x.encr == y.encr &&
-		     x.key_len == 36 && x.key_len == y.key_len &&
-		     memcmp(x.key_out, y.key_in, x.key_len) == 0 &&
-		     memcmp(x.key_in, y.key_out, x.key_len) == 0;
-
-	spw_wipe(&x, sizeof(x));
-	spw_wipe(&y, sizeof(y));
-	return agree;
-}
-
 static void
 two_daemons_bring_a_tunnel_up(void **state)
 {
@@ -120,9 +76,9 @@ two_daemons_bring_a_tunnel_up(void **state)
 	configure(&b, 1);
 	daemon_start(&a);
 	configure(&a, 1);
-	expect_event(&a, true);
-	expect_event(&b, true);
-	assert_true(sides_agree());
+	bed_expect_event(&a, true);
+	bed_expect_event(&b, true);
+	assert_true(bed_agree(&a, &b));
 	row = bed_status(&a);
 	assert_int_equal(row.state, SPW_IKE_ESTABLISHED);
 	assert_int_equal(row.initiator, 1);
@@ -286,7 +242,7 @@ bad_requests_are_refused_and_change_nothing(void **state)
 	refused(&a, SPW_IKE_CONN_DEL, &ref, sizeof(ref), NULL, 0, -EINVAL);
 	conn.n_esp = 200;
 	refused(&a, SPW_IKE_CONN_SET, &conn, sizeof(conn), NULL, 0, -EINVAL);
-	assert_true(sides_agree());
+	assert_true(bed_agree(&a, &b));
 	assert_int_equal(fake_count(&a.dp, BED_TUNNEL), 1);
 }
 
@@ -298,7 +254,7 @@ the_same_settings_again_touch_nothing(void **state)
 
 	assert_true(fake_outbound(&a.dp, BED_TUNNEL, &before));
 	configure(&a, 2);
-	assert_false(event_next(&a, &ev, 300));
+	assert_false(bed_event(&a, &ev, 300));
 	assert_true(fake_outbound(&a.dp, BED_TUNNEL, &after));
 	assert_int_equal(before.spi_in, after.spi_in);
 }
@@ -331,7 +287,7 @@ a_soft_limit_rekeys_the_child(void **state)
 	fake_event(&a.dp, &ev);
 	assert_true(EVENTUALLY(moved_from(sa.spi_in)));
 	first_packet_from_a();
-	assert_true(EVENTUALLY(sides_agree()));
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
 
 /* As controld does: give back what is kept, keep what is in use. */
@@ -373,7 +329,7 @@ a_strange_escrow_is_refused_and_an_empty_one_used(void **state)
 	assert_true(EVENTUALLY((after = bed_status(&a), after.state == SPW_IKE_ESTABLISHED)));
 	assert_true(after.spi_i != before.spi_i);
 	first_packet_from_a();
-	assert_true(EVENTUALLY(sides_agree()));
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
 
 static void
@@ -389,19 +345,19 @@ a_killed_daemon_leaves_its_sas_and_replaces_them_later(void **state)
 	daemon_start(&a);
 	configure(&a, 1);
 	/* The orphan carries the traffic: the tunnel is up from the first moment. */
-	assert_true(event_next(&a, &ev, 1000));
+	assert_true(bed_event(&a, &ev, 1000));
 	assert_int_equal(ev.up, 1);
 	assert_true(EVENTUALLY(moved_from(orphan.spi_in)));
 	up_ns = spw_clock_ns();
 	first_packet_from_a();
-	assert_true(EVENTUALLY(sides_agree()));
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 	while (fake_has(&a.dp, orphan.spi_in)) {
 		assert_true(spw_clock_ns() - up_ns < 20 * SPW_NS_PER_S);
 		sleep_ms(50);
 	}
 	assert_true(spw_clock_ns() - up_ns >= ORPHAN_AT_LEAST_S * SPW_NS_PER_S);
-	assert_true(sides_agree());
-	while (event_next(&a, &ev, 100))
+	assert_true(bed_agree(&a, &b));
+	while (bed_event(&a, &ev, 100))
 		assert_int_equal(ev.up, 1); /* never told to be down */
 }
 
@@ -426,7 +382,7 @@ goes_on(int signal)
 	daemon_start(&a);
 	assert_int_equal(escrow_exchange(&a), 0);
 	configure(&a, 1);
-	assert_true(event_next(&a, &ev, 1000));
+	assert_true(bed_event(&a, &ev, 1000));
 	assert_int_equal(ev.up, 1);
 	after = bed_status(&a);
 	assert_int_equal(after.state, SPW_IKE_ESTABLISHED);
@@ -441,8 +397,8 @@ goes_on(int signal)
 	bed_ask(&a, SPW_IKE_REKEY, &rekey, sizeof(rekey), NULL, 0);
 	assert_true(EVENTUALLY(moved_from(old.spi_in)));
 	first_packet_from_a();
-	assert_true(EVENTUALLY(sides_agree()));
-	while (event_next(&a, &ev, 50))
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
+	while (bed_event(&a, &ev, 50))
 		assert_int_equal(ev.up, 1);
 }
 
@@ -492,7 +448,7 @@ a_deletion_that_a_daemon_died_over_is_made_up_by_the_next(void **state)
 	assert_false(fake_has(&a.dp, old.spi_in));
 	assert_true(EVENTUALLY(fake_count(&a.dp, BED_TUNNEL) > 0));
 	first_packet_from_a();
-	assert_true(EVENTUALLY(sides_agree()));
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
 
 static void
@@ -522,7 +478,7 @@ a_new_incarnation_gets_new_children(void **state)
 	assert_int_not_equal(old.spi_in, new.spi_in);
 	assert_memory_not_equal(old.key_out, new.key_out, new.key_len);
 	first_packet_from_a();
-	assert_true(EVENTUALLY(sides_agree()));
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
 
 static void
@@ -544,7 +500,7 @@ a_dial_without_a_data_plane_is_made_up_when_it_comes(void **state)
 
 	assert_true(EVENTUALLY(fake_count(&a.dp, BED_TUNNEL) > 0));
 	assert_true(spw_clock_ns() - back_ns < 2500 * SPW_NS_PER_MS);
-	assert_true(EVENTUALLY(sides_agree()));
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
 
 static void
@@ -555,13 +511,13 @@ an_orderly_stop_tells_the_peer(void **state)
 	while (b.events >= 0) { /* what came before */
 		struct spw_ike_tunnel_event ev;
 
-		if (!event_next(&b, &ev, 50))
+		if (!bed_event(&b, &ev, 50))
 			break;
 	}
 	status = bed_end(&a, SIGTERM);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	expect_event(&b, false);
+	bed_expect_event(&b, false);
 	assert_true(EVENTUALLY(fake_count(&b.dp, BED_TUNNEL) == 0));
 	assert_int_equal(fake_count(&a.dp, BED_TUNNEL), 0);
 }
