@@ -4,7 +4,9 @@
  *
  * As with the data plane: one connection for calls, one for events, both tried again until they
  * stand, then everything is told anew under a new generation and the rest swept. iked keeps its
- * SAs through all that.
+ * SAs through all that. One that listens and does not answer (it is stopped, or starts) is asked
+ * ever less often and waited for shortly: while it is waited for nothing else is heard, and routes
+ * must go on moving.
  *
  * A duplicate of the memory in which iked records its IKE SAs is kept: it is given back to the next
  * instance before anything else, which then goes on where the last one was killed. It is never
@@ -29,8 +31,10 @@
 #include "control/iked_private.h"
 #include "control/secret_file.h"
 
-#define CALL_TIMEOUT_MS 1000
-#define RETRY_MS	300
+#define CALL_TIMEOUT_MS	 1000
+#define HELLO_TIMEOUT_MS 200
+#define RETRY_MS	 300
+#define RETRY_MAX_MS	 5000
 
 bool
 ctl_iked_connected(const struct ctl_runtime *rt)
@@ -45,10 +49,18 @@ ctl_iked_hello(const struct ctl_runtime *rt)
 }
 
 static void
+retry_later(struct ctl_iked *k)
+{
+	struct timeval tv = {.tv_sec = k->retry_ms / 1000,
+			     .tv_usec = (suseconds_t)(k->retry_ms % 1000) * 1000};
+
+	event_add(k->retry, &tv);
+}
+
+static void
 disconnect(struct ctl_runtime *rt, const char *why)
 {
 	struct ctl_iked *k = rt->iked;
-	struct timeval tv = {.tv_usec = RETRY_MS * 1000};
 
 	if (k->readable)
 		event_free(k->readable);
@@ -61,7 +73,8 @@ disconnect(struct ctl_runtime *rt, const char *why)
 	if (k->connected)
 		spw_log(SPW_LOG_ERROR, "iked", "lost", "socket=%s cause=\"%s\"", rt->ike_path, why);
 	k->connected = false;
-	event_add(k->retry, &tv);
+	k->retry_ms = RETRY_MS;
+	retry_later(k);
 	/* Its SAs live on in the data plane: that is whom to ask now. */
 	for (struct ctl_tun *t = rt->tunnels; t; t = t->next)
 		t->said_up = t->said_down = false;
@@ -279,7 +292,7 @@ hello(struct ctl_runtime *rt, uint32_t subscribe, struct spw_client *c, struct s
 
 	if (fd < 0)
 		return fd;
-	*c = (struct spw_client){.fd = fd, .timeout_ms = CALL_TIMEOUT_MS};
+	*c = (struct spw_client){.fd = fd, .timeout_ms = HELLO_TIMEOUT_MS};
 	rc = check_peer(rt, fd, err);
 	if (rc == 0)
 		rc = spw_client_call(c, SPW_IKE_HELLO, &h, sizeof(h), 1, NULL, 0, m, err);
@@ -289,6 +302,7 @@ hello(struct ctl_runtime *rt, uint32_t subscribe, struct spw_client *c, struct s
 		close(fd);
 		return rc;
 	}
+	c->timeout_ms = CALL_TIMEOUT_MS;
 	memcpy(&rt->iked->hello, m->body, sizeof(rt->iked->hello));
 	rt->iked->hello.version[sizeof(rt->iked->hello.version) - 1] = '\0';
 	return fd;
@@ -348,16 +362,19 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct ctl_runtime *rt = arg;
 	struct ctl_iked *k = rt->iked;
-	struct timeval tv = {.tv_usec = RETRY_MS * 1000};
 	struct spw_err err = {0};
+	int rc = connect_both(rt, &err);
 
-	if (connect_both(rt, &err) != 0) {
+	if (rc < 0) {
+		k->retry_ms = rc != -ETIMEDOUT		       ? RETRY_MS
+			      : 2 * k->retry_ms < RETRY_MAX_MS ? 2 * k->retry_ms
+							       : RETRY_MAX_MS;
 		if (!k->told)
 			spw_log(SPW_LOG_ERROR, "iked", "unreachable",
 				"socket=%s error=\"%s\" mend=\"start spillway-iked\"", rt->ike_path,
 				err.text);
 		k->told = true;
-		event_add(k->retry, &tv);
+		retry_later(k);
 		return;
 	}
 	k->told = false;
@@ -377,6 +394,7 @@ ctl_iked_new(struct ctl_runtime *rt)
 	if (!k)
 		return -ENOMEM;
 	k->calls.fd = k->events_fd = k->escrow_fd = -1;
+	k->retry_ms = RETRY_MS;
 	rt->iked = k;
 	k->retry = evtimer_new(rt->base, on_retry, rt);
 	return k->retry && event_add(k->retry, &now) == 0 ? 0 : -ENOMEM;

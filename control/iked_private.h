@@ -19,6 +19,7 @@ struct ctl_iked {
 	int events_fd;
 	struct event *readable, *retry;
 	bool connected, told, incomplete;
+	uint32_t retry_ms;
 	int escrow_fd; /* of iked's IKE SAs, for its next instance; -1 = none */
 	struct spw_ike_hello_reply hello;
 	unsigned int n_locals;
