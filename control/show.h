@@ -51,6 +51,8 @@ struct ctl_ike_list {
 int ctl_ike_list_get(struct ctl_runtime *rt, struct ctl_ike_list *l, struct spw_err *err);
 /* NULL when iked does not know the tunnel. */
 const struct spw_ike_status *ctl_ike_list_find(const struct ctl_ike_list *l, const char *name);
+/* Why a tunnel does not stand: the present word of iked, else that of its last event; "" = none. */
+const char *ctl_ike_list_reason(const struct ctl_ike_list *l, const struct ctl_tun *t);
 
 /* show_watch.c: statistics of all probes at one moment. */
 struct ctl_probe_list {
@@ -62,8 +64,12 @@ int ctl_probe_list_get(struct ctl_runtime *rt, struct ctl_probe_list *l, struct 
 /* Statistics of a probe; NULL when the data plane does not have it. */
 const struct spw_dp_probe_stats *ctl_probe_list_find(const struct ctl_probe_list *l, uint32_t id);
 
-/* show_candidates.c: the paths that could carry a vnet, and what is known of each. */
-json_t *ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v);
+/*
+ * show_candidates.c: the paths that could carry a vnet, and what is known of each; ike (may be empty)
+ * knows why a tunnel is down.
+ */
+json_t *ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
+			    const struct ctl_ike_list *ike);
 /* What is known of ExpressRoute for a vnet: the best of its next hops. */
 struct ctl_circuit_view {
 	bool learnt, alive, waiting;

@@ -251,7 +251,7 @@ tunnel_state(const struct ctl_vnet_state *v, const struct ctl_tun *t)
 }
 
 static json_t *
-tunnel_detail(struct ctl_runtime *rt, const struct ctl_tun *t)
+tunnel_detail(struct ctl_runtime *rt, const struct ctl_tun *t, const struct ctl_ike_list *ike)
 {
 	const char *why;
 
@@ -261,18 +261,19 @@ tunnel_detail(struct ctl_runtime *rt, const struct ctl_tun *t)
 		return json_string("disabled");
 	if (t->up && !ctl_watch_tunnel_ready(rt, t, &why))
 		return json_string(why);
-	return ctl_json_text(t->reason);
+	return ctl_json_text(ctl_ike_list_reason(ike, t));
 }
 
 static json_t *
-tunnel_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, unsigned int n)
+tunnel_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, unsigned int n,
+	    const struct ctl_ike_list *ike)
 {
 	const struct ctl_vnet_tunnel *conf = &v->conf.tunnel[n];
 	const struct ctl_tun *t = v->tun[n];
 	const struct ctl_path *p = t ? t->path : NULL;
 
 	return json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "path", conf->name, "kind", "tunnel",
-			 "state", tunnel_state(v, t), "detail", tunnel_detail(rt, t), "weight",
+			 "state", tunnel_state(v, t), "detail", tunnel_detail(rt, t, ike), "weight",
 			 (json_int_t)conf->weight, "probe", p ? probe_json(rt, v, p) : json_null(),
 			 "faults", faults_json(p));
 }
@@ -294,7 +295,8 @@ internet_json(const struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 }
 
 json_t *
-ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
+ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v,
+		    const struct ctl_ike_list *ike)
 {
 	json_t *list = json_array();
 
@@ -302,6 +304,6 @@ ctl_show_candidates(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 	if (v->conf.peering == CTL_PEERING_MICROSOFT)
 		json_array_append_new(list, internet_json(rt, v));
 	for (unsigned int i = 0; i < v->conf.n_tunnels; i++)
-		json_array_append_new(list, tunnel_json(rt, v, i));
+		json_array_append_new(list, tunnel_json(rt, v, i, ike));
 	return list;
 }

@@ -4,6 +4,7 @@
  * figures of which are in show_readiness.c, the candidates in show_candidates.c).
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/dataplane.h"
@@ -68,14 +69,14 @@ state_word(const struct ctl_vnet_state *v)
 }
 
 static json_t *
-vnet_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
+vnet_json(struct ctl_runtime *rt, const struct ctl_vnet_state *v, const struct ctl_ike_list *ike)
 {
 	uint64_t now = spw_clock_ns();
 	json_t *o = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:I}", "name", v->conf.name,
 			      "active", ctl_failover_name(rt, v->kind, v->path), "state",
 			      state_word(v), "since_s", ctl_json_seconds(now - v->since_ns),
 			      "reason", ctl_json_text(ctl_pref_reason_text(v->reason)),
-			      "candidates", ctl_show_candidates(rt, v), "last",
+			      "candidates", ctl_show_candidates(rt, v, ike), "last",
 			      last_json(rt, v->conf.name), "prefixes_on_expressroute",
 			      (json_int_t)v->on_expressroute, "prefixes_on_tunnel",
 			      (json_int_t)v->on_tunnel, "prefixes_down", (json_int_t)v->on_nothing);
@@ -115,14 +116,29 @@ finish(struct ctl_runtime *rt, json_t *list, const char *arg, struct spw_err *er
 	return reply;
 }
 
+/* Why tunnels are down is asked only when one is: iked may be what does not answer. */
+static void
+reasons_get(struct ctl_runtime *rt, struct ctl_ike_list *ike)
+{
+	*ike = (struct ctl_ike_list){0};
+	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next)
+		if (t->conf.enabled && !t->up) {
+			ctl_ike_list_get(rt, ike, NULL);
+			return;
+		}
+}
+
 json_t *
 ctl_show_failover(struct ctl_runtime *rt, const char *arg, struct spw_err *err)
 {
 	json_t *list = json_array(), *reply;
+	struct ctl_ike_list ike;
 
+	reasons_get(rt, &ike);
 	for (const struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		if (!arg || strcmp(arg, v->conf.name) == 0)
-			json_array_append_new(list, vnet_json(rt, v));
+			json_array_append_new(list, vnet_json(rt, v, &ike));
+	free(ike.s);
 	reply = finish(rt, list, arg, err);
 	if (reply)
 		json_object_set_new(reply, "asymmetric_packets",

@@ -166,14 +166,16 @@ probe_word(const struct sum *s)
 	return s->up ? "up" : s->down == s->n ? "down" : "unknown";
 }
 
+/* Without an SA nothing passes, of whatever size. */
 static json_t *
-mtu_json(const struct sum *s)
+mtu_json(const struct sum *s, const struct ctl_tun *t)
 {
 	json_t *o = json_pack("{s:s}", "verdict",
-			      s->n == 0 ? "untested"
-			      : s->up	? "passes"
-			      : s->down ? "fails"
-					: "unknown");
+			      s->n == 0	     ? "untested"
+			      : !t || !t->up ? "unknown"
+			      : s->up	     ? "passes"
+			      : s->down	     ? "fails"
+					     : "unknown");
 
 	if (s->last && s->last->lost_mtu)
 		json_object_set_new(o, "fits_bytes", json_integer(s->last->lost_mtu));
@@ -199,7 +201,9 @@ findings_add(json_t *list, json_t *remarks, const char *tunnel, const struct ctl
 
 		if (!(perils >> p & 1))
 			continue;
-		if (p == CTL_PERIL_NO_SA && t && t->reason[0])
+		if (p == CTL_PERIL_NO_SA && ike && ike->reason[0])
+			text = ike->reason;
+		else if (p == CTL_PERIL_NO_SA && t && t->reason[0])
 			text = t->reason;
 		if (p == CTL_PERIL_REKEY && t && ctl_pfs_cause(ike, cause, sizeof(cause))) {
 			ctl_pfs_mend(&t->conf, ike, mend, sizeof(mend));
@@ -240,7 +244,7 @@ tunnel_json(const struct ctl_readiness *r, const struct ctl_tun *t, const struct
 		t ? ctl_pfs_word(&t->conf, ike) : "unknown", "probe", probe_word(probes),
 		"probe_loss_percent", probes->sent ? json_real(loss_percent(probes)) : json_null(),
 		"rtt_p50_us", quantile_json(probes, 0.5), "rtt_p99_us", quantile_json(probes, 0.99),
-		"mtu", (json_int_t)(t ? t->conf.mtu : 0), "mtu_test", mtu_json(mtu),
+		"mtu", (json_int_t)(t ? t->conf.mtu : 0), "mtu_test", mtu_json(mtu, t),
 		"capacity_kbps",
 		t && t->conf.capacity_kbps ? json_integer(t->conf.capacity_kbps) : json_null());
 }

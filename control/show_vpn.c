@@ -24,7 +24,9 @@ status_keep(void *ctx, const struct spw_ike_status *s)
 			return;
 		l->s = more;
 	}
-	l->s[l->n++] = *s;
+	l->s[l->n] = *s;
+	l->s[l->n].reason[sizeof(s->reason) - 1] = '\0';
+	spw_text_mend(l->s[l->n++].reason);
 }
 
 static int
@@ -54,6 +56,14 @@ ctl_ike_list_find(const struct ctl_ike_list *l, const char *name)
 
 	strncpy(key.name, name, sizeof(key.name) - 1);
 	return l->n ? bsearch(&key, l->s, l->n, sizeof(*l->s), compare_names) : NULL;
+}
+
+const char *
+ctl_ike_list_reason(const struct ctl_ike_list *l, const struct ctl_tun *t)
+{
+	const struct spw_ike_status *s = ctl_ike_list_find(l, t->conf.name);
+
+	return s && s->reason[0] ? s->reason : t->reason;
 }
 
 static const char *
@@ -136,15 +146,23 @@ key_json(const struct ctl_tunnel *t, const struct spw_ike_status *s)
 	return path[0] ? json_string(slash ? slash + 1 : path) : json_null();
 }
 
+/* Nobody has a role before one of the two has begun. */
+static json_t *
+role_json(const struct spw_ike_status *s)
+{
+	if (s->state == SPW_IKE_IDLE)
+		return json_null();
+	return json_string(s->initiator ? "initiator" : "responder");
+}
+
 static void
 ike_add_live(json_t *o, const struct ctl_tun *t, const struct spw_ike_status *s)
 {
 	uint64_t now = spw_clock_ns(), quiet = now - s->heard_ns;
 	bool up = s->state == SPW_IKE_ESTABLISHED || s->state == SPW_IKE_REKEYING;
 	json_t *live =
-		json_pack("{s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:I,s:o,s:o,s:I,s:I,s:I}", "role",
-			  s->initiator ? "initiator" : "responder", "cipher",
-			  up ? cipher_json(&s->ike) : json_null(), "up_s",
+		json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:I,s:o,s:o,s:I,s:I,s:I}", "role",
+			  role_json(s), "cipher", up ? cipher_json(&s->ike) : json_null(), "up_s",
 			  up ? since_json(s->since_ns, now) : json_null(), "rekey_in_s",
 			  until_json(s->rekey_at_ns, now), "heard_s", since_json(s->heard_ns, now),
 			  "retransmits", (json_int_t)s->retransmits, "attempts",

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "control/dataplane.h"
+#include "control/iked.h"
 #include "control/show.h"
 #include "control/watch_private.h"
 
@@ -96,12 +97,30 @@ static struct spw_dp_probe_stats probe_stats = {.id = 5,
 						.rtt_sum_us = 55000,
 						.rtt = {[10] = 50}};
 
+static struct spw_ike_status ike_status[] = {
+	{.name = "azure-a", .state = SPW_IKE_ESTABLISHED, .initiator = 1, .since_ns = 1},
+	{.name = "azure-b", .state = SPW_IKE_IDLE, .reason = "no reply to IKE_SA_INIT \xe2\x82"},
+	{.name = "azure-c", .state = SPW_IKE_CONNECTING, .initiator = 1}};
+
+int __wrap_ctl_iked_status(struct ctl_runtime *rt,
+			   void (*visit)(void *ctx, const struct spw_ike_status *s), void *ctx,
+			   struct spw_err *err);
 bool __wrap_ctl_dataplane_connected(const struct ctl_runtime *rt);
 const struct spw_dp_hello_reply *__wrap_ctl_dataplane_hello(const struct ctl_runtime *rt);
 int __wrap_ctl_dataplane_get(struct ctl_runtime *rt, uint16_t number, const void *query,
 			     uint16_t query_size, uint16_t elem_size,
 			     void (*visit)(void *ctx, const void *elem), void *ctx,
 			     struct spw_err *err);
+
+int
+__wrap_ctl_iked_status(struct ctl_runtime *rt,
+		       void (*visit)(void *ctx, const struct spw_ike_status *s), void *ctx,
+		       struct spw_err *err)
+{
+	for (size_t i = 0; i < sizeof(ike_status) / sizeof(ike_status[0]); i++)
+		visit(ctx, &ike_status[i]);
+	return 0;
+}
 
 bool
 __wrap_ctl_dataplane_connected(const struct ctl_runtime *rt)
@@ -171,11 +190,15 @@ static struct ctl_iface vlan = {.id = 4,
 				.vlan_inner = 10,
 				.keep = true,
 				.n_addresses = 1};
-static struct ctl_tun tunnels[] = {{.id = 1, .conf.name = "azure-a", .keep = true},
-				   {.id = 2, .conf.name = "azure-b", .keep = true},
-				   {.id = 3, .conf.name = "azure-c", .keep = true}};
+static struct ctl_tun tunnels[] = {
+	{.id = 1, .conf = {.name = "azure-a", .enabled = true}, .keep = true, .up = true},
+	{.id = 2, .conf = {.name = "azure-b", .enabled = true}, .keep = true},
+	{.id = 3, .conf = {.name = "azure-c", .enabled = true}, .keep = true}};
 static struct ctl_path path = {.id = 2, .kind = SPW_PATH_ADJACENCY, .iface = &er0, .bit = true};
-static struct ctl_vnet_state vnet = {.conf.name = "prod", .keep = true};
+static struct ctl_vnet_state vnet = {
+	.conf = {.name = "prod", .n_tunnels = 2, .tunnel = {{"azure-a", 1}, {"azure-b", 1}}},
+	.tun = {&tunnels[0], &tunnels[1]},
+	.keep = true};
 static struct watch_bfd bfd = {.iface = "er0", .content = {.id = 9}};
 static struct watch_probe probe = {.vnet = "prod", .content = {.id = 5, .path = 2}};
 static struct ctl_watch watch;
@@ -416,6 +439,35 @@ a_name_that_does_not_exist_is_one_clear_line(void **state)
 	}
 }
 
+static void
+a_side_of_ike_has_a_role_once_one_has_begun(void **state)
+{
+	json_t *o = show("ike", NULL);
+
+	assert_string_equal(json_string_value(at(o, "ike/0/role")), "initiator");
+	assert_true(json_is_null(at(o, "ike/1/role")));
+	assert_string_equal(json_string_value(at(o, "ike/2/role")), "initiator");
+	json_decref(o);
+}
+
+/* No event came of a tunnel that was never up; iked knows all the same. */
+static void
+a_tunnel_that_is_down_says_why(void **state)
+{
+	json_t *o = show("failover", "prod");
+
+	assert_string_equal(json_string_value(at(o, "vnets/0/candidates/2/path")), "azure-b");
+	assert_string_equal(json_string_value(at(o, "vnets/0/candidates/2/detail")),
+			    "no reply to IKE_SA_INIT ??");
+	json_decref(o);
+	o = show("failover-readiness", "prod");
+	assert_string_equal(json_string_value(at(o, "vnets/0/tunnels/1/mtu_test/verdict")),
+			    "untested");
+	assert_non_null(strstr(json_string_value(at(o, "vnets/0/findings/0")),
+			       "tunnel azure-b: no reply to IKE_SA_INIT"));
+	json_decref(o);
+}
+
 /* 127 bytes of a description that is longer end in half a character. */
 static void
 an_interface_with_half_a_character_is_shown(void **state)
@@ -517,6 +569,8 @@ main(void)
 		TEST(statistics_of_tunnels_are_asked_once_however_many_there_are),
 		TEST(what_is_configured_is_listed_while_the_data_plane_is_away),
 		TEST(a_name_that_does_not_exist_is_one_clear_line),
+		TEST(a_side_of_ike_has_a_role_once_one_has_begun),
+		TEST(a_tunnel_that_is_down_says_why),
 		TEST(an_interface_with_half_a_character_is_shown),
 		TEST(a_port_counts_what_its_sub_interfaces_carry),
 		TEST(an_address_of_ours_is_local_and_the_data_plane_is_not_asked),
