@@ -15,6 +15,7 @@ struct sc_options {
 	uint32_t routes4, routes6;
 	uint32_t tunnels;
 	bool tables;
+	bool stalls; /* of the tunnels */
 };
 
 extern struct sc_options sc_options;

@@ -25,7 +25,8 @@ struct sc_options sc_options = {.rounds = 6,
 				.routes4 = 1000000,
 				.routes6 = 200000,
 				.tunnels = 10000,
-				.tables = true};
+				.tables = true,
+				.stalls = true};
 
 uint64_t
 sc_random(uint64_t *state)
@@ -92,8 +93,11 @@ parse(int argc, char **argv)
 			sc_options.window_s = 0.5;
 		} else if (strcmp(argv[i], "--tunnels") == 0)
 			sc_options.tables = false;
+		else if (strcmp(argv[i], "--work") == 0)
+			sc_options.tables = sc_options.stalls = false;
 		else
-			bg_die("the options are --json, --quick, --long, --tunnels (no tables)",
+			bg_die("the options are --json, --quick, --long, --tunnels (no tables), "
+			       "--work (no stalls either)",
 			       NULL);
 	}
 }

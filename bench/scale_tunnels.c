@@ -282,7 +282,8 @@ sc_tunnels(void)
 	double small = throughput(64, false);
 	double large = throughput(1400, true);
 
-	rekey_stalls();
+	if (sc_options.stalls)
+		rekey_stalls();
 	printf("RATIO tunnels-10000/tunnels-1 %.3f\n", RTE_MIN(small, large));
 	rte_pktmbuf_free_bulk(s.ring, RING);
 	free(s.sa);
