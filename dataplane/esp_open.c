@@ -97,9 +97,11 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct queue *
 	dp_pkt(item.m)->spi = spi;
 	if (unlikely(item.sa == NULL || dp_park_holds(&w->park, spi)) && stand_back(w, b, &item))
 		return;
-	b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
-	if (unlikely(item.m == NULL))
-		return;
+	if (unlikely(!dp_packet_is_own(item.m, 0, 0))) {
+		b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
+		if (item.m == NULL)
+			return;
+	}
 	q->item[q->n].m = item.m;
 	q->item[q->n].sa = item.sa;
 	q->item[q->n++].at = at;

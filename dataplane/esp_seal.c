@@ -25,17 +25,16 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/ecn.h"
+#include "dataplane/esp_write.h"
 #include "dataplane/fit.h"
 #include "dataplane/sad_data.h"
 #include "dataplane/spread.h"
 #include "dataplane/spread_seal.h"
 #include "dataplane/wire.h"
 
-#define PAD_MAX	  (DP_CRYPTO_ALIGN_MAX - 1)
-#define TAIL	  (PAD_MAX + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
-#define HEAD	  (DP_OUTER_MAX + DP_ESP_HDR + DP_CRYPTO_IV_MAX + DP_L2_ROOM)
-#define NEXT_IPV4 4
-#define NEXT_IPV6 41
+#define PAD_MAX (DP_CRYPTO_ALIGN_MAX - 1)
+#define TAIL	(PAD_MAX + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
+#define HEAD	(DP_OUTER_MAX + DP_ESP_HDR + DP_CRYPTO_IV_MAX + DP_L2_ROOM)
 
 /* What is to be sealed, in the order of the burst. */
 struct queue {
@@ -120,22 +119,6 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_sa_o
 		.m = m, .sa = sa, .at = at, .len = m->data_len, .flags = dp_pkt(m)->flags};
 }
 
-/* Bring near the SAs of a burst; not worth a look when its ends have one. */
-static void
-fetch_sas(const struct dp_sad *sad, const struct dp_burst *b)
-{
-	uint32_t tunnel = dp_pkt(b->pkt[0])->tunnel;
-
-	if (likely(dp_pkt(b->pkt[b->n - 1])->tunnel == tunnel))
-		return;
-	for (uint16_t i = 0; i < b->n; i++) {
-		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
-
-		if (p->next == DP_NEXT_SEAL)
-			rte_prefetch0(find_sa(sad, p->tunnel));
-	}
-}
-
 static void
 collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 {
@@ -143,8 +126,6 @@ collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 	struct dp_sa_out *sa = NULL;
 
 	q->n = 0;
-	if (likely(b->n != 0))
-		fetch_sas(w->sad, b);
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
 
@@ -158,18 +139,18 @@ collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
 	}
 }
 
-/* Bring near what sealing a packet will touch of its SA. */
-static void
+/* Bring near what writing a packet will touch of its SA. */
+static inline void
 fetch(const struct dp_worker *w, const struct item *it)
 {
 	const struct dp_sa_out *sa = it->sa;
 
 	rte_prefetch0(&sa->seq);
-	rte_prefetch0(&sa->count[w->index]);
 	rte_prefetch0(&sa->child->raised);
 	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
 	rte_prefetch0(atomic_load_explicit(&sa->outer, memory_order_relaxed));
-	dp_key_fetch(sa->key, it->m->data_len);
+	if (w->sad->shared)
+		rte_prefetch0(&sa->count[w->index]);
 }
 
 /* Add to a counter that all workers share; returns what it was. Alone, a plain addition does. */
@@ -215,9 +196,9 @@ within(const struct dp_sa_out *sa, uint64_t seq, uint64_t bytes)
 static void
 trim(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t bytes)
 {
-	const struct dp_sa_out *sa = r->sa;
+	struct dp_sa_out *sa = r->sa;
 	uint16_t kept = 0;
-	uint64_t seq = r->seq;
+	uint64_t seq = r->seq, claimed = r->bytes;
 
 	raise_limits(w->sad, sa, seq + r->n, bytes + r->bytes);
 	r->bytes = 0;
@@ -233,6 +214,8 @@ trim(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t bytes)
 		refuse(w, b, r->item[i].at,
 		       seq > sa->seq_max ? DP_DROP_SEQ_EXHAUSTED : DP_DROP_LIMIT_HARD);
 	}
+	atomic_fetch_add_explicit(&sa->refused_packets, r->n - kept, memory_order_relaxed);
+	atomic_fetch_add_explicit(&sa->refused_bytes, claimed - r->bytes, memory_order_relaxed);
 	r->n = kept;
 }
 
@@ -273,8 +256,6 @@ claim_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 	bytes = claim(w->sad, &sa->bytes, r->bytes);
 	if (unlikely(r->seq + r->n >= sa->watch_packets || bytes + r->bytes >= sa->watch_bytes))
 		trim(w, b, r, bytes);
-	dp_count(&sa->count[w->index].packets, r->n);
-	dp_count(&sa->count[w->index].bytes, r->bytes);
 }
 
 /* Count a run that goes into a tunnel, by what its packets are. */
@@ -300,63 +281,44 @@ count_tunnel(struct dp_worker *w, const struct run *r)
 	dp_count(&n->violations, violations);
 }
 
-/*
- * Padding 1, 2, 3.. to a multiple of `align` (a power of two), its length, the next header (RFC
- * 4303 2.4). Returns the length of the text.
- */
-static inline uint32_t
-put_trailer(uint8_t *text, uint32_t len, uint32_t align, bool ipv6)
-{
-	static const uint8_t padding[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-	uint32_t total = (len + 2 + align - 1) & ~(align - 1);
-	uint8_t *end = text + len;
-
-	memcpy(end, padding, 16); /* room was checked for the most */
-	text[total - 2] = (uint8_t)(total - 2 - len);
-	text[total - 1] = ipv6 ? NEXT_IPV6 : NEXT_IPV4;
-	return total;
-}
-
-/* ESP header and the IV of eight bytes, which is the number (RFC 4106 3.1). */
-static inline void
-put_esp(uint8_t *esp, uint32_t spi_be, uint64_t seq)
-{
-	uint64_t head = (uint64_t)__builtin_bswap32((uint32_t)seq) << 32 | spi_be;
-	uint64_t iv = __builtin_bswap64(seq);
-
-	memcpy(esp, &head, 8);
-	memcpy(esp + DP_ESP_HDR, &iv, 8);
-}
+/* What the packets of a run have in common, out of reach of the stores into them. */
+struct stamp {
+	uint32_t spi_be;
+	uint32_t slot;
+	uint32_t rule; /* dp_outer_rule() */
+	uint32_t front, tag_len, align;
+};
 
 /* Write all that is around the text of one packet, and its job for the cipher. */
 static __rte_always_inline void
-write_one(const struct dp_sa_out *sa, const struct dp_outer *o, enum dp_outer_kind kind,
-	  uint32_t rule, const struct item *it, uint64_t seq, struct dp_crypto_job *job)
+write_one(const struct stamp *s, const struct dp_outer *o, enum dp_outer_kind kind,
+	  const struct item *it, uint64_t seq, struct dp_crypto_job *job)
 {
 	const bool outer6 = kind == DP_OUTER_V6 || kind == DP_OUTER_V6_UDP;
+	const bool udp = kind == DP_OUTER_V4_UDP || kind == DP_OUTER_V6_UDP;
+	const uint32_t outer_len = (outer6 ? 40u : 20u) + (udp ? 8u : 0u);
 	struct rte_mbuf *m = it->m;
 	struct dp_pkt *p = dp_pkt(m);
 	bool inner6 = (it->flags & DP_PKT_IPV6) != 0;
 	uint8_t *text = rte_pktmbuf_mtod(m, uint8_t *);
-	uint32_t front = DP_ESP_HDR + sa->iv_len;
-	uint8_t *esp = text - front;
+	uint8_t *esp = text - s->front;
 	uint8_t tos = inner6 ? dp_ip6_class(text) : text[1];
 	struct dp_outer_fields f = {
-		.tos = dp_outer_tos(rule, tos),
-		.df = dp_outer_df(rule, inner6 ? DP_DF : text[6]),
+		.tos = dp_outer_tos(s->rule, tos),
+		.df = dp_outer_df(s->rule, inner6 ? DP_DF : text[6]),
 		.id = (uint16_t)seq,
 	};
-	uint32_t text_len = put_trailer(text, it->len, sa->align, inner6);
+	uint32_t text_len = dp_esp_trailer(text, it->len, s->align, inner6);
 
 	*job = (struct dp_crypto_job){
-		.text = text, .text_len = text_len, .spi_be = sa->spi_be, .seq = seq};
-	f.esp_len = front + text_len + sa->tag_len;
-	put_esp(esp, sa->spi_be, seq);
+		.text = text, .text_len = text_len, .spi_be = s->spi_be, .seq = seq};
+	f.esp_len = s->front + text_len + s->tag_len;
+	dp_esp_header(esp, s->spi_be, seq);
 	dp_outer_put(esp, o, kind, &f);
-	m->data_off = (uint16_t)(m->data_off - front - o->len);
-	m->data_len = (uint16_t)(f.esp_len + o->len);
-	m->pkt_len = m->data_len;
-	p->sa = sa->slot;
+	m->data_off = (uint16_t)(m->data_off - s->front - outer_len);
+	m->data_len = (uint16_t)(f.esp_len + outer_len);
+	m->pkt_len = f.esp_len + outer_len;
+	p->sa = s->slot;
 	p->flags =
 		(uint8_t)((it->flags & ~DP_PKT_IPV6) | DP_PKT_OUTER | (outer6 ? DP_PKT_IPV6 : 0));
 	p->next = DP_NEXT_OUTER;
@@ -367,11 +329,18 @@ write_kind(const struct dp_sad *sad, struct run *r, const struct dp_outer *o,
 	   enum dp_outer_kind kind)
 {
 	const struct dp_sa_out *sa = r->sa;
-	uint32_t rule =
-		atomic_load_explicit(&sad->tunnels[sa->tunnel].outer_rule, memory_order_relaxed);
+	const struct stamp stamp = {
+		.spi_be = sa->spi_be,
+		.slot = sa->slot,
+		.rule = atomic_load_explicit(&sad->tunnels[sa->tunnel].outer_rule,
+					     memory_order_relaxed),
+		.front = DP_ESP_HDR + sa->iv_len,
+		.tag_len = sa->tag_len,
+		.align = sa->align,
+	};
 
 	for (uint16_t i = 0; i < r->n; i++)
-		write_one(sa, o, kind, rule, &r->item[i], r->seq + i + 1, &r->job[i]);
+		write_one(&stamp, o, kind, &r->item[i], r->seq + i + 1, &r->job[i]);
 }
 
 static void
@@ -479,7 +448,7 @@ run_take(struct run *r, const struct queue *q, uint16_t from)
 }
 
 /* Fetch the SAs of items from `done` to DP_FETCH_AHEAD behind `upto`; returns how far it came. */
-static uint16_t
+static inline uint16_t
 fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uint16_t upto)
 {
 	uint16_t end = (uint16_t)RTE_MIN(upto + DP_FETCH_AHEAD, q->n);
@@ -488,6 +457,28 @@ fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uin
 		if (done == 0 || q->item[done].sa != q->item[done - 1].sa)
 			fetch(w, &q->item[done]);
 	return done;
+}
+
+/* Bring near what the cipher will read for a run: its key and the front of its first text. */
+static inline void
+fetch_key(const struct run *r)
+{
+	dp_key_fetch(r->sa->key, r->job->text_len);
+	rte_prefetch0(r->job->text);
+	rte_prefetch0(r->job->text + RTE_CACHE_LINE_SIZE);
+}
+
+/* Seal the runs of a burst, with the keys of the next ones on their way. */
+static void
+seal_all(struct dp_worker *w, struct dp_burst *b, struct batch *runs)
+{
+	for (uint16_t i = 0; i < RTE_MIN(runs->n, (uint16_t)DP_KEYS_AHEAD); i++)
+		fetch_key(&runs->run[i]);
+	for (uint16_t i = 0; i < runs->n; i++) {
+		if (i + DP_KEYS_AHEAD < runs->n)
+			fetch_key(&runs->run[i + DP_KEYS_AHEAD]);
+		seal_run(w, b, &runs->run[i]);
+	}
 }
 
 void
@@ -513,8 +504,7 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 			runs.n++;
 		}
 	}
-	for (uint16_t i = 0; i < runs.n; i++)
-		seal_run(w, b, &runs.run[i]);
+	seal_all(w, b, &runs);
 	dp_burst_compact(b);
 }
 

@@ -28,32 +28,36 @@
 
 #define DF	 0x40 /* in octet 6 of the header */
 #define TCP_SYN	 0x02
-#define NO_LIMIT UINT32_MAX
-#define NO_WAY	 0 /* no packet that is looked at has this key: DP_NEXT_OPEN is 0 */
+#define NO_LIMIT 65535u /* no IP packet is longer */
+#define NO_WAY	 0	    /* no packet that is looked at has this key: DP_NEXT_OPEN is 0 */
 
-/* What a way carries, by family; mss 0 = no clamp. */
+/* What a way carries. */
 struct way {
 	uint64_t key;
-	uint32_t mtu[2], mss[2];
+	uint64_t word; /* as dp_fit_word(); an MSS of 0 is no clamp */
 };
+
+/* Seal comes next: bring near the SA of a tunnel, whose pointer lies beside the word. */
+static inline void
+fetch_sa(const struct dp_sad *sad, uint32_t tunnel)
+{
+	if (likely(tunnel < sad->max_tunnels))
+		rte_prefetch0(
+			atomic_load_explicit(&sad->tunnels[tunnel].out, memory_order_relaxed));
+}
+
+static uint64_t
+word_of(uint32_t mtu, uint32_t mss4, uint32_t mss6)
+{
+	return (uint64_t)mss6 << 48 | (uint64_t)mtu << 32 | mss4 << 16 | mtu;
+}
 
 static uint64_t
 tunnel_word(const struct dp_sad *sad, uint32_t tunnel)
 {
 	if (unlikely(tunnel >= sad->max_tunnels))
-		return 0; /* seal drops it */
+		return 0;
 	return atomic_load_explicit(&sad->tunnels[tunnel].fit, memory_order_relaxed);
-}
-
-static void
-tunnel_way(struct way *way, const struct dp_sad *sad, uint32_t tunnel)
-{
-	uint64_t word = tunnel_word(sad, tunnel);
-
-	for (unsigned int six = 0; six < 2; six++) {
-		way->mtu[six] = word != 0 ? dp_fit_mtu(word, six) : NO_LIMIT;
-		way->mss[six] = dp_fit_mss(word, six);
-	}
 }
 
 /* The smaller of two clamps, of which 0 is none. */
@@ -64,22 +68,21 @@ least(uint32_t a, uint32_t b)
 }
 
 /* An interface that is gone has no limit: a later stage drops. */
-static void
-iface_way(struct way *way, const struct dp_worker *w, const struct dp_pkt *p)
+static __attribute__((noinline)) uint64_t
+iface_word(const struct dp_worker *w, const struct dp_pkt *p)
 {
 	const struct dp_iface *i = dp_iface_get(w->tables, p->iface_out);
 	uint64_t from = (p->flags & DP_PKT_DECRYPTED) != 0 ? tunnel_word(w->sad, p->tunnel) : 0;
+	uint32_t mtu = i != NULL && i->conf.mtu != 0 ? RTE_MIN(i->conf.mtu, NO_LIMIT) : NO_LIMIT;
+	uint32_t mss[2] = {0};
 
-	way->mtu[0] = way->mtu[1] = i != NULL && i->conf.mtu != 0 ? i->conf.mtu : NO_LIMIT;
-	way->mss[0] = way->mss[1] = 0;
 	if ((p->flags & DP_PKT_OUTER) != 0)
-		return; /* not a packet to look into */
+		return word_of(mtu, 0, 0); /* not a packet to look into */
 	if (i != NULL && i->conf.mss_clamp != 0) {
-		way->mss[0] = i->conf.mss_clamp;
-		way->mss[1] = least(i->conf.mss_clamp, way->mtu[1] > 60 ? way->mtu[1] - 60 : 0);
+		mss[0] = i->conf.mss_clamp;
+		mss[1] = least(i->conf.mss_clamp, mtu > 60 ? mtu - 60 : 0);
 	}
-	for (unsigned int six = 0; six < 2; six++)
-		way->mss[six] = least(way->mss[six], dp_fit_mss(from, six));
+	return word_of(mtu, least(mss[0], dp_fit_mss(from, 0)), least(mss[1], dp_fit_mss(from, 1)));
 }
 
 /* Packets with the same key go the same way. NO_WAY: not for this stage. */
@@ -96,14 +99,19 @@ key_of(const struct dp_pkt *p)
 	       ((kind & DP_PKT_DECRYPTED) != 0 ? p->tunnel : 0);
 }
 
-static __attribute__((noinline)) void
+/* Seal drops what has no tunnel. */
+static inline void
 way_load(struct way *way, const struct dp_worker *w, const struct dp_pkt *p, uint64_t key)
 {
 	way->key = key;
-	if (p->next == DP_NEXT_SEAL)
-		tunnel_way(way, w->sad, p->tunnel);
-	else
-		iface_way(way, w, p);
+	if (likely(p->next == DP_NEXT_SEAL)) {
+		way->word = tunnel_word(w->sad, p->tunnel);
+		fetch_sa(w->sad, p->tunnel);
+	} else {
+		way->word = iface_word(w, p);
+	}
+	if (unlikely(way->word == 0))
+		way->word = word_of(NO_LIMIT, 0, 0);
 }
 
 static inline unsigned int
@@ -217,7 +225,8 @@ rebuild(struct dp_worker *w, struct dp_burst *b)
 		if (key != NO_WAY && key != way.key)
 			way_load(&way, w, p, key);
 		r.left--;
-		rebuild_one(w, &r, b->pkt[i], key != NO_WAY ? way.mtu[is_ipv6(p)] : NO_LIMIT);
+		rebuild_one(w, &r, b->pkt[i],
+			    key != NO_WAY ? dp_fit_mtu(way.word, is_ipv6(p)) : NO_LIMIT);
 	}
 	b->n = 0;
 	for (uint16_t i = 0; i < r.n; i++)
@@ -241,9 +250,9 @@ dp_stage_fit(struct dp_worker *w, struct dp_burst *b)
 			continue;
 		if (unlikely(key != way.key))
 			way_load(&way, w, p, key);
-		long_ones |= rte_pktmbuf_pkt_len(m) > way.mtu[is_ipv6(p)];
-		if (way.mss[is_ipv6(p)] != 0 && unlikely(may_be_syn(m, is_ipv6(p))))
-			clamp(m, is_ipv6(p), way.mss[is_ipv6(p)]);
+		long_ones |= rte_pktmbuf_pkt_len(m) > dp_fit_mtu(way.word, is_ipv6(p));
+		if (dp_fit_mss(way.word, is_ipv6(p)) != 0 && unlikely(may_be_syn(m, is_ipv6(p))))
+			clamp(m, is_ipv6(p), dp_fit_mss(way.word, is_ipv6(p)));
 	}
 	if (unlikely(long_ones))
 		rebuild(w, b);

@@ -48,19 +48,36 @@ struct dp_outer_fields {
 	uint16_t id;
 };
 
+/* The 20 bytes of an IPv4 header, by stores as wide as its fields allow. */
 static inline void
-dp_outer_v4(uint8_t *ip, const struct dp_outer *o, uint32_t total, const struct dp_outer_fields *f)
+dp_outer_v4(uint8_t *ip, const uint8_t *from, uint32_t sum, uint32_t total,
+	    const struct dp_outer_fields *f)
 {
-	uint16_t total_be = __builtin_bswap16((uint16_t)total);
-	uint16_t id_be = __builtin_bswap16(f->id);
-	uint16_t tos_be = (uint16_t)(f->tos << 8); /* the lower octet of its word */
-	uint16_t csum = dp_csum_finish(o->sum + total_be + id_be + tos_be + f->df);
+	uint64_t total_be = __builtin_bswap16((uint16_t)total), id_be = __builtin_bswap16(f->id);
+	uint32_t tos_be = (uint32_t)f->tos << 8; /* the lower octet of its word */
+	uint64_t csum = dp_csum_finish(sum + (uint32_t)total_be + (uint32_t)id_be + tos_be + f->df);
+	uint64_t a, b;
+	uint32_t dst;
 
-	ip[1] = f->tos;
-	memcpy(ip + 2, &total_be, 2);
-	memcpy(ip + 4, &id_be, 2);
-	ip[6] = f->df;
-	memcpy(ip + 10, &csum, 2);
+	memcpy(&a, from, 8);
+	memcpy(&b, from + 8, 8);
+	memcpy(&dst, from + 16, 4);
+	a |= tos_be | total_be << 16 | id_be << 32 | (uint64_t)f->df << 48;
+	b |= csum << 16;
+	memcpy(ip, &a, 8);
+	memcpy(ip + 8, &b, 8);
+	memcpy(ip + 16, &dst, 4);
+}
+
+/* Ports, length, and a checksum of zero. */
+static inline void
+dp_outer_udp(uint8_t *udp, const uint8_t *from, uint32_t len)
+{
+	uint64_t word;
+
+	memcpy(&word, from, 8);
+	word |= (uint64_t)__builtin_bswap16((uint16_t)len) << 32;
+	memcpy(udp, &word, 8);
 }
 
 static inline void
@@ -79,17 +96,22 @@ static __rte_always_inline void
 dp_outer_put(uint8_t *esp, const struct dp_outer *o, enum dp_outer_kind kind,
 	     const struct dp_outer_fields *f)
 {
-	memcpy(esp - DP_OUTER_MAX, o->bytes, DP_OUTER_MAX);
+	const uint8_t *end = o->bytes + DP_OUTER_MAX;
+
 	switch (kind) {
-	case DP_OUTER_V4: dp_outer_v4(esp - 20, o, 20 + f->esp_len, f); break;
+	case DP_OUTER_V4: dp_outer_v4(esp - 20, end - 20, o->sum, 20 + f->esp_len, f); break;
 	case DP_OUTER_V4_UDP:
-		dp_outer_v4(esp - 28, o, 28 + f->esp_len, f);
-		dp_put_be16(esp - 4, (uint16_t)(8 + f->esp_len)); /* checksum 0: RFC 3948 2.1 */
+		dp_outer_v4(esp - 28, end - 28, o->sum, 28 + f->esp_len, f);
+		dp_outer_udp(esp - 8, end - 8, 8 + f->esp_len); /* checksum 0: RFC 3948 2.1 */
 		break;
-	case DP_OUTER_V6: dp_outer_v6(esp - 40, f->esp_len, f); break;
+	case DP_OUTER_V6:
+		memcpy(esp - 40, end - 40, 40);
+		dp_outer_v6(esp - 40, f->esp_len, f);
+		break;
 	case DP_OUTER_V6_UDP:
+		memcpy(esp - 48, end - 48, 40);
 		dp_outer_v6(esp - 48, 8 + f->esp_len, f);
-		dp_put_be16(esp - 4, (uint16_t)(8 + f->esp_len));
+		dp_outer_udp(esp - 8, end - 8, 8 + f->esp_len);
 		break;
 	}
 }

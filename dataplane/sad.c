@@ -59,7 +59,8 @@ make_counts(struct dp_sad *sad)
 	if (sad->tunnel_count == NULL)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < sad->n_workers; i++) {
-		sad->tunnel_count[i] = calloc(sad->max_tunnels, sizeof(struct dp_tunnel_count));
+		sad->tunnel_count[i] = rte_zmalloc(
+			"dp_tunnel_count", sad->max_tunnels * sizeof(struct dp_tunnel_count), 64);
 		if (sad->tunnel_count[i] == NULL)
 			return -ENOMEM;
 	}
@@ -71,10 +72,10 @@ make_arrays(struct dp_sad *sad)
 {
 	uint32_t n = sad->index_mask + 1;
 
-	sad->in = calloc(n, sizeof(*sad->in));
+	sad->in = rte_zmalloc("dp_sa_by_spi", n * sizeof(*sad->in), 64);
 	sad->expect = calloc(n, sizeof(*sad->expect));
 	sad->slots = calloc(n, sizeof(*sad->slots));
-	sad->tunnels = calloc(sad->max_tunnels, sizeof(*sad->tunnels));
+	sad->tunnels = rte_zmalloc("dp_tunnels", sad->max_tunnels * sizeof(*sad->tunnels), 64);
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
 	sad->learnt = calloc(sad->max_tunnels, sizeof(*sad->learnt));
 	sad->keys = dp_keys_new();
@@ -163,7 +164,7 @@ dp_sad_free(struct dp_sad *sad)
 	while ((c = LIST_FIRST(&sad->children)) != NULL)
 		dp_sad_child_remove(sad, c);
 	for (unsigned int i = 0; sad->tunnel_count != NULL && i < sad->n_workers; i++)
-		free(sad->tunnel_count[i]);
+		rte_free(sad->tunnel_count[i]);
 	free(sad->tunnel_count);
 	rte_ring_free(sad->events);
 	dp_once_free(sad->once);
@@ -171,10 +172,10 @@ dp_sad_free(struct dp_sad *sad)
 	dp_crypto_free(sad->crypto);
 	free(sad->learnt);
 	free(sad->tunnel_conf);
-	free(sad->tunnels);
+	rte_free(sad->tunnels);
 	free(sad->slots);
 	free(sad->expect);
-	free(sad->in);
+	rte_free(sad->in);
 	free(sad);
 }
 

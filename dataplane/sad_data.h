@@ -30,6 +30,7 @@
 #define DP_L2_ROOM     22			/* Ethernet with two tags */
 #define DP_NO_LIMIT    UINT64_MAX
 #define DP_FETCH_AHEAD 6   /* packets whose SA is fetched before its turn */
+#define DP_KEYS_AHEAD  3   /* runs whose key is fetched before the cipher's turn */
 #define DP_KEY_HOT     256 /* bytes at either end of a key that any packet touches */
 #define DP_TEXT_LONG   256 /* a text of so many bytes touches all of the key */
 
@@ -62,7 +63,9 @@ struct dp_sa_out {
 	/* Looked at when a limit is near. */
 	struct dp_sa_limits limit;
 	uint64_t seq_max; /* last number that may be sent */
-	/* Written by worker n alone, read by the API thread (relaxed). */
+	/* Of what was claimed, what a limit refused. Any worker adds; relaxed. */
+	_Atomic uint64_t refused_packets, refused_bytes;
+	/* Where several workers share the SA: written by worker n. */
 	struct dp_sa_out_count count[];
 };
 
@@ -127,14 +130,14 @@ struct dp_tunnel_count {
 	_Atomic uint64_t in, own_in; /* `in` has all, the own ones too */
 	_Atomic uint64_t transit_out, own_out, violations;
 	_Atomic uint64_t asymmetric; /* about (asym.c) */
-};
+} __attribute__((aligned(64)));
 
 /* What a worker needs to know of a tunnel; API thread writes, workers read. */
 struct dp_tunnel {
 	_Atomic(struct dp_sa_out *) out; /* the SA it sends on; release/acquire */
 	_Atomic uint64_t fit;		 /* dp_fit_word(); 0 = no such tunnel. Relaxed. */
 	_Atomic uint32_t outer_rule;	 /* dp_outer_rule(): what the outer header takes */
-};
+} __attribute__((aligned(32)));
 
 enum dp_spi_state { DP_SPI_FREE, DP_SPI_ALLOCATED, DP_SPI_INSTALLED };
 

@@ -37,12 +37,13 @@ fill_in(const struct dp_sad *sad, const struct dp_sa_in *in, struct spw_dp_sa_st
 static void
 fill_out(const struct dp_sad *sad, const struct dp_sa_out *out, struct spw_dp_sa_stats *row)
 {
+	/* First what was refused, which never passes what was claimed. */
+	uint64_t packets = dp_counted(&out->refused_packets);
+	uint64_t bytes = dp_counted(&out->refused_bytes);
 	uint64_t seq = dp_counted(&out->seq);
 
-	for (unsigned int i = 0; i < sad->n_workers; i++) {
-		row->out_packets += dp_counted(&out->count[i].packets);
-		row->out_bytes += dp_counted(&out->count[i].bytes);
-	}
+	row->out_packets = seq - packets;
+	row->out_bytes = dp_counted(&out->bytes) - bytes;
 	row->seq_out = seq < out->seq_max ? seq : out->seq_max;
 	row->outbound = atomic_load_explicit(&sad->tunnels[out->child->tunnel].out,
 					     memory_order_relaxed) == out;

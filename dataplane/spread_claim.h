@@ -24,7 +24,6 @@
  * That worker writes, the others and the API thread read.
  */
 struct dp_sa_out_count {
-	_Atomic uint64_t packets, bytes; /* sent; relaxed */
 	/*
 	 * Not above the oldest number in flight; 0 = none. Set before the claim that makes it true
 	 * becomes visible, raised (release) when the packets are with the transmit queue.

@@ -21,6 +21,10 @@ struct run {
 	uint32_t tunnel; /* UINT32_MAX = none */
 	uint16_t iface;	 /* of the tunnel; DP_NO_IFACE = none */
 	uint64_t packets, bytes;
+	const struct dp_local *local;
+	uint32_t dst;	/* last IPv4 destination asked for */
+	uint16_t owner; /* of `dst` */
+	bool martian;	/* `dst` is */
 };
 
 static void
@@ -76,15 +80,18 @@ deliver_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t owner)
 
 /* Who owns the destination; DP_NO_IFACE with `why` set when the packet must go instead. */
 static uint16_t
-owner_v4(const struct dp_worker *w, const uint8_t *ip, enum dp_drop *why)
+owner_v4(const uint8_t *ip, struct run *r, enum dp_drop *why)
 {
 	uint32_t dst = dp_be32(ip + 16);
-	uint16_t owner =
-		dp_local_find(atomic_load_explicit(&w->tables->local, memory_order_acquire), dst);
 
-	if (owner == DP_NO_IFACE && (dp_ipv4_martian(dp_be32(ip + 12)) || dp_ipv4_martian(dst)))
+	if (dst != r->dst) {
+		r->dst = dst;
+		r->owner = dp_local_find(r->local, dst);
+		r->martian = dp_ipv4_martian(dst);
+	}
+	if (r->owner == DP_NO_IFACE && unlikely(r->martian || dp_ipv4_martian(dp_be32(ip + 12))))
 		*why = DP_DROP_MARTIAN;
-	return owner;
+	return r->owner;
 }
 
 static uint16_t
@@ -113,7 +120,7 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 	uint16_t owner;
 
 	iface_becomes_tunnel(w, m, run);
-	owner = dp_pkt(m)->flags & DP_PKT_IPV6 ? owner_v6(w, m, ip, &why) : owner_v4(w, ip, &why);
+	owner = dp_pkt(m)->flags & DP_PKT_IPV6 ? owner_v6(w, m, ip, &why) : owner_v4(ip, run, &why);
 	if (likely(owner == DP_NO_IFACE && why == DP_DROP_COUNT)) {
 		dp_pkt(m)->next = (uint8_t)dp_forward(ip, (dp_pkt(m)->flags & DP_PKT_IPV6) != 0);
 		return true;
@@ -128,7 +135,11 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 void
 dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 {
-	struct run run = {.tunnel = UINT32_MAX};
+	struct run run = {
+		.tunnel = UINT32_MAX,
+		.local = atomic_load_explicit(&w->tables->local, memory_order_acquire),
+		.martian = true, /* so is the destination 0, with which this begins */
+	};
 	uint16_t kept = 0;
 	unsigned int kinds = b->kinds;
 

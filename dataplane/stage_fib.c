@@ -3,9 +3,11 @@
  * Stage FIB: destination address to path group, for the whole burst in one bulk lookup each of IPv4
  * and IPv6, whose packets are gathered apart.
  *
- * Leaf 0 is a counted drop. Outer packets are looked up in stage_outer.c. Worker thread.
+ * Leaf 0 is a counted drop. What the path stage knows of a leaf is fetched here, for it may lie far
+ * away. Outer packets are looked up in stage_outer.c. Worker thread.
  */
 #include "dataplane/stages.h"
+#include "dataplane/way_cache.h"
 #include "dataplane/wire.h"
 
 /* Packets of one family: where they are in the burst. */
@@ -59,6 +61,7 @@ leaves_put(struct dp_worker *w, struct dp_burst *b, const struct gathered *g,
 		struct rte_mbuf *m = b->pkt[g->at[i]];
 
 		dp_pkt(m)->group = (uint32_t)leaves[i];
+		dp_way_fetch(w, (uint32_t)leaves[i]);
 		dp_pkt(m)->next = DP_NEXT_PATH;
 		if (likely(leaves[i] != 0))
 			continue;

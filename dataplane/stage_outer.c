@@ -4,7 +4,8 @@
  *
  * The outer packets of one SA have one source, one destination and one SPI, so they go one way: the
  * first of those that follow each other is looked up (by the FIB, or the path that the tunnel's
- * configuration gives), the others get its answer. An outer packet that its interface does not
+ * configuration gives), the others get its answer. So do those of other SAs whose destination has
+ * the same group, when all packets of that go one way. An outer packet that its interface does not
  * carry is left to the fit stage, which never cuts it.
  *
  * Worker thread.
@@ -12,11 +13,19 @@
 #include "dataplane/way.h"
 #include "dataplane/wire.h"
 
-/* Outer packets of one SA that follow each other. */
+/* Where an outer packet goes. */
+struct heading {
+	uint32_t group, path;
+	uint16_t iface_out;
+	uint8_t next; /* enum dp_next */
+};
+
+/* Outer packets that follow each other. */
 struct run {
-	uint32_t sa;	    /* UINT32_MAX = none */
-	bool shared;	    /* `way` stands for all of them */
-	struct dp_pkt way;  /* of the first */
+	uint32_t sa;	 /* of the last one; UINT32_MAX = none */
+	uint32_t common; /* group of which every packet goes `way`; 0 = none */
+	bool shared;	 /* every packet of `sa` does */
+	struct heading way;
 	uint32_t mtu;	    /* of its interface */
 	uint16_t tunnel_if; /* interface of the tunnel */
 	uint32_t dst, leaf; /* last IPv4 destination looked up, 0 = none, and its leaf */
@@ -55,17 +64,21 @@ leaf_of(const struct dp_worker *w, const struct rte_mbuf *m, const struct dp_pkt
 	return (uint32_t)leaf;
 }
 
+/* The path that a tunnel's configuration gives its outer packets, + 1; 0 = none. */
+static uint32_t
+fixed_path(const struct dp_worker *w, const struct dp_pkt *p)
+{
+	if (unlikely(p->tunnel >= DP_TUNNELS_MAX))
+		return 0;
+	return atomic_load_explicit(&w->tables->tunnel_outer[p->tunnel], memory_order_acquire);
+}
+
 /* Send one packet its own way. True when it stays in the burst. */
 static bool
-send_one(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
+send_one(struct dp_worker *w, struct rte_mbuf *m, uint32_t fixed, struct dp_ways *ways)
 {
 	struct dp_pkt *p = dp_pkt(m);
-	uint32_t fixed = 0; /* path id + 1 */
 
-	if (likely(p->tunnel < DP_TUNNELS_MAX))
-		fixed = atomic_load_explicit(&w->tables->tunnel_outer[p->tunnel],
-					     memory_order_acquire);
-	p->group = fixed ? 0 : leaf_of(w, m, p, r);
 	p->path = fixed - 1;
 	if (unlikely(fixed == 0 && p->group == 0)) {
 		dp_drop(w, m, DP_DROP_NO_ROUTE);
@@ -74,41 +87,68 @@ send_one(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways 
 	return dp_way_one(w, m, ways);
 }
 
-/* The first packet of a run. True when it stays in the burst. */
-static bool
-run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
-{
-	const struct dp_pkt *p = dp_pkt(m);
-
-	run_count(w, r);
-	r->sa = p->sa;
-	r->tunnel_if = p->iface_out;
-	r->packets = 1;
-	r->bytes = m->pkt_len;
-	r->shared = send_one(w, m, r, ways);
-	if (unlikely(!r->shared))
-		return false;
-	r->way = *p;
-	r->mtu = dp_iface_mtu(w->tables, p->iface_out);
-	return true;
-}
-
-/* A further packet of a run. True when it stays in the burst. */
-static inline bool
-run_add(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
+/* Send a packet the way of the run. */
+static inline void
+follow(struct rte_mbuf *m, const struct run *r, struct dp_ways *ways)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
-	r->packets++;
-	r->bytes += m->pkt_len;
-	if (unlikely(!r->shared))
-		return send_one(w, m, r, ways);
 	p->path = r->way.path;
 	p->group = r->way.group;
 	p->iface_out = r->way.iface_out;
 	p->next = r->way.next;
 	ways->path.packets++;
 	ways->path.bytes += m->pkt_len;
+}
+
+/* The way of the packet is new: keep it for those that follow. */
+static void
+way_keep(const struct dp_worker *w, const struct dp_pkt *p, struct run *r,
+	 const struct dp_ways *ways)
+{
+	const struct dp_group_memo *g = &ways->group;
+
+	r->way = (struct heading){
+		.group = p->group, .path = p->path, .iface_out = p->iface_out, .next = p->next};
+	r->mtu = dp_iface_mtu(w->tables, p->iface_out);
+	r->common = p->group != 0 && g->pick.alone && g->noted ? p->group : 0;
+}
+
+/* The first packet of an SA's. True when it stays in the burst. */
+static __attribute__((noinline)) bool
+run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	uint32_t fixed = fixed_path(w, p);
+
+	if (unlikely(p->iface_out != r->tunnel_if))
+		run_count(w, r);
+	r->tunnel_if = p->iface_out;
+	r->sa = p->sa;
+	r->packets++;
+	r->bytes += m->pkt_len;
+	p->group = fixed != 0 ? 0 : leaf_of(w, m, p, r);
+	r->shared = true;
+	if (likely(p->group == r->common && p->group != 0)) {
+		follow(m, r, ways);
+		return true;
+	}
+	r->shared = send_one(w, m, fixed, ways);
+	r->common = 0;
+	if (likely(r->shared))
+		way_keep(w, p, r, ways);
+	return r->shared;
+}
+
+/* A further packet of an SA. True when it stays in the burst. */
+static inline bool
+run_add(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
+{
+	if (unlikely(!r->shared))
+		return run_begin(w, m, r, ways);
+	r->packets++;
+	r->bytes += m->pkt_len;
+	follow(m, r, ways);
 	return true;
 }
 

@@ -55,17 +55,54 @@ drop_all(struct dp_worker *w, struct rte_mbuf **pkt, uint16_t n, enum dp_drop wh
 		dp_drop(w, pkt[i], why);
 }
 
-/* Packets of one interface that follow each other are counted by one addition. */
-static void
-count_sent(struct dp_worker *w, const uint16_t *iface, const uint32_t *len, uint16_t n)
-{
-	for (uint16_t i = 0, from; i < n;) {
-		uint64_t bytes = 0;
+/* Packets by interface, those that follow each other in one sum. */
+struct sums {
+	uint16_t n;
+	struct sum {
+		uint16_t iface;
+		uint16_t packets;
+		uint32_t bytes;
+	} of[DP_BURST_ROOM];
+};
 
-		for (from = i; i < n && iface[i] == iface[from]; i++)
-			bytes += len[i];
-		w->iface[iface[from]].tx_packets += i - from;
-		w->iface[iface[from]].tx_bytes += bytes;
+static void
+sums_make(struct sums *s, struct rte_mbuf **pkt, uint16_t n)
+{
+	struct sum at = {.iface = dp_pkt(pkt[0])->iface_out};
+
+	s->n = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t iface = dp_pkt(pkt[i])->iface_out;
+
+		if (unlikely(iface != at.iface)) {
+			s->of[s->n++] = at;
+			at = (struct sum){.iface = iface};
+		}
+		at.packets++;
+		at.bytes += pkt[i]->pkt_len;
+	}
+	s->of[s->n++] = at;
+}
+
+/* Take off what was not sent, from the end. */
+static void
+sums_less(struct sums *s, struct rte_mbuf **pkt, uint16_t n)
+{
+	while (n-- > 0) {
+		struct sum *last = &s->of[s->n - 1];
+
+		last->bytes -= pkt[n]->pkt_len;
+		if (--last->packets == 0)
+			s->n--;
+	}
+}
+
+static void
+count_sent(struct dp_worker *w, const struct sums *s)
+{
+	for (uint16_t i = 0; i < s->n; i++) {
+		w->iface[s->of[i].iface].tx_packets += s->of[i].packets;
+		w->iface[s->of[i].iface].tx_bytes += s->of[i].bytes;
 	}
 }
 
@@ -91,14 +128,10 @@ static void
 queue_send(struct dp_worker *w, struct dp_port *port, uint16_t queue, struct rte_mbuf **pkt,
 	   uint16_t n)
 {
-	uint16_t iface[DP_BURST_ROOM];
-	uint32_t len[DP_BURST_ROOM];
+	struct sums sums;
 	int sent;
 
-	for (uint16_t i = 0; i < n; i++) {
-		iface[i] = dp_pkt(pkt[i])->iface_out;
-		len[i] = pkt[i]->pkt_len;
-	}
+	sums_make(&sums, pkt, n);
 	if (unlikely(w->cycles != NULL))
 		dp_cycles_note(w->cycles, DP_STAGE_TX);
 	sent = queue_give(w, port, queue, pkt, n);
@@ -108,7 +141,9 @@ queue_send(struct dp_worker *w, struct dp_port *port, uint16_t queue, struct rte
 		drop_all(w, pkt, n, DP_DROP_TX_HELD);
 		return;
 	}
-	count_sent(w, iface, len, (uint16_t)sent);
+	if (unlikely(sent != n))
+		sums_less(&sums, pkt + sent, (uint16_t)(n - sent));
+	count_sent(w, &sums);
 	w->count.tx += (uint16_t)sent;
 	drop_all(w, pkt + sent, (uint16_t)(n - sent), DP_DROP_TX_FULL);
 }

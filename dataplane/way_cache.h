@@ -34,9 +34,16 @@ dp_way_recall(const struct dp_worker *w, uint32_t group, uint32_t epoch)
 	return way->epoch == epoch && group != 0 ? way : NULL;
 }
 
+/* Bring near the answer for a group. */
+static inline void
+dp_way_fetch(const struct dp_worker *w, uint32_t group)
+{
+	rte_prefetch0(&dp_priv(w)->way[group & (DP_GROUPS_MAX - 1)]);
+}
+
 /*
- * Bring near what the ways of a burst will touch, when its ends have not one group: the answers,
- * then the tunnels and counters that they name.
+ * Bring near what the ways of a burst will touch, when its ends have not one group: the tunnels
+ * and counters that the answers name.
  */
 static inline void
 dp_ways_fetch(const struct dp_worker *w, const struct dp_burst *b, uint32_t epoch)
@@ -45,8 +52,6 @@ dp_ways_fetch(const struct dp_worker *w, const struct dp_burst *b, uint32_t epoc
 
 	if (likely(b->n == 0 || dp_pkt(b->pkt[0])->group == dp_pkt(b->pkt[b->n - 1])->group))
 		return;
-	for (uint16_t i = 0; i < b->n; i++)
-		rte_prefetch0(&way[dp_pkt(b->pkt[i])->group & (DP_GROUPS_MAX - 1)]);
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct dp_way *at = &way[dp_pkt(b->pkt[i])->group & (DP_GROUPS_MAX - 1)];
 
