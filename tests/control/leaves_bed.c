@@ -417,7 +417,7 @@ bed_link_state(const struct ctl_vnet_state *v, const char *iface)
 	size_t i;
 
 	bed.rt->watch = &nothing;
-	list = ctl_show_candidates(bed.rt, v);
+	list = ctl_show_candidates(bed.rt, v, &(struct ctl_ike_list){0});
 	bed.rt->watch = NULL;
 	snprintf(word, sizeof(word), "-");
 	json_array_foreach(
