@@ -447,11 +447,11 @@ run_take(struct run *r, const struct queue *q, uint16_t from)
 	return n;
 }
 
-/* Fetch the SAs of items from `done` to DP_FETCH_AHEAD behind `upto`; returns how far it came. */
+/* Fetch the SAs of items from `done` to DP_SAS_AHEAD behind `upto`; returns how far it came. */
 static inline uint16_t
 fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uint16_t upto)
 {
-	uint16_t end = (uint16_t)RTE_MIN(upto + DP_FETCH_AHEAD, q->n);
+	uint16_t end = (uint16_t)RTE_MIN(upto + DP_SAS_AHEAD, q->n);
 
 	for (; done < end; done++)
 		if (done == 0 || q->item[done].sa != q->item[done - 1].sa)

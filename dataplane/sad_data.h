@@ -29,8 +29,9 @@
 #define DP_ESP_FRONT   (DP_ESP_HDR + DP_ESP_IV) /* before the text */
 #define DP_L2_ROOM     22			/* Ethernet with two tags */
 #define DP_NO_LIMIT    UINT64_MAX
-#define DP_FETCH_AHEAD 6   /* packets whose SA is fetched before its turn */
-#define DP_KEYS_AHEAD  3   /* runs whose key is fetched before the cipher's turn */
+#define DP_FETCH_AHEAD 6   /* open: packets whose SA and key are fetched before their turn */
+#define DP_SAS_AHEAD   24  /* seal: packets whose SA is fetched before its turn */
+#define DP_KEYS_AHEAD  12  /* seal: runs whose key is fetched before the cipher's turn */
 #define DP_KEY_HOT     256 /* bytes at either end of a key that any packet touches */
 #define DP_TEXT_LONG   256 /* a text of so many bytes touches all of the key */
 
