@@ -145,12 +145,31 @@ ike_child_stop_out(struct ike_child *c)
 	c->out_gone = true;
 }
 
+/* Rekeys may follow one another faster than inbound halves leave: the oldest makes room. */
+static void
+make_room(struct ike_sa *sa)
+{
+	struct ike_child *oldest = NULL;
+	unsigned int n = 0;
+
+	for (struct ike_child *c = sa->children; c; c = c->next) {
+		if (c->gone_at == UINT64_MAX || c->gone_at <= sa->e->now)
+			continue;
+		n++;
+		if (!oldest || c->gone_at < oldest->gone_at)
+			oldest = c;
+	}
+	if (n > IKE_LINGERING)
+		oldest->gone_at = sa->e->now;
+}
+
 void
 ike_child_linger(struct ike_child *c)
 {
 	ike_child_stop_out(c);
 	c->gone_at = ike_after(c->sa->e->now, c->absent ? 0 : IKE_LINGER_NS);
 	c->rekey_at = c->hard_at = c->delete_at = UINT64_MAX;
+	make_room(c->sa);
 }
 
 void

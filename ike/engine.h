@@ -47,6 +47,7 @@
 #define IKE_REPEATS_PER_S     10  /* answers again, to who is not seen at the peer's address */
 #define IKE_CHILDREN	      24  /* of an IKE SA, new ones are refused then */
 #define IKE_CHILDREN_REKEYS   30  /* and rekeys then: what the escrow's record holds */
+#define IKE_LINGERING	      12  /* of them with an inbound half alone; the oldest goes then */
 #define IKE_PSKS	      2
 #define IKE_PRF_MAX	      64
 #define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */

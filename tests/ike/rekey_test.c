@@ -92,6 +92,26 @@ hundred_child_rekeys_lose_nothing(void **state)
 	}
 }
 
+/* Faster than inbound halves leave by themselves: the oldest makes room, nobody is refused. */
+static void
+two_hundred_rekeys_of_both_in_a_row_are_never_refused(void **state)
+{
+	struct net *net = running(3, SPW_GROUP_ECP256);
+
+	for (int n = 0; n < 200; n++) {
+		rekey(net, 0, CHILD);
+		rekey(net, 1, CHILD);
+		net_run(net, 210 * NET_MS);
+		for (int i = 0; i < 2; i++)
+			assert_in_range(net_sas(net, i), 1, 20);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(net_status(net, i).child_rekey_failures, 0);
+		assert_in_range(net_status(net, i).child_rekeys, 200, 400);
+	}
+	settle_and_free(net);
+}
+
 static void
 twenty_ike_rekeys_lose_nothing(void **state)
 {
@@ -628,6 +648,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hundred_child_rekeys_lose_nothing),
+		cmocka_unit_test(two_hundred_rekeys_of_both_in_a_row_are_never_refused),
 		cmocka_unit_test(twenty_ike_rekeys_lose_nothing),
 		cmocka_unit_test(lifetimes_start_rekeys_by_themselves),
 		cmocka_unit_test(equal_lifetimes_collide_without_loss),
