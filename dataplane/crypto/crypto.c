@@ -118,7 +118,6 @@ start(struct dp_crypto *c, const struct isa *isa, struct spw_err *err)
 	if (rc < 0)
 		return rc;
 	c->isa = isa->name;
-	c->wide = isa == &isas[DP_CRYPTO_AVX512_VAES];
 	copy_pointers(c);
 	return 0;
 }
@@ -188,9 +187,7 @@ dp_crypto_cipher(const struct dp_crypto *c, enum spw_encr encr, enum spw_integ i
 {
 	if (integ != SPW_INTEG_NONE)
 		return dp_cbc_cipher(encr, integ, esn, out) ? 0 : -ENOTSUP;
-	if (dp_gcm_cipher(encr, esn, c != NULL && c->wide, out))
-		return 0;
-	return dp_chacha_cipher(encr, esn, out) ? 0 : -ENOTSUP;
+	return dp_gcm_cipher(encr, esn, out) || dp_chacha_cipher(encr, esn, out) ? 0 : -ENOTSUP;
 }
 
 uint32_t

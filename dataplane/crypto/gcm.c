@@ -14,17 +14,11 @@
  * and 278 for 1,404 bytes (Zen 5, AVX512 VAES, runs of 32, in cache). What overlaps small packets
  * is the CPU, so nothing in the loop waits for the packet before.
  *
- * With wide AES in AVX-512 our own code (gcm_wide.c) takes 49 and 37 cycles for those 68 bytes
- * where the library takes 76 and 62. It opens texts of all lengths, and seals those up to
- * WIDE_SEAL_MAX (docs/decisions/0025).
- *
  * Any thread with a manager of its own. Nothing is allocated; keys stay in their slot.
  */
 #include <immintrin.h>
 
-#include "dataplane/crypto/gcm_wide.h"
-
-#define WIDE_SEAL_MAX 384 /* bytes of text; where both are equally fast */
+#include "dataplane/crypto/suites.h"
 
 /*
  * Salt | explicit IV (RFC 4106 4) in one register, so that it reaches the cipher, which reads it
@@ -114,37 +108,6 @@ open_esn(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_c
 	return open(c, key, jobs, n, true);
 }
 
-/* With wide AES: our own code for texts that it seals faster, the library's for the others. */
-static inline uint64_t
-seal_by_length(struct dp_crypto *c, const struct dp_crypto_key *key,
-	       const struct dp_crypto_job *jobs, unsigned int n, dp_crypto_run_t brief,
-	       dp_crypto_run_t lengthy)
-{
-	for (unsigned int from = 0, to; from < n; from = to) {
-		bool is_brief = jobs[from].text_len <= WIDE_SEAL_MAX;
-
-		to = from + 1;
-		while (to < n && (jobs[to].text_len <= WIDE_SEAL_MAX) == is_brief)
-			to++;
-		(void)(is_brief ? brief : lengthy)(c, key, jobs + from, to - from);
-	}
-	return dp_crypto_all(n);
-}
-
-static uint64_t
-seal_wide_plain(struct dp_crypto *c, const struct dp_crypto_key *key,
-		const struct dp_crypto_job *jobs, unsigned int n)
-{
-	return seal_by_length(c, key, jobs, n, dp_gcm_wide_seal, seal_plain);
-}
-
-static uint64_t
-seal_wide_esn(struct dp_crypto *c, const struct dp_crypto_key *key,
-	      const struct dp_crypto_job *jobs, unsigned int n)
-{
-	return seal_by_length(c, key, jobs, n, dp_gcm_wide_seal_esn, seal_esn);
-}
-
 static void
 expand(struct dp_crypto *c, const struct dp_cipher *cipher, struct dp_crypto_key *slot,
        const uint8_t *key)
@@ -157,7 +120,7 @@ expand(struct dp_crypto *c, const struct dp_cipher *cipher, struct dp_crypto_key
 }
 
 bool
-dp_gcm_cipher(enum spw_encr encr, bool esn, bool wide, struct dp_cipher *out)
+dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out)
 {
 	if (encr != SPW_ENCR_AES128_GCM && encr != SPW_ENCR_AES192_GCM &&
 	    encr != SPW_ENCR_AES256_GCM)
@@ -172,9 +135,5 @@ dp_gcm_cipher(enum spw_encr encr, bool esn, bool wide, struct dp_cipher *out)
 		.tag_len = DP_CRYPTO_TAG,
 		.align = 4,
 	};
-	if (wide) {
-		out->seal = esn ? seal_wide_esn : seal_wide_plain;
-		out->open = esn ? dp_gcm_wide_open_esn : dp_gcm_wide_open;
-	}
 	return true;
 }

@@ -42,7 +42,6 @@ struct dp_crypto {
 	IMB_MGR *few; /* hashes of runs below dp_cbc_key.few; may be mgr */
 	size_t size;  /* of the pages that hold this and the managers */
 	const char *isa;
-	bool wide; /* AES-GCM by our own code (gcm_wide.h) */
 	/* Copies of the manager's pointers by dp_gcm_key.size. */
 	aes_gcm_enc_dec_t gcm_seal[3], gcm_open[3];
 	struct gcm_context_data gcm __attribute__((aligned(64)));
@@ -52,8 +51,8 @@ struct dp_crypto {
 	uint8_t tag_got[DP_CRYPTO_RUN][DP_CRYPTO_TAG];
 };
 
-/* Is the suite of this kind? Then fill *out. @wide  struct dp_crypto */
-bool dp_gcm_cipher(enum spw_encr encr, bool esn, bool wide, struct dp_cipher *out);
+/* Is the suite of this kind? Then fill *out. */
+bool dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
 bool dp_chacha_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
 bool dp_cbc_cipher(enum spw_encr encr, enum spw_integ integ, bool esn, struct dp_cipher *out);
 /* Set the key under which a slot of AES-CBC makes its IVs; for known-answer tests. */

@@ -14,7 +14,6 @@
 #include <cmocka.h>
 // clang-format on
 
-#include "dataplane/crypto/gcm_wide.h"
 #include "dataplane/crypto/keys.h"
 #include "dataplane/crypto/suites.h"
 #include "tests/dataplane/esp_oracle.h"
@@ -467,58 +466,6 @@ take_slot(void **state)
 	return key_slot == NULL ? -1 : 0;
 }
 
-/* Seal a packet by both codes, then open it by both; all four must agree to the last byte. */
-static void
-compare_codes(struct dp_crypto *c, const struct dp_cipher code[2], uint32_t len)
-{
-	static uint8_t buf[2][BUF], plain[BUF];
-	const uint64_t seq = (uint64_t)rand() << 31 | (uint64_t)rand();
-
-	fill(plain, sizeof(plain));
-	for (unsigned int i = 0; i < 2; i++) {
-		struct dp_crypto_job job = {buf[i] + 64, len, 0x78563412, seq};
-
-		memcpy(buf[i], plain, sizeof(plain));
-		(void)code[i].seal(c, key_slot, &job, 1);
-	}
-	assert_memory_equal(buf[0], buf[1], sizeof(plain));
-	for (unsigned int i = 0; i < 2; i++) {
-		struct dp_crypto_job job = {buf[i] + 64, len, 0x78563412, seq};
-
-		assert_int_equal(code[i].open(c, key_slot, &job, 1), 1);
-		assert_memory_equal(buf[i], plain, 64 + len);
-		assert_memory_equal(buf[i] + 80 + len, plain + 80 + len, sizeof(plain) - 80 - len);
-	}
-}
-
-/* Every length of text crosses blocks, groups and chunks somewhere else. */
-static void
-wide_gcm_agrees_with_the_library_at_every_length(void **state)
-{
-	static const enum spw_encr encrs[] = {SPW_ENCR_AES128_GCM, SPW_ENCR_AES192_GCM,
-					      SPW_ENCR_AES256_GCM};
-	struct dp_crypto *c;
-	struct dp_cipher code[2];
-	struct spw_err err;
-	uint8_t key[SPW_SA_KEY_MAX];
-
-	if (dp_crypto_new(&c, DP_CRYPTO_AVX512_VAES, &err) != 0)
-		skip(); /* another CPU */
-	for (unsigned int i = 0; i < 2 * sizeof(encrs) / sizeof(encrs[0]); i++) {
-		const bool esn = i & 1;
-
-		assert_true(dp_gcm_cipher(encrs[i / 2], esn, false, &code[0]));
-		assert_true(dp_gcm_cipher(encrs[i / 2], esn, true, &code[1]));
-		code[1].seal = esn ? dp_gcm_wide_seal_esn : dp_gcm_wide_seal;
-		fill(key, sizeof(key));
-		dp_crypto_expand(c, &code[0], key_slot, key);
-		for (uint32_t len = 4; len <= 1700; len += 4)
-			compare_codes(c, code, len);
-		compare_codes(c, code, TEXT_MAX - 128);
-	}
-	dp_crypto_free(c);
-}
-
 static int
 give_slot(void **state)
 {
@@ -532,7 +479,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cipher_self_test_passes),
 		cmocka_unit_test(cipher_agrees_with_openssl_in_every_instruction_set),
-		cmocka_unit_test(wide_gcm_agrees_with_the_library_at_every_length),
 		cmocka_unit_test(cipher_refuses_every_flipped_bit),
 		cmocka_unit_test(cipher_refuses_the_bad_packet_and_no_other),
 		cmocka_unit_test(cipher_binds_the_upper_half_of_the_number),
