@@ -22,7 +22,7 @@ ike_cookie_make(const struct ike_cookie_jar *jar, uint8_t version, const void *n
 
 	spw_put_be64(tail, spi_i);
 	spw_put_be16(tail + 8, port);
-	crypto_auth_hmacsha256_init(&st, jar->key[version & 1], IKE_COOKIE_KEY);
+	crypto_auth_hmacsha256_init(&st, ike_cookie_key(jar, version), IKE_COOKIE_KEY);
 	crypto_auth_hmacsha256_update(&st, tail, sizeof(tail));
 	crypto_auth_hmacsha256_update(&st, &addr->family, 1);
 	crypto_auth_hmacsha256_update(&st, addr->bytes, sizeof(addr->bytes));

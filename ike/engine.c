@@ -21,15 +21,17 @@ ike_engine_new(struct ike_engine **out, const struct ike_engine_config *config, 
 {
 	struct ike_engine *e = calloc(1, sizeof(*e));
 
-	if (!e)
+	if (!e || spw_secret_alloc(&e->jar.keys, 2 * IKE_COOKIE_KEY) != 0) {
+		free(e);
 		return -ENOMEM;
+	}
 	e->config = *config;
 	e->now = now_ns;
 	e->spare = 100;
 	e->spare_ns = now_ns;
 	e->jar.turned_ns = now_ns;
 	e->log = (struct spw_log_limit)SPW_LOG_LIMIT(10, 20);
-	config->ops->random(config->ctx, e->jar.key, sizeof(e->jar.key));
+	config->ops->random(config->ctx, e->jar.keys.bytes, e->jar.keys.len);
 	ike_qcd_begin(e);
 	*out = e;
 	return 0;
@@ -48,6 +50,7 @@ ike_engine_free(struct ike_engine *e)
 	ike_park_forget_strangers(e);
 	ike_index_free(e);
 	free(e->turns.heap);
+	spw_secret_free(&e->jar.keys);
 	spw_wipe(e, sizeof(*e));
 	free(e);
 }

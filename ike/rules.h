@@ -83,11 +83,17 @@ bool ike_nat_changed(const struct ike_msg *m, uint16_t type, const uint8_t hash[
 
 /* A secret and the one before it. Times are of the engine's clock. */
 struct ike_cookie_jar {
-	uint8_t key[2][IKE_COOKIE_KEY];
-	uint8_t version; /* of key[version & 1] */
+	struct spw_secret keys; /* two of IKE_COOKIE_KEY bytes: see ike_cookie_key() */
+	uint8_t version;
 	bool has_previous;
 	uint64_t turned_ns;
 };
+/* The secret of a version, of the two that are kept. */
+static inline uint8_t *
+ike_cookie_key(const struct ike_cookie_jar *jar, uint8_t version)
+{
+	return jar->keys.bytes + (version & 1) * IKE_COOKIE_KEY;
+}
 /* The cookie for an IKE_SA_INIT of this nonce, source and SPI under the secret of `version`. */
 void ike_cookie_make(const struct ike_cookie_jar *jar, uint8_t version, const void *nonce,
 		     size_t nonce_len, const struct spw_addr *addr, uint16_t port, uint64_t spi_i,

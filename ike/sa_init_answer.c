@@ -191,7 +191,7 @@ turn_cookie_secret(struct ike_engine *e)
 	jar->has_previous = e->now - jar->turned_ns < 2 * IKE_COOKIE_TURN_NS;
 	jar->version++;
 	jar->turned_ns = e->now;
-	e->config.ops->random(e->config.ctx, jar->key[jar->version & 1], IKE_COOKIE_KEY);
+	e->config.ops->random(e->config.ctx, ike_cookie_key(jar, jar->version), IKE_COOKIE_KEY);
 }
 
 /* Under attack they have less time, those that are there, too. RFC 8019 4.1. */

@@ -328,10 +328,13 @@ nat_detection_truth_table(void **state)
 static void
 cookie_binds_all_and_ages(void **state)
 {
-	struct ike_cookie_jar jar = {.key = {{1}, {2}}, .version = 7, .has_previous = true};
+	struct ike_cookie_jar jar = {.version = 7, .has_previous = true};
 	const struct spw_addr a = spw_addr_v4(1), b = spw_addr_v4(2);
 	uint8_t nonce[32] = {3}, other[32] = {4}, c[IKE_COOKIE_LEN];
 
+	assert_int_equal(spw_secret_alloc(&jar.keys, 2 * IKE_COOKIE_KEY), 0);
+	ike_cookie_key(&jar, 0)[0] = 1;
+	ike_cookie_key(&jar, 1)[0] = 2;
 	ike_cookie_make(&jar, 7, nonce, 32, &a, 500, 99, c);
 	assert_true(ike_cookie_valid(&jar, c, sizeof(c), nonce, 32, &a, 500, 99));
 	assert_false(ike_cookie_valid(&jar, c, sizeof(c), other, 32, &a, 500, 99));
@@ -351,6 +354,7 @@ cookie_binds_all_and_ages(void **state)
 	jar.has_previous = true;
 	jar.version = 9;
 	assert_false(ike_cookie_valid(&jar, c, sizeof(c), nonce, 32, &a, 500, 99));
+	spw_secret_free(&jar.keys);
 }
 
 static void
