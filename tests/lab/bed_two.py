@@ -13,7 +13,7 @@ from bed import Bed, Measured
 from lab import SITE_PREFIX, VNET_PREFIX
 from lab_two import LINKS, PASSWORD, SITE6_PREFIX, SITE_PUBLIC_PREFIX, TWO, VNET6_PREFIX, LabTwo
 from net import wait_until
-from product import Gateway
+from product import STANDS, Gateway
 from traffic import CLEAR, ProbePair, Sniffer, repeated_ivs
 
 FLOWS = 16
@@ -225,7 +225,7 @@ class BedTwo(Bed):
         """Both links carry, both tunnels stand behind them."""
         self.gateway.wait_ready(timeout)
         self.lab.wait_expressroute(timeout)
-        wait_until(lambda: all(state == "ready" for path, state in
+        wait_until(lambda: all(state in STANDS for path, state in
                                self.gateway.candidates().items() if path in TUNNELS),
                    timeout, "both tunnels ready behind ExpressRoute", 0.2)
         self.wait_links(("primary", "secondary"), timeout)

@@ -27,6 +27,7 @@ PLACES = ("dataplane", "ike", "ike/iked", "control", "control/cli")
 DEMO_CONFIG = os.path.join(ROOT, "conf", "examples", "demo", "gateway.set")
 VNET_NAME = "prod"
 EXPRESSROUTE = "expressroute"
+STANDS = ("ready", "up")       # states of a tunnel that carries or could
 SETTLED_S = 1.5
 IKED_USER = "spillway-iked"
 
@@ -241,8 +242,9 @@ class Gateway:
         return sum(t["violations"] for t in self.show("ipsec", "statistics")["tunnels"])
 
     def tunnel_ready(self):
-        states = self.candidates()
-        return any(state == "ready" for path, state in states.items() if path != EXPRESSROUTE)
+        """A tunnel stands; it is "up" while a prefix of the vnet that nobody announces goes over it."""
+        return any(state in STANDS for path, state in self.candidates().items()
+                   if path != EXPRESSROUTE)
 
     def wait_active(self, wanted, timeout, interval=0.05):
         """Wait until the vnet is on path `wanted` ("expressroute" or "tunnel")."""
