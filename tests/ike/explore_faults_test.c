@@ -18,14 +18,6 @@
 
 #include "tests/ike/witness.h"
 
-static uint64_t
-setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 /* One end is cut off for a while; less than its verdict takes, or more. */
 static void
 cut_off(struct net *net, int i, uint64_t ns)
@@ -126,8 +118,8 @@ run_schedule(uint64_t seed, bool gentle)
 static void
 run_all(uint64_t base, bool gentle)
 {
-	uint64_t n = setting("SPW_IKE_SCHEDULES", getenv("SPW_LONG") ? 50000 : 100);
-	uint64_t first = base + setting("SPW_IKE_SEED", 1);
+	uint64_t n = witness_setting("SPW_IKE_SCHEDULES", getenv("SPW_LONG") ? 50000 : 100);
+	uint64_t first = base + witness_setting("SPW_IKE_SEED", 1);
 
 	for (uint64_t seed = first; seed < first + n; seed++)
 		run_schedule(seed, gentle);

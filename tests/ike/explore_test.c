@@ -25,14 +25,6 @@
 static unsigned int part = 1, parts = 1;
 static struct witness_count counted;
 
-static uint64_t
-setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void
 act(struct net *net, uint64_t r, bool gentle)
 {
@@ -185,9 +177,9 @@ run_schedule(uint64_t seed, bool gentle, bool kills)
 static void
 explore(uint64_t base, bool gentle, bool kills)
 {
-	uint64_t all = setting("SPW_IKE_SCHEDULES", getenv("SPW_LONG") ? 250000 : 5000);
+	uint64_t all = witness_setting("SPW_IKE_SCHEDULES", getenv("SPW_LONG") ? 250000 : 5000);
 	uint64_t begin = all * (part - 1) / parts, end = all * part / parts;
-	uint64_t first = base + setting("SPW_IKE_SEED", 1);
+	uint64_t first = base + witness_setting("SPW_IKE_SEED", 1);
 
 	counted = (struct witness_count){0};
 	for (uint64_t i = begin; i < end; i++)

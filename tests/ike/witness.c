@@ -165,3 +165,11 @@ witness_free(struct net *net)
 	net->witness = NULL;
 	return count;
 }
+
+uint64_t
+witness_setting(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : otherwise;
+}

@@ -20,5 +20,7 @@ struct witness_count witness_free(struct net *net);
  */
 void witness_call(struct net *net, int i, bool killed);
 void witness_change(struct net *net);
+/* A number that the environment gives an explorer. */
+uint64_t witness_setting(const char *name, uint64_t otherwise);
 
 #endif
