@@ -232,22 +232,6 @@ iface_json(const struct ctl_iface *i, json_t *stats)
 	return o;
 }
 
-/* What a sub-interface counts goes through its port. */
-static void
-counters_add(json_t *port, const json_t *sub)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(port, key, value)
-	{
-		if (json_is_integer(value))
-			json_integer_set(value,
-					 json_integer_value(value) +
-						 json_integer_value(json_object_get(sub, key)));
-	}
-}
-
 /* The counters of an interface since the last "clear counters"; new reference or NULL. */
 static json_t *
 counters_of(struct ctl_runtime *rt, const struct ctl_iface *i, const json_t *by_id)
@@ -261,7 +245,8 @@ counters_of(struct ctl_runtime *rt, const struct ctl_iface *i, const json_t *by_
 		if (i->kind != SPW_IFACE_PORT || s->kind != SPW_IFACE_VLAN || s->port != i->port)
 			continue;
 		snprintf(key, sizeof(key), "%u", s->id);
-		counters_add(counted, json_object_get(by_id, key));
+		/* What a sub-interface counts goes through its port. */
+		ctl_json_counters_add(counted, json_object_get(by_id, key), 1);
 	}
 	return counted;
 }

@@ -104,6 +104,8 @@ json_t *ctl_show_switch(const struct ctl_switch *s, bool with_vnet);
 json_t *ctl_json_text(const char *text);
 json_t *ctl_json_seconds(uint64_t ns);
 json_t *ctl_json_addr(const struct spw_addr *a);
+/* Add to each integer of `counters` the other's of that name, `factor` times. */
+void ctl_json_counters_add(json_t *counters, const json_t *other, int factor);
 /*
  * Round trip that a share q of a histogram does not exceed, or null. The histogram knows the bucket
  * only: the answer is never outside of what was measured.

@@ -194,8 +194,8 @@ ctl_show_clear(struct ctl_runtime *rt, ctl_done_fn done, void *ctx)
 	json_decref(reply);
 }
 
-static void
-subtract(json_t *counters, const json_t *base)
+void
+ctl_json_counters_add(json_t *counters, const json_t *other, int factor)
 {
 	const char *key;
 	json_t *value;
@@ -203,9 +203,9 @@ subtract(json_t *counters, const json_t *base)
 	json_object_foreach(counters, key, value)
 	{
 		if (json_is_integer(value))
-			json_integer_set(value,
-					 json_integer_value(value) -
-						 json_integer_value(json_object_get(base, key)));
+			json_integer_set(value, json_integer_value(value) +
+							factor * json_integer_value(json_object_get(
+									 other, key)));
 	}
 }
 
@@ -216,7 +216,10 @@ ctl_show_since_clear(struct ctl_runtime *rt, json_t *by_id)
 	json_t *counters;
 	const char *id;
 
-	json_object_foreach(by_id, id, counters) subtract(counters, json_object_get(base, id));
+	json_object_foreach(by_id, id, counters)
+	{
+		ctl_json_counters_add(counters, json_object_get(base, id), -1);
+	}
 }
 
 struct listing {

@@ -58,21 +58,6 @@ act(struct net *net, uint64_t r, bool gentle)
 }
 
 static void
-check_quiet(struct net *net, uint64_t seed)
-{
-	for (int i = 0; i < 2; i++)
-		if (net_ike_sas(net, i) != 1 || net_sas(net, i) != 1 ||
-		    net_status(net, i).children != 1 || net->host[i].spis_out != 0)
-			fail_msg("seed %llu: host %d has %u IKE SAs, %u child SAs, %u stray SPIs",
-				 (unsigned long long)seed, i, net_ike_sas(net, i), net_sas(net, i),
-				 net->host[i].spis_out);
-	if (!net_agrees(net))
-		fail_msg("seed %llu: the ends do not agree", (unsigned long long)seed);
-	if (net->repeats_changed)
-		fail_msg("seed %llu: a repeated message changed", (unsigned long long)seed);
-}
-
-static void
 settle(struct net *net)
 {
 	for (int i = 0; i < 2; i++)
@@ -106,7 +91,7 @@ run_schedule(uint64_t seed, bool gentle)
 		net_run(net, net_random(&net->rng) % (3 * NET_S));
 	}
 	settle(net);
-	check_quiet(net, seed);
+	witness_quiet(net, seed);
 	if (gentle && (net->esp_lost || net->esp_unsent))
 		fail_msg("seed %llu: %llu packets lost, %llu not sent", (unsigned long long)seed,
 			 (unsigned long long)net->esp_lost, (unsigned long long)net->esp_unsent);

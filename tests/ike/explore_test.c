@@ -68,25 +68,6 @@ arm_kill(struct net *net)
 			    (r >> 32) % (2 * NET_S));
 }
 
-/* After the storm: one of each, the same at both ends. */
-static void
-check_quiet(struct net *net, uint64_t seed)
-{
-	for (int i = 0; i < 2; i++)
-		if (net_ike_sas(net, i) != 1 || net_sas(net, i) != 1 ||
-		    net_status(net, i).children != 1 || net->host[i].spis_out != 0)
-			fail_msg("seed %llu: host %d has %u IKE SAs, %u child SAs, %u stray SPIs",
-				 (unsigned long long)seed, i, net_ike_sas(net, i), net_sas(net, i),
-				 net->host[i].spis_out);
-	if (!net_agrees(net))
-		fail_msg("seed %llu: the ends do not agree", (unsigned long long)seed);
-	if (net->host[0].stranded + net->host[1].stranded > 0)
-		fail_msg("seed %llu: a killed process left SAs that nobody knows",
-			 (unsigned long long)seed);
-	if (net->repeats_changed)
-		fail_msg("seed %llu: a repeated message changed", (unsigned long long)seed);
-}
-
 /* Until the ends have the same key, nothing comes up. */
 static void
 stay_down(struct net *net, uint64_t seed)
@@ -162,7 +143,7 @@ run_schedule(uint64_t seed, bool gentle, bool kills)
 	net_run(net, 220 * NET_S);
 	for (int i = 0; i < 2; i++)
 		net_orphans_end(net, i);
-	check_quiet(net, seed);
+	witness_quiet(net, seed);
 	if (gentle && (net->esp_lost || net->esp_unsent))
 		fail_msg("seed %llu: %llu packets lost, %llu not sent", (unsigned long long)seed,
 			 (unsigned long long)net->esp_lost, (unsigned long long)net->esp_unsent);

@@ -166,6 +166,24 @@ witness_free(struct net *net)
 	return count;
 }
 
+void
+witness_quiet(struct net *net, uint64_t seed)
+{
+	for (int i = 0; i < 2; i++)
+		if (net_ike_sas(net, i) != 1 || net_sas(net, i) != 1 ||
+		    net_status(net, i).children != 1 || net->host[i].spis_out != 0)
+			fail_msg("seed %llu: host %d has %u IKE SAs, %u child SAs, %u stray SPIs",
+				 (unsigned long long)seed, i, net_ike_sas(net, i), net_sas(net, i),
+				 net->host[i].spis_out);
+	if (!net_agrees(net))
+		fail_msg("seed %llu: the ends do not agree", (unsigned long long)seed);
+	if (net->host[0].stranded + net->host[1].stranded > 0)
+		fail_msg("seed %llu: a killed process left SAs that nobody knows",
+			 (unsigned long long)seed);
+	if (net->repeats_changed)
+		fail_msg("seed %llu: a repeated message changed", (unsigned long long)seed);
+}
+
 uint64_t
 witness_setting(const char *name, uint64_t otherwise)
 {

@@ -20,6 +20,8 @@ struct witness_count witness_free(struct net *net);
  */
 void witness_call(struct net *net, int i, bool killed);
 void witness_change(struct net *net);
+/* After the storm of a schedule: one of each, the same at both ends, or the test fails. */
+void witness_quiet(struct net *net, uint64_t seed);
 /* A number that the environment gives an explorer. */
 uint64_t witness_setting(const char *name, uint64_t otherwise);
 
