@@ -16,7 +16,7 @@ import time
 from bed_two import EDGES, TUNNELS
 from lab import ROOT, SITE_PREFIX
 from lab_two import TWO
-from net import ip_batch, now_ns
+from net import ip_batch, now_ns, wait_until
 from scenario import leaves_bed_clean
 
 # The far ends of the gateway's wires: what they sent is what we received.
@@ -352,7 +352,15 @@ def test_shows_tell_the_truth_as_text_and_as_json(two):
         truth_is_told(two, control.show)
 
 
+def sas_are_settled(show):
+    """The rekey that checks PFS is over and its old SA gone, with what that had counted."""
+    inbound = [s["tunnel"] for s in show("ipsec-sa")["sas"] if s["dir"] == "in"]
+    checked = {i["peer"] for i in show("ike")["ike"] if (i["pfs_check"] or {}).get("outcome") == "ok"}
+    return checked >= set(TUNNELS) and all(inbound.count(name) == 1 for name in TUNNELS)
+
+
 def truth_is_told(two, show):
+    wait_until(lambda: sas_are_settled(show), 40, "the check of rekeying of both tunnels", 0.2)
     begun = now_ns()
     first = Reading(two, show)
     with two.traffic(rate=500) as span:
