@@ -278,7 +278,7 @@ ike_door_forget(struct ike_engine *e)
 	e->last = NULL;
 }
 
-/* ---- restoring ---- */
+/* ---- restoring, and a data plane that was away ---- */
 
 /* What the data plane says of a child that still stands there. */
 static void
@@ -317,6 +317,21 @@ child_adopt(struct ike_child *c)
 	/* a change of the sender that was not recorded any more is taken back: both stand */
 	if (c->active && ec->ops->sa_switch(ec->ctx, c->spi_in) != 0)
 		ike_child_mute(c);
+}
+
+void
+ike_child_catch_up(struct ike_child *c)
+{
+	const struct ike_engine_config *ec = &c->sa->e->config;
+	const struct ike_sa *sa = c->sa;
+	struct ike_adopted a = {0};
+
+	if (c->absent || !ec->ops->sa_adopt ||
+	    ec->ops->sa_adopt(ec->ctx, sa->conn->set.tunnel, c->spi_in, &a) != 0)
+		return;
+	child_resume(c, &a);
+	if (sa->nat_there && !sa->nat_here)
+		ec->ops->sa_move(ec->ctx, c->spi_in, &sa->remote, sa->remote_port, sa->local_port);
 }
 
 static void

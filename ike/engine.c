@@ -189,6 +189,33 @@ ike_engine_incarnation(struct ike_engine *e, uint64_t incarnation)
 	e->config.incarnation = incarnation;
 }
 
+/* Waits that failures for want of a data plane have made have lost their reason. */
+static void
+wait_no_longer(struct ike_conn *conn)
+{
+	conn->child_at = 0;
+	if (!ike_conn_sa(conn) && conn->next_try > conn->e->now) {
+		conn->next_try = 0;
+		conn->attempts = 0;
+	}
+}
+
+void
+ike_engine_dataplane_again(struct ike_engine *e, uint64_t now_ns)
+{
+	e->now = now_ns;
+	ike_wake_all(e);
+	for (struct ike_conn *conn = e->conns; conn; conn = conn->next) {
+		wait_no_longer(conn);
+		for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
+			ike_touch(sa);
+			for (struct ike_child *c = sa->children; c; c = c->next)
+				ike_child_catch_up(c);
+		}
+	}
+	ike_engine_run(e);
+}
+
 void
 ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_mask)
 {
@@ -201,11 +228,10 @@ ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_
 		if (sa->req.spi_in)
 			sa->req.stale = true;
 		ike_auth_spi_void(sa);
-		if (sa->conn)
-			sa->conn->child_at = 0;
 	}
 	ike_wake_all(e);
 	for (struct ike_conn *c = e->conns; c; c = c->next) {
+		wait_no_longer(c);
 		if (c->up)
 			snprintf(c->reason, sizeof(c->reason), "the data plane started anew");
 		ike_conn_update(c);

@@ -368,6 +368,11 @@ void ike_door_close(struct ike_engine *e);
 void ike_record_now(struct ike_sa *sa);
 /* Drop what was not sent. */
 void ike_door_forget(struct ike_engine *e);
+/*
+ * What happened to a child while the data plane could not tell, and what it missed of ours. One
+ * that is gone is left alone: that is told as its hard limit.
+ */
+void ike_child_catch_up(struct ike_child *c);
 /* Take the IKE SAs of a new connection from escrow. */
 void ike_conn_restore(struct ike_conn *conn);
 

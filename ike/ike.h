@@ -136,6 +136,12 @@ void ike_engine_incarnation(struct ike_engine *e, uint64_t incarnation);
  * The engine makes all children anew on the IKE SAs that stand.
  */
 void ike_engine_dataplane_reset(struct ike_engine *e, uint64_t now_ns, uint32_t encr_mask);
+/*
+ * The same incarnation can be reached again after it could not: what it would have told of the
+ * children meanwhile is read off them, what could not be told it is, and nobody waits on with a
+ * dial or a child.
+ */
+void ike_engine_dataplane_again(struct ike_engine *e, uint64_t now_ns);
 /* Run what is due. Returns when to call again (ns), UINT64_MAX for never. */
 uint64_t ike_engine_tick(struct ike_engine *e, uint64_t now_ns);
 /* When ike_engine_tick() is wanted next. */

@@ -112,24 +112,6 @@ cmd_escrow_get(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	return 0;
 }
 
-/* The tunnel's traffic runs on what an earlier instance left: say that it is up. */
-static void
-orphans_tell(struct iked *d, struct iked_conn *conn)
-{
-	struct spw_ike_tunnel_event ev = {
-		.tunnel = conn->tunnel,
-		.up = 1,
-		.at_ns = spw_clock_ns(),
-		.reason = "child SAs of an earlier instance carry the traffic"};
-
-	if (conn->up || iked_sas_carrying(&d->dp.sas, conn->tunnel) == 0)
-		return;
-	memcpy(ev.name, conn->name, sizeof(ev.name));
-	conn->up = true;
-	conn->orphaned = true;
-	iked_tunnel_tell(d, &ev);
-}
-
 static int
 cmd_conn_set(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 {
@@ -151,7 +133,7 @@ cmd_conn_set(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 		spw_log(SPW_LOG_ERROR, AREA, "conn-note-lost", "name=%s cause=\"no memory\"",
 			conn->name);
 	else
-		orphans_tell(d, iked_conns_find(&d->conns, conn->name));
+		iked_orphan_tell(d, iked_conns_find(&d->conns, conn->name));
 	spw_log(known ? SPW_LOG_DEBUG : SPW_LOG_INFO, AREA, "conn-set",
 		"name=%s tunnel=%" PRIu32 " generation=%" PRIu32 " new=%d", conn->name,
 		conn->tunnel, conn->generation, !known);

@@ -11,9 +11,11 @@
  *                                         the engine finds it in escrow and takes it over; children
  *                                         that are not there it makes anew; nothing is installed
  *                                         twice (a repeated GCM IV gives the key away)
- *   the same incarnation                  nothing happened to our SAs; one that is gone met its
+ *   the same incarnation                  our SAs are what they were; one that is gone met its
  *                                         hard limit unseen, one we do not know was installed by a
- *                                         request whose answer was lost, and is deleted
+ *                                         request whose answer was lost, and is deleted. What was
+ *                                         to be deleted meanwhile is; events that were missed are
+ *                                         read off what the SAs have carried
  *
  * Nothing here is called by the engine, so all of it may call the engine. One thread.
  */
@@ -284,20 +286,6 @@ connect_both(struct iked *d, struct spw_dp_hello_reply *out, struct spw_err *err
 	return rc;
 }
 
-/* Dials failed for want of a data plane: the pause before the next one has lost its reason. */
-static void
-dial_those_that_wait(struct iked *d)
-{
-	size_t n;
-	struct spw_ike_status *rows = iked_engine_rows(d, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (rows[i].state == SPW_IKE_IDLE && rows[i].next_try_ns != 0)
-			(void)ike_engine_reset(d->engine, spw_clock_ns(), rows[i].name,
-					       SPW_IKE_RESET_IKE);
-	free(rows);
-}
-
 /* What stands there was not installed by this process, or not in this incarnation. */
 static int
 meet_anew(struct iked *d, const struct spw_dp_hello_reply *h, struct spw_err *err)
@@ -320,8 +308,9 @@ meet_anew(struct iked *d, const struct spw_dp_hello_reply *h, struct spw_err *er
 	if (d->engine) {
 		ike_engine_incarnation(d->engine, dp->incarnation);
 		ike_engine_dataplane_reset(d->engine, spw_clock_ns(), dp->encr_mask);
-		dial_those_that_wait(d);
 	}
+	for (size_t i = 0; i < d->conns.n; i++)
+		iked_orphan_tell(d, &d->conns.conn[i]);
 	return 0;
 }
 
@@ -358,6 +347,38 @@ missing_report(struct iked *d)
 	}
 }
 
+/* What was to be deleted while nobody could be told. */
+static void
+debts_pay(struct iked *d)
+{
+	struct iked_sas *sas = &d->dp.sas;
+
+	for (size_t i = 0; i < sas->n;) {
+		uint32_t spi_in = sas->sa[i].spi_in, owed = sas->sa[i].owed;
+
+		sas->sa[i].owed = 0;
+		if (owed == 0)
+			i++;
+		else if (iked_op_sa_delete(d, spi_in, owed) == -ENOTCONN)
+			return; /* it is owed again */
+	}
+}
+
+/* Is it there, and what has it carried? */
+static void
+meet_one(struct iked_sa *sa, const struct iked_sas *found)
+{
+	const struct iked_sa *there = iked_sas_find(found, sa->spi_in);
+
+	sa->present = there != NULL;
+	if (!there)
+		return;
+	sa->last_in_ns = there->last_in_ns;
+	sa->packets = there->packets;
+	sa->bytes = there->bytes;
+	sa->heard = there->heard;
+}
+
 static int
 meet_again(struct iked *d, struct spw_err *err)
 {
@@ -365,16 +386,20 @@ meet_again(struct iked *d, struct spw_err *err)
 	struct iked_sas found = {0};
 	int rc = iked_dataplane_sas(d, &found, err);
 
-	for (size_t i = 0; i < dp->sas.n; i++)
-		dp->sas.sa[i].present =
-			rc != 0 || iked_sas_find(&found, dp->sas.sa[i].spi_in) != NULL;
+	for (size_t i = 0; rc == 0 && i < dp->sas.n; i++)
+		meet_one(&dp->sas.sa[i], &found);
 	for (size_t i = 0; rc == 0 && i < found.n; i++)
 		if (!iked_sas_find(&dp->sas, found.sa[i].spi_in))
 			stray_delete(d, found.sa[i].spi_in);
 	iked_sas_clear(&found);
-	if (rc == 0)
-		missing_report(d);
-	return rc;
+	if (rc != 0)
+		return rc;
+	dp->refreshed_ns = spw_clock_ns();
+	missing_report(d);
+	debts_pay(d);
+	if (d->engine)
+		ike_engine_dataplane_again(d->engine, spw_clock_ns());
+	return iked_dataplane_connected(dp) ? 0 : -ENOTCONN;
 }
 
 int

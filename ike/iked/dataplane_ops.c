@@ -113,6 +113,16 @@ iked_op_sa_switch(void *ctx, uint32_t spi_in)
 	return rc;
 }
 
+/* It could not be said: it is when the connection stands again (dataplane.c). */
+static void
+owe(struct iked *d, uint32_t spi_in, uint32_t parts)
+{
+	struct iked_sa *sa = iked_sas_find(&d->dp.sas, spi_in);
+
+	if (sa)
+		sa->owed |= parts;
+}
+
 int
 iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 {
@@ -126,6 +136,8 @@ iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 		rc = 0;
 	if (rc == 0 && (parts & SPW_SA_PART_IN))
 		iked_sas_del(&d->dp.sas, spi_in);
+	if (rc == -ENOTCONN)
+		owe(d, spi_in, parts);
 	spw_log(rc == 0 ? SPW_LOG_DEBUG : SPW_LOG_WARNING, AREA,
 		rc == 0 ? "deleted" : "delete-failed", "spi-in=%08" PRIx32 " parts=%s%s%s", spi_in,
 		(parts & all) == all	 ? "both"
@@ -176,7 +188,7 @@ iked_op_sa_adopt(void *ctx, uint32_t tunnel, uint32_t spi_in, struct ike_adopted
 	if (!sa || sa->tunnel != tunnel)
 		return -ENOENT;
 	*a = (struct ike_adopted){.heard = sa->heard, .bytes = sa->bytes, .packets = sa->packets};
-	return take_over(d, sa, false);
+	return sa->orphan ? take_over(d, sa, false) : 0;
 }
 
 uint64_t

@@ -12,9 +12,9 @@
  * kept and handled by iked_engine_settle(), which every entry into the engine ends with.
  *
  * While only an orphan carries a tunnel, that tunnel is up: controld is told so when the
- * connection comes, and is not told of the engine's failed attempts. The first child SA of ours
- * takes over outbound at its installation; the orphans then have IKED_ORPHAN_S seconds, for
- * what is in flight and for a peer that has not moved yet.
+ * connection comes, or the data plane after it, and is not told of the engine's failed attempts.
+ * The first child SA of ours takes over outbound at its installation; the orphans then have
+ * IKED_ORPHAN_S seconds, for what is in flight and for a peer that has not moved yet.
  *
  * Key exchanges are computed by the pool's threads; what is done comes back here, a few at a time,
  * so that timers and datagrams are looked at in between. One thread, the event loop's.
@@ -179,6 +179,23 @@ iked_tunnel_tell(struct iked *d, const struct spw_ike_tunnel_event *ev)
 		spw_text_escape(name, sizeof(name), ev->name, strnlen(ev->name, SPW_NAME_LEN)),
 		ev->reason);
 	iked_server_push(d, ev);
+}
+
+void
+iked_orphan_tell(struct iked *d, struct iked_conn *conn)
+{
+	struct spw_ike_tunnel_event ev = {
+		.tunnel = conn->tunnel,
+		.up = 1,
+		.at_ns = spw_clock_ns(),
+		.reason = "child SAs of an earlier instance carry the traffic"};
+
+	if (conn->up || iked_sas_carrying(&d->dp.sas, conn->tunnel) == 0)
+		return;
+	memcpy(ev.name, conn->name, sizeof(ev.name));
+	conn->up = true;
+	conn->orphaned = true;
+	iked_tunnel_tell(d, &ev);
 }
 
 static void

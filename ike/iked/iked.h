@@ -138,6 +138,8 @@ struct spw_ike_status *iked_engine_rows(const struct iked *d, size_t *n);
 void iked_engine_settle(struct iked *d);
 /* Log and push one event about a tunnel that only SAs of an earlier instance carry. */
 void iked_tunnel_tell(struct iked *d, const struct spw_ike_tunnel_event *ev);
+/* Tell that it is up, once, when SAs of an earlier instance carry it. */
+void iked_orphan_tell(struct iked *d, struct iked_conn *conn);
 
 /* dataplane.c */
 int iked_dataplane_start(struct iked *d, struct spw_err *err);

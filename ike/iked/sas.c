@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/msg_dataplane.h"
 
 /* Index of the first SA whose SPI is not below spi_in. */
 static size_t
@@ -158,7 +159,7 @@ iked_sas_last_in(const struct iked_sas *s, uint32_t tunnel)
 	uint64_t last = 0;
 
 	for (const struct iked_sa *sa = NULL; (sa = of_tunnel(s, tunnel, sa)) != NULL;)
-		if (!sa->orphan && sa->last_in_ns > last)
+		if (!sa->orphan && !(sa->owed & SPW_SA_PART_IN) && sa->last_in_ns > last)
 			last = sa->last_in_ns;
 	return last;
 }

@@ -23,6 +23,7 @@ struct iked_sa {
 	uint64_t bytes;
 	bool heard;	       /* a packet has come in on it */
 	uint64_t delete_at_ns; /* orphans: 0 = while nothing replaces it */
+	uint32_t owed; /* enum spw_dp_sa_part: to be deleted when the data plane can be reached */
 };
 
 /* Sorted by spi_in, chained by tunnel. Zeroed = empty; free with iked_sas_clear(). */

@@ -40,7 +40,8 @@ reply(struct fake_dataplane *f, int fd, const struct spw_msg_hdr *req, int statu
 		hdr.elem_size = sizeof(e);
 		elem = &e;
 	}
-	if (spw_msg_send(fd, &hdr, elem, NULL, 0) != 0)
+	/* who said hello while this was away may not have waited for the answer */
+	if (spw_msg_send(fd, &hdr, elem, NULL, 0) != 0 && req->number != SPW_DP_HELLO)
 		violate(f, "a reply could not be sent");
 }
 
@@ -125,6 +126,8 @@ dump(struct fake_dataplane *f, int fd, const struct spw_msg_hdr *req)
 						   .spi_in = f->sa[i].desc.spi_in,
 						   .spi_out = f->sa[i].desc.spi_out,
 						   .outbound = f->sa[i].outbound,
+						   .in_packets = f->in_packets,
+						   .out_bytes = f->out_bytes,
 						   .last_in_ns = f->last_in_ns};
 	reply(f, fd, req, 0, rows, sizeof(rows[0]), (uint16_t)f->n_sas);
 }
@@ -211,24 +214,36 @@ client_read(struct fake_dataplane *f, unsigned int c)
 	}
 }
 
+/* Woken: false when it is the end. */
+static bool
+woken(struct fake_dataplane *f)
+{
+	char what = 'x';
+
+	return read(f->wake[0], &what, 1) == 1 && what != 'x';
+}
+
 static void *
 run(void *arg)
 {
 	struct fake_dataplane *f = arg;
 
 	for (;;) {
+		pthread_mutex_lock(&f->lock);
 		struct pollfd p[FAKE_CLIENTS + 2] = {{.fd = f->wake[0], .events = POLLIN},
-						     {.fd = f->listen_fd, .events = POLLIN}};
+						     {.fd = f->away ? -1 : f->listen_fd,
+						      .events = POLLIN}};
 
 		for (unsigned int c = 0; c < FAKE_CLIENTS; c++)
 			p[c + 2] = (struct pollfd){.fd = f->client[c].fd, .events = POLLIN};
+		pthread_mutex_unlock(&f->lock);
 		if (poll(p, FAKE_CLIENTS + 2, -1) < 0)
 			continue;
-		if (p[0].revents)
+		if (p[0].revents && !woken(f))
 			return NULL;
 		pthread_mutex_lock(&f->lock);
 		for (unsigned int c = 0; c < FAKE_CLIENTS; c++)
-			if (p[c + 2].revents)
+			if (p[c + 2].revents && f->client[c].fd == p[c + 2].fd)
 				client_read(f, c);
 		if (p[1].revents)
 			client_accept(f);
@@ -246,6 +261,7 @@ fake_start(struct fake_dataplane *f, const char *path)
 	for (unsigned int c = 0; c < FAKE_CLIENTS; c++)
 		f->client[c].fd = -1;
 	f->n_sas = 0;
+	f->away = false;
 	f->listen_fd = spw_msg_listen(path, (gid_t)-1, &err);
 	if (f->listen_fd < 0 || chmod(path, 0666) < 0 || pipe(f->wake) < 0 ||
 	    getrandom(&f->incarnation, sizeof(f->incarnation), 0) < 0 ||
@@ -254,6 +270,21 @@ fake_start(struct fake_dataplane *f, const char *path)
 		abort();
 	}
 	f->running = true;
+}
+
+void
+fake_away(struct fake_dataplane *f, bool away)
+{
+	pthread_mutex_lock(&f->lock);
+	f->away = away;
+	for (unsigned int c = 0; c < FAKE_CLIENTS && away; c++)
+		if (f->client[c].fd >= 0) {
+			close(f->client[c].fd);
+			f->client[c].fd = -1;
+		}
+	if (write(f->wake[1], "w", 1) != 1)
+		abort();
+	pthread_mutex_unlock(&f->lock);
 }
 
 void

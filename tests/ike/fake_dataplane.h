@@ -22,6 +22,7 @@ struct fake_dataplane {
 	int listen_fd;
 	int wake[2];
 	bool running;
+	bool away; /* takes no connection */
 	uint64_t incarnation;
 	struct {
 		int fd;
@@ -38,6 +39,7 @@ struct fake_dataplane {
 	uint8_t key_seen[FAKE_KEYS][SPW_SA_KEY_MAX]; /* outbound keys, over all incarnations */
 	unsigned int n_keys;
 	uint64_t last_in_ns;	 /* what GET_SAS says of every SA */
+	uint64_t in_packets, out_bytes;
 	uid_t peer_uid;		 /* of the newest client */
 	unsigned int violations; /* breaches of the contract */
 	char violation[160];	 /* the first of them */
@@ -48,6 +50,8 @@ struct fake_dataplane {
 void fake_start(struct fake_dataplane *f, const char *path);
 /* Close everything; what was seen stays for a later fake_start(). */
 void fake_stop(struct fake_dataplane *f);
+/* Close all connections and take none, or take them again; SAs and incarnation stay. */
+void fake_away(struct fake_dataplane *f, bool away);
 /* How many SAs stand for the tunnel. */
 unsigned int fake_count(struct fake_dataplane *f, uint32_t tunnel);
 /* Copy the SA that the tunnel sends on; false when there is none. */
