@@ -7,7 +7,8 @@
  * slot count); the value is one 64-bit word, so a reader sees the old MAC or the new one, never
  * half of each. Deleting sets the value to unknown and leaves the key; a rebuilt table (published
  * as a whole, the old one freed after grace) gets rid of such slots when the table is more than
- * half full.
+ * half full. Its size goes by what is left: whoever makes the kernel ask for one address after
+ * the other, and forget them, makes nothing grow.
  *
  * One writer, the API thread. No DPDK.
  */
@@ -100,6 +101,17 @@ slot_write(struct dp_neigh_table *t, const struct dp_neigh_key *key, uint64_t va
 	atomic_store_explicit(&s->iface, key->iface, memory_order_release);
 }
 
+/* Neighbours that were not deleted. */
+static uint32_t
+present(const struct dp_neigh_table *t)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i <= t->mask; i++)
+		n += t->slot[i].present;
+	return n;
+}
+
 int
 dp_neighs_reserve(struct dp_neighs *n, uint32_t more, struct dp_neigh_table **old)
 {
@@ -109,7 +121,7 @@ dp_neighs_reserve(struct dp_neighs *n, uint32_t more, struct dp_neigh_table **ol
 	*old = NULL;
 	if ((from->used + more) * 2 <= from->mask + 1)
 		return 0;
-	while (slots < (from->used + more) * 4)
+	for (uint32_t least = (present(from) + more) * 4; slots < least;)
 		slots *= 2;
 	struct dp_neigh_table *to = table_new(slots);
 

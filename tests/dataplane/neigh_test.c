@@ -122,11 +122,34 @@ a_sweep_takes_the_older_or_an_interface(void **state)
 	dp_neighs_free(n);
 }
 
+/* A stranger can make the kernel ask for any number of addresses, one after the other. */
+static void
+the_table_is_as_large_as_what_is_in_it_whatever_came_and_went(void **state)
+{
+	struct dp_neighs *n = dp_neighs_new();
+	const uint8_t to[6] = {2};
+	struct dp_neigh_key stays = dp_neigh_key4(1, 7);
+	uint8_t mac[6];
+
+	dp_neigh_set(n, &stays, to, 1);
+	for (uint32_t i = 0; i < 300000; i++) {
+		struct dp_neigh_key key = dp_neigh_key4(2, i);
+
+		reserve(n, 1);
+		dp_neigh_set(n, &key, to, 1);
+		dp_neigh_del(n, &key);
+	}
+	assert_in_range(atomic_load(&n->table)->mask, 1, 4095);
+	assert_true(dp_neigh_find(n, &stays, mac));
+	dp_neighs_free(n);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_set_is_found_and_nothing_else),
+		cmocka_unit_test(the_table_is_as_large_as_what_is_in_it_whatever_came_and_went),
 		cmocka_unit_test(a_key_holds_the_address_mapped_and_gives_it_back),
 		cmocka_unit_test(a_dead_neighbour_is_unknown_and_an_all_zero_mac_is_not),
 		cmocka_unit_test(a_sweep_takes_the_older_or_an_interface),
