@@ -263,6 +263,32 @@ host_routes_that_lead_where_the_route_above_leads_take_no_room_for_good(void **s
 	assert_int_equal(dp_fib_apply(fib, op, 1, &bad, NULL), 0);
 }
 
+/* A batch that another family's table refuses is taken back by what it found. */
+static void
+what_a_batch_found_is_what_was_noted_last(void **state)
+{
+	struct dp_fib_op op = {.ip = 0x1f000000, .len = 16, .group = 5, .generation = 1};
+	struct dp_fib_route r;
+	uint32_t bad;
+
+	for (uint32_t round = 1; round <= 4; round++) {
+		op.group = 4 + round;
+		op.generation = 10 * round;
+		assert_int_equal(dp_fib_apply(fib, &op, 1, &bad, NULL), 0);
+		dp_fib_touch(fib, op.ip, op.len, 10 * round + 5);
+		op.group++;
+		op.generation = 10 * round + 6;
+		assert_int_equal(dp_fib_apply(fib, &op, 1, &bad, NULL), 0);
+		assert_true(op.had);
+		assert_int_equal(op.old_group, 4 + round);
+		assert_int_equal(op.old_generation, 10 * round + 5);
+		assert_true(dp_fib_get(fib, op.ip, op.len, &r));
+		assert_int_equal(r.generation, 10 * round + 6);
+	}
+	op.del = true;
+	assert_int_equal(dp_fib_apply(fib, &op, 1, &bad, NULL), 0);
+}
+
 static int
 start(void **state)
 {
@@ -302,6 +328,7 @@ main(void)
 		cmocka_unit_test(a_reader_sees_right_leaves_and_whole_batches_under_churn),
 		cmocka_unit_test(
 			host_routes_that_lead_where_the_route_above_leads_take_no_room_for_good),
+		cmocka_unit_test(what_a_batch_found_is_what_was_noted_last),
 		cmocka_unit_test(a_batch_that_does_not_fit_changes_nothing),
 	};
 
