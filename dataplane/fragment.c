@@ -6,7 +6,9 @@
  * of its own that fits, and the far host puts them together. Every piece is a fresh mbuf with a
  * copy of the payload: sealing writes in place, so pieces may not share a buffer. The first carries
  * all options, later ones only those with the copy bit. A packet that is a fragment already is cut
- * further: offsets add up and its "more fragments" bit stays on the last piece. Worker thread.
+ * further: offsets add up and its "more fragments" bit stays on the last piece. One that ends behind
+ * the longest datagram there is (RFC 791 3.1) is not: its pieces would claim to be elsewhere in it.
+ * Worker thread.
  */
 #include <rte_ip.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 
 #define IP_MIN	 20
 #define IP_MAX	 60
+#define PAYLOAD	 (65535u - IP_MIN) /* of the longest datagram */
 #define MORE	 0x2000
 #define OFFSET	 0x1fff
 #define OPT_END	 0
@@ -128,6 +131,8 @@ dp_fragment_packet(struct dp_worker *w, struct rte_mbuf *m, uint32_t mtu, struct
 	struct dp_fragment f = {0};
 	uint16_t n = 0;
 
+	if ((dp_be16(ip + 6) & OFFSET) * 8u + payload > PAYLOAD)
+		return 0;
 	for (uint32_t from = 0; !f.last; from += f.len) {
 		f = dp_fragment_cut(ip, payload, from, mtu);
 		out[n] = n < room && f.len != 0 ? make_piece(w, m, ip, &f) : NULL;

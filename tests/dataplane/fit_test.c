@@ -318,6 +318,33 @@ fragments_of_a_full_burst_never_overrun_it(void **state)
 	close_yard(&y);
 }
 
+/* RFC 791 3.1: no datagram is longer than 65,535 bytes, so no piece ends behind that. */
+static void
+fragments_that_end_behind_the_longest_datagram_are_not_cut_further(void **state)
+{
+	static const struct {
+		uint16_t offset; /* in units of 8 */
+		bool cut;
+	} rows[] = {{0, true}, {100, true}, {8009, true}, {8010, false}, {8191, false}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_burst b;
+		struct yard y;
+
+		open_yard(&y, 1400);
+		bed_single(&b, big(20 + 1440, rows[i].offset)); /* the last piece of a datagram */
+		dp_stage_fit(&y.a.w, &b);
+		assert_int_equal(b.n, rows[i].cut ? 2 : 0);
+		assert_int_equal(bed_drops(&y.a, DP_DROP_FRAGMENT_FAILED), !rows[i].cut);
+		for (uint16_t k = 0; k < b.n; k++)
+			assert_int_equal(spw_get_be16(rte_pktmbuf_mtod_offset(b.pkt[k], uint8_t *, 6)),
+					 (k == 0 ? 0x2000 : 0) | (rows[i].offset + k * 172));
+		conserved(&y, &b, 1);
+		bed_free(&b);
+		close_yard(&y);
+	}
+}
+
 static struct rte_mbuf *
 syn(uint16_t mss)
 {
@@ -682,6 +709,8 @@ main(void)
 		cmocka_unit_test(fragments_carry_only_options_with_the_copy_bit),
 		cmocka_unit_test(fragments_fail_whole_when_buffers_are_short),
 		cmocka_unit_test(fragments_of_a_full_burst_never_overrun_it),
+		cmocka_unit_test(
+			fragments_that_end_behind_the_longest_datagram_are_not_cut_further),
 		cmocka_unit_test(esp_47_mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces),
 		cmocka_unit_test(esp_43_too_big_ipv6_is_answered_and_never_cut),
 		cmocka_unit_test(icmp_errors_of_a_gateway_without_an_address_are_not_sent),
