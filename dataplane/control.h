@@ -46,6 +46,12 @@ struct dp_control {
 		uint8_t tag; /* of the last group with this id: the next one counts on */
 	} * switch_told;     /* [DP_GROUPS_MAX] newest SWITCHED event of a group */
 
+	/* What the counters of a number stood at when its object was made: rows show what came since. */
+	struct dp_iface_counters iface_base[DP_IFACES_MAX];
+	struct dp_path_sum {
+		uint64_t packets, bytes, class_bytes[SPW_DP_CLASSES];
+	} path_base[SPW_DP_PATHS_MAX];
+
 	void **retired;
 	uint32_t n_retired, retired_room;
 	bool changed; /* objects that workers read, since the last dp_control_reclaim() */
@@ -130,6 +136,10 @@ void dp_shape_tunnel_del(struct dp_control *c, uint32_t tunnel);
 void dp_shapes_free(struct dp_control *c);
 /* Add the counters by class to a tunnel's row. */
 void dp_shape_stats(const struct dp_control *c, struct spw_dp_tunnel_stats *row);
+
+/* An interface, a path is new under its number: its counters begin. dump.c. */
+void dp_iface_counts_begin(struct dp_control *c, uint32_t id);
+void dp_path_counts_begin(struct dp_control *c, uint32_t id);
 
 /* Make room for `n` more retired objects; -ENOMEM. After it, as many dp_retire() cannot fail. */
 int dp_retire_reserve(struct dp_control *c, uint32_t n) __attribute__((warn_unused_result));

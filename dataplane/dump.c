@@ -7,6 +7,9 @@
  * the punt thread did for it, so rx + from_twin + created = tx + drops + mirrored holds for
  * each when nothing is under way.
  *
+ * The counters of interfaces, paths and tunnels lie at their numbers, which are given again when
+ * their objects are gone. What stood there when an object was made is taken off its row.
+ *
  * API thread.
  */
 #include "dataplane/dump.h"
@@ -54,16 +57,49 @@ status_row(struct dp_control *c, uint32_t *cursor, void *out)
 }
 
 static void
-iface_add(struct spw_dp_iface_stats *row, const struct dp_iface_counters *n)
+iface_add(struct dp_iface_counters *sum, const struct dp_iface_counters *n)
 {
-	row->rx_packets += n->rx_packets;
-	row->rx_bytes += n->rx_bytes;
-	row->tx_packets += n->tx_packets;
-	row->tx_bytes += n->tx_bytes;
-	row->mirrored += n->mirrored;
-	row->from_twin += n->from_twin;
-	row->drops += n->drops;
-	row->asymmetric += n->asymmetric;
+	sum->rx_packets += n->rx_packets;
+	sum->rx_bytes += n->rx_bytes;
+	sum->tx_packets += n->tx_packets;
+	sum->tx_bytes += n->tx_bytes;
+	sum->mirrored += n->mirrored;
+	sum->from_twin += n->from_twin;
+	sum->drops += n->drops;
+	sum->asymmetric += n->asymmetric;
+}
+
+/* Of all interfaces that ever had the number. */
+static struct dp_iface_counters
+iface_sum(const struct dp_control *c, uint32_t id)
+{
+	struct dp_iface_counters sum = {0};
+
+	for (unsigned int w = 0; w < c->n_workers; w++)
+		iface_add(&sum, &c->worker[w]->iface[id]);
+	iface_add(&sum, dp_punt_iface(c->punt, (uint16_t)id));
+	return sum;
+}
+
+void
+dp_iface_counts_begin(struct dp_control *c, uint32_t id)
+{
+	c->iface_base[id] = iface_sum(c, id);
+}
+
+static void
+iface_counts(const struct dp_control *c, uint32_t id, struct spw_dp_iface_stats *row)
+{
+	const struct dp_iface_counters n = iface_sum(c, id), *from = &c->iface_base[id];
+
+	row->rx_packets = n.rx_packets - from->rx_packets;
+	row->rx_bytes = n.rx_bytes - from->rx_bytes;
+	row->tx_packets = n.tx_packets - from->tx_packets;
+	row->tx_bytes = n.tx_bytes - from->tx_bytes;
+	row->mirrored = n.mirrored - from->mirrored;
+	row->from_twin = n.from_twin - from->from_twin;
+	row->drops = n.drops - from->drops;
+	row->asymmetric = n.asymmetric - from->asymmetric;
 }
 
 static bool
@@ -80,9 +116,7 @@ iface_row(struct dp_control *c, uint32_t *cursor, void *out)
 	row->link_up = i->conf.up && (!i->port || atomic_load(&i->port->link_up));
 	memcpy(row->name, i->conf.name, sizeof(row->name));
 	memcpy(row->mac, i->mac, 6);
-	for (unsigned int w = 0; w < c->n_workers; w++)
-		iface_add(row, &c->worker[w]->iface[*cursor]);
-	iface_add(row, dp_punt_iface(c->punt, (uint16_t)*cursor));
+	iface_counts(c, *cursor, row);
 	return true;
 }
 
@@ -148,6 +182,37 @@ tunnel_row(struct dp_control *c, uint32_t *cursor, void *row)
 	return true;
 }
 
+static struct dp_path_sum
+path_sum(const struct dp_control *c, uint32_t id)
+{
+	struct dp_path_sum sum = {0};
+
+	for (unsigned int w = 0; w < c->n_workers; w++) {
+		sum.packets += dp_priv(c->worker[w])->path[id].packets;
+		sum.bytes += dp_priv(c->worker[w])->path[id].bytes;
+		for (unsigned int i = 0; i < SPW_DP_CLASSES; i++)
+			sum.class_bytes[i] += dp_priv(c->worker[w])->load[id].bytes[i];
+	}
+	return sum;
+}
+
+void
+dp_path_counts_begin(struct dp_control *c, uint32_t id)
+{
+	c->path_base[id] = path_sum(c, id);
+}
+
+static void
+path_counts(const struct dp_control *c, uint32_t id, struct spw_dp_path_stats *row)
+{
+	const struct dp_path_sum n = path_sum(c, id), *from = &c->path_base[id];
+
+	row->packets = n.packets - from->packets;
+	row->bytes = n.bytes - from->bytes;
+	for (unsigned int i = 0; i < SPW_DP_CLASSES; i++)
+		row->class_bytes[i] = n.class_bytes[i] - from->class_bytes[i];
+}
+
 static bool
 path_row(struct dp_control *c, uint32_t *cursor, void *out)
 {
@@ -168,12 +233,7 @@ path_row(struct dp_control *c, uint32_t *cursor, void *out)
 	row->up = up;
 	row->clears = life.clears;
 	row->changed_ns = life.changed_ns;
-	for (unsigned int w = 0; w < c->n_workers; w++) {
-		row->packets += dp_priv(c->worker[w])->path[id].packets;
-		row->bytes += dp_priv(c->worker[w])->path[id].bytes;
-		for (unsigned int i = 0; i < SPW_DP_CLASSES; i++)
-			row->class_bytes[i] += dp_priv(c->worker[w])->load[id].bytes[i];
-	}
+	path_counts(c, id, row);
 	return true;
 }
 

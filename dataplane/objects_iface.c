@@ -85,12 +85,27 @@ iface_check(struct dp_control *c, const struct spw_dp_iface *i, struct spw_err *
 	return iface_check_kind(c, i, err);
 }
 
+/* A tunnel has one interface. */
+static int
+tunnel_check(const struct iface_plan *plan, const struct spw_dp_iface *i, struct spw_err *err)
+{
+	for (uint32_t id = 1; id < DP_IFACES_MAX; id++) {
+		const struct spw_dp_iface *o = plan->after[id];
+
+		if (id != i->id && o && o->kind == SPW_IFACE_TUNNEL && o->port == i->port)
+			return spw_fail(err, -EEXIST,
+					"interface '%.15s': tunnel %u has '%.15s' already", i->name,
+					i->port, o->name);
+	}
+	return 0;
+}
+
 /* No two interfaces of a port have the same tags. */
 static int
 tags_check(const struct iface_plan *plan, const struct spw_dp_iface *i, struct spw_err *err)
 {
 	if (i->kind == SPW_IFACE_TUNNEL)
-		return 0;
+		return tunnel_check(plan, i, err);
 	for (uint32_t id = 1; id < DP_IFACES_MAX; id++) {
 		const struct spw_dp_iface *o = plan->after[id];
 
@@ -239,12 +254,18 @@ plan_commit(struct dp_control *c, struct iface_plan *plan, const struct dp_batch
 {
 	const struct spw_dp_iface *conf = b->elems;
 
+	for (uint32_t n = 0; n < b->count; n++) { /* first, because they may change places */
+		const struct dp_iface *old = dp_iface_get(c->tables, (uint16_t)conf[n].id);
+
+		if (old)
+			tunnel_iface_put(c, &old->conf, false);
+	}
 	for (uint32_t n = 0; n < b->count; n++) {
 		const struct dp_iface *old = dp_iface_get(c->tables, (uint16_t)conf[n].id);
 		bool fell = old && old->conf.up && !conf[n].up;
 
-		if (old)
-			tunnel_iface_put(c, &old->conf, false);
+		if (!old)
+			dp_iface_counts_begin(c, conf[n].id);
 		if (old && old->twin && !conf[n].has_twin)
 			dp_punt_twin_del(c->punt, (uint16_t)conf[n].id);
 		publish(c, conf[n].id, plan->made[conf[n].id]);

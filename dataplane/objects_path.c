@@ -281,6 +281,8 @@ path_commit(struct dp_control *c, struct dp_path *new)
 	}
 	if (old)
 		dp_path_bits_reset(c->tables->bits, new->conf.id, false, spw_clock_ns());
+	else
+		dp_path_counts_begin(c, new->conf.id);
 	atomic_store_explicit(&c->tables->path[new->conf.id], new, memory_order_release);
 	dp_probes_path_changed(c->probes, new->conf.id);
 	path_retire(c, old);

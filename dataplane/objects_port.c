@@ -3,9 +3,10 @@
  * Ports as objects: PORT_SET, LINK_STATE, removal.
  *
  * A new port is opened during preparation, so a batch in which one device is refused leaves the
- * others unopened. The same id with the same device only notes the generation and MTU; another
- * device under an id in use is refused, because interfaces stand on it. After ports came or
- * went, every worker gets a new list of queues to poll; a port is closed after grace.
+ * others unopened, and those that were there with the MTU that they had. The same id with the same
+ * device only notes the generation and MTU; another device under an id in use is refused, because
+ * interfaces stand on it. After ports came or went, every worker gets a new list of queues to poll;
+ * a port is closed after grace.
  *
  * API thread.
  */
@@ -129,6 +130,22 @@ ports_answer(struct dp_control *c, struct dp_batch *b)
 	}
 }
 
+/* Ports that were there get the MTU back that they had, after the batch was refused at `end`. */
+static void
+mtus_undo(struct dp_control *c, const struct spw_dp_port *conf, uint32_t end,
+	  const struct dp_port_context *ctx)
+{
+	struct spw_err err;
+
+	for (uint32_t i = 0; i < end; i++) {
+		struct dp_port *p = c->port[conf[i].id];
+
+		if (p && p->conf.mtu != conf[i].mtu && dp_port_set_mtu(p, &p->conf, ctx, &err) != 0)
+			spw_log(SPW_LOG_ERROR, "port", "undo-failed", "port=%.15s cause=\"%s\"",
+				p->conf.name, err.text);
+	}
+}
+
 int
 dp_handle_port_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
 {
@@ -150,6 +167,8 @@ dp_handle_port_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err
 	}
 	if (rc == 0 && (rc = ports_add(c, b, opened)) != 0)
 		spw_fail(err, rc, "no memory for the ports' queues");
+	if (rc != 0)
+		mtus_undo(c, conf, b->bad, &ctx);
 	for (uint32_t i = 0; rc != 0 && i < RTE_MIN(b->count, (uint32_t)DP_PORTS_MAX); i++)
 		if (opened[i])
 			dp_port_close(opened[i]);

@@ -77,13 +77,14 @@ make_arrays(struct dp_sad *sad)
 	sad->slots = calloc(n, sizeof(*sad->slots));
 	sad->tunnels = rte_zmalloc("dp_tunnels", sad->max_tunnels * sizeof(*sad->tunnels), 64);
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
+	sad->tunnel_base = calloc(sad->max_tunnels, sizeof(*sad->tunnel_base));
 	sad->learnt = calloc(sad->max_tunnels, sizeof(*sad->learnt));
 	sad->keys = dp_keys_new();
 	sad->once = dp_once_new();
 	sad->events = make_ring();
 	if (sad->in == NULL || sad->expect == NULL || sad->slots == NULL || sad->tunnels == NULL ||
-	    sad->tunnel_conf == NULL || sad->learnt == NULL || sad->keys == NULL ||
-	    sad->once == NULL || sad->events == NULL)
+	    sad->tunnel_conf == NULL || sad->tunnel_base == NULL || sad->learnt == NULL ||
+	    sad->keys == NULL || sad->once == NULL || sad->events == NULL)
 		return -ENOMEM;
 	return make_counts(sad);
 }
@@ -171,6 +172,7 @@ dp_sad_free(struct dp_sad *sad)
 	dp_keys_free(sad->keys);
 	dp_crypto_free(sad->crypto);
 	free(sad->learnt);
+	free(sad->tunnel_base);
 	free(sad->tunnel_conf);
 	rte_free(sad->tunnels);
 	free(sad->slots);
@@ -215,6 +217,8 @@ dp_sad_tunnel_set(struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw_
 	if (rc < 0)
 		return rc;
 	tunnel = &sad->tunnels[t->id];
+	if (sad->tunnel_conf[t->id].mtu == 0)
+		dp_sad_counts_begin(sad, t->id);
 	sad->tunnel_conf[t->id] = *t;
 	sad->tunnel_conf[t->id].name[SPW_NAME_LEN - 1] = '\0';
 	atomic_store_explicit(&tunnel->outer_rule, dp_outer_rule(t->dscp_copy != 0, t->outer_df),

@@ -140,6 +140,13 @@ struct dp_tunnel {
 	_Atomic uint32_t outer_rule;	 /* dp_outer_rule(): what the outer header takes */
 } __attribute__((aligned(32)));
 
+/* The same, of all workers; API thread. */
+struct dp_tunnel_sum {
+	uint64_t in, own_in;
+	uint64_t transit_out, own_out, violations;
+	uint64_t asymmetric;
+};
+
 enum dp_spi_state { DP_SPI_FREE, DP_SPI_ALLOCATED, DP_SPI_INSTALLED };
 
 /* One value of the index bits. API thread only. */
@@ -198,6 +205,7 @@ struct dp_sad {
 	uint32_t free_head, free_tail;
 	uint32_t n_children;
 	struct spw_dp_tunnel *tunnel_conf; /* [max_tunnels]; mtu 0 = none */
+	struct dp_tunnel_sum *tunnel_base; /* [max_tunnels] counters when the tunnel was made */
 	struct dp_learnt_mtu *learnt;	   /* [max_tunnels] */
 	uint64_t learnt_until_ns;	   /* the first of them ends; 0 = there is none */
 	LIST_HEAD(, dp_child) children;
@@ -215,6 +223,8 @@ void dp_sad_child_remove(struct dp_sad *sad, struct dp_child *c);
 void dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts);
 /* Tell the workers' parks that an inbound SA came or went, after it did. API thread. */
 void dp_sad_changed(struct dp_sad *sad);
+/* A tunnel is new under its number: its counters begin (sad_stats.c). API thread. */
+void dp_sad_counts_begin(struct dp_sad *sad, uint32_t tunnel);
 /*
  * What a tunnel takes (sad_mtu.c), API thread: publish it after its configuration changed; forget
  * what was learnt; take a note of kind DP_NOTE_PATH_MTU; let what is old go; say so when an SA that

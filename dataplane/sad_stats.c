@@ -2,6 +2,9 @@
 /*
  * What the SAD tells about itself: rows of SAs and of tunnels, for the API thread.
  *
+ * The counters of a tunnel lie at its number, which is given again when the tunnel is gone; what
+ * they stood at when the tunnel was made is taken off its row.
+ *
  * Counters are read while workers go on writing them; each is right for some moment, rows are not
  * snapshots. A cursor is an index into the arrays, so a dump survives changes between its calls:
  * a row may be new or missing, never double.
@@ -82,26 +85,47 @@ dp_sad_stats(struct dp_sad *sad, uint32_t *index, struct spw_dp_sa_stats *row)
 	return false;
 }
 
+/* Of all tunnels that ever had the number. */
+static struct dp_tunnel_sum
+tunnel_sum(const struct dp_sad *sad, uint32_t id)
+{
+	struct dp_tunnel_sum sum = {0};
+
+	for (unsigned int i = 0; i < sad->n_workers; i++) {
+		const struct dp_tunnel_count *n = &sad->tunnel_count[i][id];
+
+		sum.own_in += dp_counted(&n->own_in); /* first: never more than all */
+		sum.in += dp_counted(&n->in);
+		sum.transit_out += dp_counted(&n->transit_out);
+		sum.own_out += dp_counted(&n->own_out);
+		sum.violations += dp_counted(&n->violations);
+		sum.asymmetric += dp_counted(&n->asymmetric);
+	}
+	return sum;
+}
+
+void
+dp_sad_counts_begin(struct dp_sad *sad, uint32_t tunnel)
+{
+	sad->tunnel_base[tunnel] = tunnel_sum(sad, tunnel);
+}
+
 static void
 fill_tunnel(const struct dp_sad *sad, uint32_t id, struct spw_dp_tunnel_stats *row)
 {
+	const struct dp_tunnel_sum n = tunnel_sum(sad, id), *from = &sad->tunnel_base[id];
 	const struct dp_sa_out *out =
 		atomic_load_explicit(&sad->tunnels[id].out, memory_order_relaxed);
 
 	*row = (struct spw_dp_tunnel_stats){.id = id};
 	memcpy(row->name, sad->tunnel_conf[id].name, sizeof(row->name));
 	row->up = out != NULL && !dp_child_ended(out->child);
-	for (unsigned int i = 0; i < sad->n_workers; i++) {
-		const struct dp_tunnel_count *n = &sad->tunnel_count[i][id];
-		uint64_t own_in = dp_counted(&n->own_in);
-
-		row->transit_in += dp_counted(&n->in) - own_in;
-		row->own_in += own_in;
-		row->transit_out += dp_counted(&n->transit_out);
-		row->own_out += dp_counted(&n->own_out);
-		row->violations += dp_counted(&n->violations);
-		row->asymmetric += dp_counted(&n->asymmetric);
-	}
+	row->own_in = n.own_in - from->own_in;
+	row->transit_in = n.in - from->in - row->own_in;
+	row->transit_out = n.transit_out - from->transit_out;
+	row->own_out = n.own_out - from->own_out;
+	row->violations = n.violations - from->violations;
+	row->asymmetric = n.asymmetric - from->asymmetric;
 }
 
 bool
