@@ -21,6 +21,7 @@
 #include <rte_dev.h>
 #include <rte_devargs.h>
 #include <rte_ethdev.h>
+#include <rte_pause.h>
 #include <stdlib.h>
 
 #include "dataplane/bell.h"
@@ -289,8 +290,10 @@ dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 void
 dp_port_close(struct dp_port *p)
 {
-	if (p->lsc)
-		rte_eth_dev_callback_unregister(p->dpdk_id, RTE_ETH_EVENT_INTR_LSC, link_event, p);
+	/* -EAGAIN: the interrupt thread is in it just now. */
+	while (p->lsc && rte_eth_dev_callback_unregister(p->dpdk_id, RTE_ETH_EVENT_INTR_LSC,
+							 link_event, p) == -EAGAIN)
+		rte_pause();
 	device_remove(p->dpdk_id);
 	dp_kernel_restore(&p->quiet);
 	free(atomic_load(&p->vlans));
@@ -298,17 +301,29 @@ dp_port_close(struct dp_port *p)
 	free(p);
 }
 
-/* Bring the effective state up to date; a fall clears the paths. */
+static uint8_t
+both_up(struct dp_port *p)
+{
+	return atomic_load(&p->link_driver) && atomic_load(&p->link_kernel);
+}
+
+/*
+ * Bring the effective state up to date; a fall clears the paths. Driver and kernel may speak at
+ * once, and whoever read before the other wrote may be the last to store: each looks again.
+ */
 static void
 link_settle(struct dp_port *p)
 {
-	uint8_t up = atomic_load(&p->link_driver) && atomic_load(&p->link_kernel);
-	uint8_t was = atomic_exchange(&p->link_up, up);
+	uint8_t up, was;
 
-	if (was && !up)
-		dp_path_bits_clear(p->bits, p->mask, spw_clock_ns());
-	if (was != up)
-		dp_bell_ring(p->bell);
+	do {
+		up = both_up(p);
+		was = atomic_exchange(&p->link_up, up);
+		if (was && !up)
+			dp_path_bits_clear(p->bits, p->mask, spw_clock_ns());
+		if (was != up)
+			dp_bell_ring(p->bell);
+	} while (up != both_up(p));
 }
 
 void
