@@ -5,10 +5,11 @@
  * Inbound SAs stand in an array that the low bits of their SPI index; we choose those SPIs, so a
  * lookup is one load and one comparison, and the remaining bits are random. An index that was given
  * back rests for ten minutes at the end of a queue, so no SPI returns while packets of its last
- * owner may live, and no index is handed out twice in a row. Beside it stands which SPI is given
- * out, so that packets which come before their SA can be told from strangers (park.c). A tunnel
- * holds a pointer to the SA it sends on; changing that pointer is the whole of a rekey's
- * switch-over.
+ * owner may live, and no index is handed out twice in a row. One that was given out and never
+ * installed comes back after an hour, because an iked that dies may have forgotten it; a few slots
+ * are looked at in each tick. Beside the array stands which SPI is given out, so that packets which
+ * come before their SA can be told from strangers (park.c). A tunnel holds a pointer to the SA it
+ * sends on; changing that pointer is the whole of a rekey's switch-over.
  *
  * One writer, the API thread. Workers read through acquire loads; what they might still hold is
  * freed after all of them have been quiescent (dp_sad_grace). The install, deletion and move of
@@ -33,6 +34,7 @@
 #define NO_SLOT		UINT32_MAX
 #define SPI_MIN		256 /* RFC 4303 2.1: 1..255 are reserved */
 #define MTU_MAX		65535
+#define LOOKS_A_TICK	64 /* the usual 65,536 slots in 100 s */
 
 void
 dp_sad_grace(struct dp_sad *sad)
@@ -291,6 +293,7 @@ dp_sad_spi_alloc(struct dp_sad *sad, uint32_t tunnel, uint32_t *spi, struct spw_
 	s->spi = choose_spi(sad, slot);
 	s->tunnel = tunnel;
 	s->state = DP_SPI_ALLOCATED;
+	s->given_ns = sad->clock();
 	atomic_store_explicit(&sad->expect[slot], s->spi, memory_order_relaxed);
 	*spi = s->spi;
 	return 0;
@@ -319,6 +322,21 @@ dp_sad_slot_free(struct dp_sad *sad, uint32_t slot)
 	else
 		sad->slots[sad->free_tail].next = slot;
 	sad->free_tail = slot;
+}
+
+void
+dp_sad_spi_tick(struct dp_sad *sad, uint64_t now_ns)
+{
+	for (unsigned int n = 0; n < LOOKS_A_TICK; n++) {
+		uint32_t slot = sad->next_look++ & sad->index_mask;
+		const struct dp_spi_slot *s = &sad->slots[slot];
+
+		if (s->state != DP_SPI_ALLOCATED || now_ns < s->given_ns + DP_SPI_HOLD_NS)
+			continue;
+		spw_log(SPW_LOG_INFO, "sad", "spi-forgotten", "tunnel=%.15s spi=%08x",
+			sad->tunnel_conf[s->tunnel].name, s->spi);
+		dp_sad_slot_free(sad, slot);
+	}
 }
 
 int

@@ -15,6 +15,8 @@
 
 /* An SPI that was given back rests this long before its index is used again. */
 #define DP_SPI_REST_NS (600 * SPW_NS_PER_S)
+/* One that was given out and has no SA after so long is given back: no exchange takes an hour. */
+#define DP_SPI_HOLD_NS (3600 * SPW_NS_PER_S)
 
 struct dp_chunk;
 struct dp_worker;
@@ -49,7 +51,10 @@ int dp_sad_switch(struct dp_sad *sad, uint32_t spi_in, struct spw_err *err);
 int dp_sad_delete(struct dp_sad *sad, uint32_t spi_in, uint32_t parts, struct spw_err *err);
 int dp_sad_move(struct dp_sad *sad, const struct spw_dp_sa_move *move, struct spw_err *err);
 
-/* API thread: time limits, soft events and the end of hard-expired SAs; call every 100 ms. */
+/*
+ * API thread: time limits, soft events, the end of hard-expired SAs, and SPIs that nobody came to
+ * use; call every 100 ms.
+ */
 void dp_sad_tick(struct dp_sad *sad, uint64_t now_ns);
 /*
  * API thread: take the next event raised by workers (first packet in, soft, hard, peer moved).

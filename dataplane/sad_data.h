@@ -156,6 +156,7 @@ struct dp_spi_slot {
 	uint32_t next; /* in the queue of free slots */
 	uint8_t state;
 	uint64_t freed_ns; /* 0 = never used */
+	uint64_t given_ns; /* allocated */
 	struct dp_child *child;
 };
 
@@ -203,6 +204,7 @@ struct dp_sad {
 	struct dp_once *once;
 	struct dp_spi_slot *slots;
 	uint32_t free_head, free_tail;
+	uint32_t next_look; /* dp_sad_spi_tick() */
 	uint32_t n_children;
 	struct spw_dp_tunnel *tunnel_conf; /* [max_tunnels]; mtu 0 = none */
 	struct dp_tunnel_sum *tunnel_base; /* [max_tunnels] counters when the tunnel was made */
@@ -217,6 +219,8 @@ void dp_sad_grace(struct dp_sad *sad);
 struct dp_child *dp_sad_child(const struct dp_sad *sad, uint32_t spi_in);
 /* Give a slot's SPI back; its index rests for DP_SPI_REST_NS. API thread. */
 void dp_sad_slot_free(struct dp_sad *sad, uint32_t slot);
+/* Look at some slots: free SPIs that were allocated long ago and never installed. API thread. */
+void dp_sad_spi_tick(struct dp_sad *sad, uint64_t now_ns);
 /* Take a child out of service, wait for grace, wipe and free it. API thread. */
 void dp_sad_child_remove(struct dp_sad *sad, struct dp_child *c);
 /* Take one direction out of service (the caller waits for grace, then frees). API thread. */

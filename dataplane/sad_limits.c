@@ -138,6 +138,7 @@ dp_sad_tick(struct dp_sad *sad, uint64_t now_ns)
 	wipe_ended(sad, now_ns);
 	forget_ended(sad, now_ns);
 	dp_sad_mtu_tick(sad, now_ns);
+	dp_sad_spi_tick(sad, now_ns);
 }
 
 /* False when the event was handed out before, its SA is gone, or it was for the SAD itself. */

@@ -34,6 +34,36 @@ spi_rests_ten_minutes_before_its_index_returns(void **state)
 	bed_two_close(&t);
 }
 
+/* iked may die between an allocation and what it writes down of it. */
+static void
+spi_that_nobody_installs_comes_back_after_an_hour(void **state)
+{
+	uint32_t spi[256], again;
+	struct spw_sa_desc sa;
+	struct bed_two t;
+
+	bed_two_open(&t, NULL);
+	sa = bed_desc(&t.a, t.b.addr, &(struct bed_sa){0});
+	assert_int_equal(dp_sad_install(t.a.sad, &sa, true, NULL), 0);
+	for (int i = 0; i < 255; i++)
+		assert_int_equal(dp_sad_spi_alloc(t.a.sad, BED_TUNNEL, &spi[i], NULL), 0);
+	bed_now += 3600 * SPW_NS_PER_S - 1;
+	for (int i = 0; i < 256; i++)
+		dp_sad_tick(t.a.sad, bed_now);
+	assert_true(dp_sad_expects(t.a.sad, spi[0]));
+	assert_int_equal(dp_sad_spi_alloc(t.a.sad, BED_TUNNEL, &again, NULL), -ENOSPC);
+	bed_now += 1;
+	for (int i = 0; i < 256; i++)
+		dp_sad_tick(t.a.sad, bed_now);
+	assert_false(dp_sad_expects(t.a.sad, spi[0]));
+	assert_int_equal(dp_sad_spi_alloc(t.a.sad, BED_TUNNEL, &again, NULL), -ENOSPC);
+	bed_now += DP_SPI_REST_NS;
+	for (int i = 0; i < 255; i++)
+		assert_int_equal(dp_sad_spi_alloc(t.a.sad, BED_TUNNEL, &again, NULL), 0);
+	assert_int_equal(dp_sad_count(t.a.sad), 1); /* what is installed stays */
+	bed_two_close(&t);
+}
+
 static void
 spi_belongs_to_its_tunnel(void **state)
 {
@@ -308,6 +338,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spi_rests_ten_minutes_before_its_index_returns),
+		cmocka_unit_test(spi_that_nobody_installs_comes_back_after_an_hour),
 		cmocka_unit_test(spi_belongs_to_its_tunnel),
 		cmocka_unit_test(install_takes_a_key_once_for_good),
 		cmocka_unit_test(install_remembers_ten_thousand_keys),
