@@ -98,13 +98,28 @@ build_own_auth(struct ike_sa *sa, struct ike_builder *b)
 	return rc;
 }
 
+void
+ike_auth_id_text(const struct ike_identity *id, char *out, size_t size)
+{
+	struct spw_addr a = {.family = id->type == SPW_ID_IPV6 ? AF_INET6 : AF_INET};
+	char text[SPW_ADDR_TEXT];
+
+	if ((id->type != SPW_ID_IPV4 && id->type != SPW_ID_IPV6) ||
+	    id->data.len != spw_addr_len(a.family)) {
+		spw_text_escape(out, size, id->data.bytes, id->data.len);
+		return;
+	}
+	memcpy(a.bytes, id->data.bytes, id->data.len);
+	snprintf(out, size, "%s", spw_addr_format(&a, text));
+}
+
 /* Who it was that we did not believe; never the key. */
 static void
 log_identity(struct ike_sa *sa, const struct ike_identity *id)
 {
 	char text[96];
 
-	spw_text_escape(text, sizeof(text), id->data.bytes, id->data.len);
+	ike_auth_id_text(id, text, sizeof(text));
 	spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "auth-failed",
 			"conn=%s peer_id_type=%u peer_id=\"%s\"", sa->conn->set.name, id->type,
 			text);
@@ -302,9 +317,12 @@ believe(struct ike_sa *sa, const struct ike_msg *m)
 	if (ppk == IKE_PPK_MIX)
 		good = ike_ppk_mix(sa, conn) == 0;
 	psk = ike_psk_proven(sa, conn, &auth, &m->idi);
-	if (!found || m->auth_method != IKE_AUTH_PSK)
+	/* the same to the peer in each case; here it is known what to compare */
+	if (!found)
+		return IKE_FAULT_IDENTITY;
+	if (m->auth_method != IKE_AUTH_PSK)
 		return IKE_FAULT_AUTH;
-	if (!good) /* the same to the peer; here it is known what to compare */
+	if (!good)
 		return IKE_FAULT_PPK;
 	if (psk < 0)
 		return IKE_FAULT_AUTH;
@@ -395,6 +413,7 @@ ike_auth_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	struct spw_ike_id local, remote;
 	struct ike_child *child;
 	enum ike_fault fault;
+	bool believed;
 
 	if (error && (!m->has_auth || !is_child_error(error->type))) {
 		note_refusal(sa, error->type);
@@ -407,11 +426,11 @@ ike_auth_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 		send_disbelief(sa);
 		return IKE_FAULT_PPK;
 	}
-	if (!ike_psk_answers(sa, &m->auth, &m->idr) || m->auth_method != IKE_AUTH_PSK ||
-	    !id_matches(&remote, &m->idr)) {
+	believed = ike_psk_answers(sa, &m->auth, &m->idr) && m->auth_method == IKE_AUTH_PSK;
+	if (!believed || !id_matches(&remote, &m->idr)) {
 		log_identity(sa, &m->idr);
 		send_disbelief(sa);
-		return IKE_FAULT_AUTH;
+		return believed ? IKE_FAULT_IDENTITY : IKE_FAULT_AUTH;
 	}
 	ike_qcd_take(sa, m);
 	established(sa);

@@ -48,10 +48,16 @@ ike_child_failed(struct ike_sa *sa, uint16_t notify, enum ike_fault fault)
 		snprintf(text, sizeof(text), "child SA failed: %s", ike_fault_info(fault)->text);
 		break;
 	case IKE_N_NO_PROPOSAL_CHOSEN:
-		snprintf(text, sizeof(text), "no common ESP proposal: peer refused all of ours");
+		snprintf(text, sizeof(text),
+			 "no common ESP proposal: peer refused all of ours; make esp-proposal and "
+			 "the "
+			 "peer's policy the same");
 		break;
 	case IKE_N_TS_UNACCEPTABLE:
-		snprintf(text, sizeof(text), "traffic selectors do not match: peer refused ours");
+		snprintf(text, sizeof(text),
+			 "traffic selectors do not match: peer refused ours; make selectors here "
+			 "and "
+			 "the peer's the same");
 		break;
 	default:
 		snprintf(text, sizeof(text), "peer refused the child SA: %s (%u)",

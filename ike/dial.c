@@ -77,8 +77,12 @@ ike_timeout(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 		snprintf(text, sizeof(text), "peer is dead: no reply for %llus",
 			 (unsigned long long)((sa->e->now - sa->req.first_ns) / SPW_NS_PER_S));
 	else
-		snprintf(text, sizeof(text), "no reply to %s",
-			 sa->state == IKE_SA_INIT_SENT ? "IKE_SA_INIT" : "IKE_AUTH");
+		snprintf(text, sizeof(text), "%s",
+			 sa->state == IKE_SA_INIT_SENT
+				 ? "no reply to IKE_SA_INIT: does UDP 500 reach the peer, and is "
+				   "our address the one it knows?"
+				 : "no reply to IKE_AUTH: does UDP 4500 reach the peer, and in "
+				   "packets of ike-fragment bytes?");
 	/* a hint that came in during the attempt says more than the silence after it */
 	if (!dial || sa->state == IKE_SA_AUTH_SENT || !sa->hint_ns)
 		ike_sa_reason(sa, text);

@@ -634,6 +634,8 @@ void ike_reply_token(struct ike_engine *e, const struct ike_datagram *d, const s
 
 int ike_auth_start(struct ike_sa *sa) __attribute__((warn_unused_result));
 ike_handler ike_auth_request, ike_auth_response;
+/* An identity of the peer for a person: addresses as such, all else escaped. */
+void ike_auth_id_text(const struct ike_identity *id, char *out, size_t size);
 /* Give back the SPI that was kept for the answer to IKE_AUTH, when it was not used. */
 void ike_auth_spi_free(struct ike_sa *sa);
 /*

@@ -225,7 +225,9 @@ note_hint(struct ike_sa *sa, const struct ike_notify *n)
 	sa->hint_ns = sa->e->now;
 	if (n->type == IKE_N_NO_PROPOSAL_CHOSEN)
 		snprintf(text, sizeof(text),
-			 "no common IKE proposal: peer refused all %u of ours, compare both sides",
+			 "no common IKE proposal: peer refused all %u of ours; make ike-proposal "
+			 "and "
+			 "the peer's policy the same",
 			 sa->req.n_offer);
 	else
 		snprintf(text, sizeof(text), "peer answered IKE_SA_INIT with %s (%u)",

@@ -389,7 +389,8 @@ take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ik
 		conn = match_address(e, d);
 		if (!conn->up)
 			snprintf(conn->reason, sizeof(conn->reason),
-				 "no common IKE proposal: none of the peer's %u is configured here",
+				 "no common IKE proposal: none of the peer's %u is configured here; make "
+				 "ike-proposal and its policy the same",
 				 m.sa.n_proposals);
 		ike_reply_plain(e, d, h, IKE_N_NO_PROPOSAL_CHOSEN, NULL, 0);
 		return;

@@ -100,6 +100,15 @@ iked_conns_clear(struct iked_conns *cs)
 	*cs = (struct iked_conns){0};
 }
 
+void
+iked_conn_sent(struct iked_conn *c, uint64_t packets, uint64_t now_ns)
+{
+	/* fewer: an SA has ended */
+	if (packets > c->sent && c->keepalive_at_ns != 0)
+		c->keepalive_at_ns = now_ns + c->nat_keepalive_s * SPW_NS_PER_S;
+	c->sent = packets;
+}
+
 bool
 iked_conn_keepalive(struct iked_conn *c, bool nat_here, uint64_t now_ns)
 {

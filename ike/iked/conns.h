@@ -12,6 +12,7 @@ struct iked_conn {
 	struct spw_addr local;
 	struct spw_addr remote;
 	uint64_t keepalive_at_ns;	 /* 0 = not behind a NAT */
+	uint64_t sent;			 /* packets of its SAs, when last asked */
 	uint32_t state;			 /* enum spw_ike_state last logged */
 	char reason[SPW_IKE_STATE_TEXT]; /* last logged */
 	bool up;			 /* last word told to controld */
@@ -36,6 +37,8 @@ void iked_conns_clear(struct iked_conns *cs);
  * the NAT was found, because what found it has just kept the mapping.
  */
 bool iked_conn_keepalive(struct iked_conn *c, bool nat_here, uint64_t now_ns);
+/* So many packets has its data plane sent by now: what is sent keeps the mapping (RFC 3948 4). */
+void iked_conn_sent(struct iked_conn *c, uint64_t packets, uint64_t now_ns);
 /* Check what a request says before the engine sees it: lengths in range, text ended. */
 int iked_conn_check(const struct spw_ike_conn *conn, struct spw_err *err);
 /* A name that ends inside its field and holds only letters, digits, '-', '_', '.'. */

@@ -131,6 +131,7 @@ row_take(struct iked_sa *sa, const struct spw_dp_sa_stats *row)
 	sa->packets = larger(row->in_packets, row->out_packets);
 	sa->bytes = larger(row->in_bytes, row->out_bytes);
 	sa->heard = row->in_packets > 0;
+	sa->sent = row->out_packets;
 }
 
 static int
@@ -377,6 +378,7 @@ meet_one(struct iked_sa *sa, const struct iked_sas *found)
 	sa->packets = there->packets;
 	sa->bytes = there->bytes;
 	sa->heard = there->heard;
+	sa->sent = there->sent;
 }
 
 static int

@@ -18,7 +18,7 @@
 
 #define IKED_PATH_MAX	   108
 #define IKED_ORPHAN_S	   12 /* an orphan lives so long beside its successor */
-#define IKED_HALF_OPEN_MAX 64 /* cookies above */
+#define IKED_HALF_OPEN_MAX 30 /* cookies above */
 #define IKED_STOP_MS	   1000
 #define IKED_EXIT_AGAIN	   75 /* exit status after a hand-over: start the next instance */
 

@@ -164,6 +164,16 @@ iked_sas_last_in(const struct iked_sas *s, uint32_t tunnel)
 	return last;
 }
 
+uint64_t
+iked_sas_sent(const struct iked_sas *s, uint32_t tunnel)
+{
+	uint64_t n = 0;
+
+	for (const struct iked_sa *sa = NULL; (sa = of_tunnel(s, tunnel, sa)) != NULL;)
+		n += sa->sent;
+	return n;
+}
+
 size_t
 iked_sas_carrying(const struct iked_sas *s, uint32_t tunnel)
 {

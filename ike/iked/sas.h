@@ -21,6 +21,7 @@ struct iked_sa {
 	uint64_t last_in_ns; /* last valid inbound packet, 0 = none */
 	uint64_t packets;    /* of the busier direction, when last asked */
 	uint64_t bytes;
+	uint64_t sent;	       /* packets out, when last asked */
 	bool heard;	       /* a packet has come in on it */
 	uint64_t delete_at_ns; /* orphans: 0 = while nothing replaces it */
 	uint32_t owed; /* enum spw_dp_sa_part: to be deleted when the data plane can be reached */
@@ -42,6 +43,8 @@ void iked_sas_del(struct iked_sas *s, uint32_t spi_in);
 void iked_sas_clear(struct iked_sas *s);
 /* Newest inbound packet of our own SAs of the tunnel; 0 = none. Orphans prove nothing. */
 uint64_t iked_sas_last_in(const struct iked_sas *s, uint32_t tunnel);
+/* Packets that the tunnel's SAs have sent, orphans too. */
+uint64_t iked_sas_sent(const struct iked_sas *s, uint32_t tunnel);
 /* Orphans that still carry the tunnel, that is, whose successor is not up. */
 size_t iked_sas_carrying(const struct iked_sas *s, uint32_t tunnel);
 size_t iked_sas_orphans(const struct iked_sas *s);

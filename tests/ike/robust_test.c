@@ -181,11 +181,9 @@ replayed_messages_never_act_twice(void **state)
 
 		put(net, to, s->bytes, s->len);
 		after = picture_of(net, to);
-		after.heard = before[to].heard; /* an authentic repeat of the last is life */
 		assert_memory_equal(&before[to], &after, sizeof(after));
 		put(net, s->from, s->bytes, s->len); /* reflected to its maker (IKE-062) */
 		after = picture_of(net, s->from);
-		after.heard = before[s->from].heard;
 		assert_memory_equal(&before[s->from], &after, sizeof(after));
 	}
 	net_free(net);

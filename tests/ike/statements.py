@@ -411,7 +411,7 @@ NOTES = {
     'IKE-076': 'An SA is installed when the answer comes, so no packet can come on it before',
     'IKE-138': 'It is not sent at all',
     'IKE-157': 'Without jitter',
-    'NAT-08': 'Each period, whether something else was sent or not',
+    'NAT-08': 'ESP of the tunnel counts as something else, IKE does not',
     'ALG-06': 'Keys of the ciphers are compared; the lists of a profile are Azure\'s and not judged',
     'DOS-01': 'Above the limits every request without a cookie is answered with one; there is no '
               'limit of its own where it is dropped',

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a person is told when the two ends are not configured alike, whoever dials: one line that
+ * says what is wrong and which setting mends it, whole.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/ike/net.h"
+
+#define INITIATE SPW_IKE_MODE_INITIATE
+#define RESPOND	 SPW_IKE_MODE_RESPOND
+
+static void
+other_key(struct spw_ike_conn *c)
+{
+	c->psk[0] ^= 1;
+}
+
+static void
+other_ike(struct spw_ike_conn *c)
+{
+	c->ike[0].group = SPW_GROUP_ECP384;
+}
+
+static void
+other_esp(struct spw_ike_conn *c)
+{
+	c->esp[0].encr = SPW_ENCR_AES128_GCM;
+}
+
+static void
+other_selectors(struct spw_ike_conn *c)
+{
+	c->sel_local[0].low = c->sel_local[0].high = spw_addr_v4(0x0a000001);
+	c->sel_remote[0].low = c->sel_remote[0].high = spw_addr_v4(0x0a000002);
+}
+
+/* As Azure behind whose local network gateway another address stands (azure.md 5, 16). */
+static void
+other_identity(struct spw_ike_conn *c)
+{
+	c->local_id = (struct spw_ike_id){.type = SPW_ID_IPV4, .len = 4, .data = {203, 0, 113, 9}};
+}
+
+static void
+silent(struct spw_ike_conn *c)
+{
+	c->remote = spw_addr_v4(0xc6336401);
+}
+
+/* The peer with this setting changed; what host 0, ours, says of it as initiator and responder. */
+static const struct {
+	void (*change)(struct spw_ike_conn *c);
+	const char *what, *mend;	   /* when we dial; mend NULL = the same */
+	const char *answers, *mend_answer; /* when we are dialled; NULL = nothing comes */
+} wrong[] = {
+	{other_key, "authentication failed", "compare key, local-id and remote-id",
+	 "authentication failed", "compare key, local-id and remote-id"},
+	{other_identity, "authentication failed", "compare key, local-id and remote-id",
+	 "authentication failed", "the peer's identity is not remote-id"},
+	{other_ike, "no common IKE proposal: peer refused all 1 of ours", "make ike-proposal",
+	 "no common IKE proposal: none of the peer's 1", "make ike-proposal"},
+	{other_esp, "no common ESP proposal", "make esp-proposal", "no common ESP proposal",
+	 "make esp-proposal"},
+	{silent, "no reply to IKE_SA_INIT", "does UDP 500 reach the peer, and is our address", NULL,
+	 NULL},
+};
+
+static void
+expect_told(const char *said, const char *what, const char *mend)
+{
+	size_t len = strlen(said);
+
+	if (!strstr(said, what) || !strstr(said, mend))
+		fail_msg("\"%s\" says not \"%s\" and \"%s\"", said, what, mend);
+	assert_in_range(len, 20, SPW_IKE_STATE_TEXT - 2); /* nothing is cut off */
+	assert_null(strchr(said, '\n'));
+}
+
+static void
+each_difference_is_told_with_what_mends_it(void **state)
+{
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		for (int dialled = 0; dialled < 2; dialled++) {
+			struct net *net = net_new(1 + i);
+			struct spw_ike_conn ours = net_conn(net, 0), theirs = net_conn(net, 1);
+
+			if (dialled && !wrong[i].answers)
+				continue;
+			wrong[i].change(&theirs);
+			ours.mode = dialled ? RESPOND : INITIATE;
+			theirs.mode = dialled ? INITIATE : RESPOND;
+			net_set(net, 0, &ours);
+			net_set(net, 1, &theirs);
+			net_run(net, 13 * NET_S);
+			assert_false(net_up(net, 0));
+			expect_told(net_status(net, 0).reason,
+				    dialled ? wrong[i].answers : wrong[i].what,
+				    dialled ? wrong[i].mend_answer : wrong[i].mend);
+			net_free(net);
+		}
+}
+
+/* Ours are narrower than the world, theirs another part of it. */
+static void
+selectors_that_do_not_meet_are_told_with_what_mends_them(void **state)
+{
+	for (int dialled = 0; dialled < 2; dialled++) {
+		struct net *net = net_new(20);
+		struct spw_ike_conn ours = net_conn(net, 0), theirs = net_conn(net, 1);
+
+		other_selectors(&theirs);
+		ours.sel_local[0].low = ours.sel_local[0].high = spw_addr_v4(0x0b000001);
+		ours.mode = dialled ? RESPOND : INITIATE;
+		theirs.mode = dialled ? INITIATE : RESPOND;
+		net_set(net, 0, &ours);
+		net_set(net, 1, &theirs);
+		net_run(net, 5 * NET_S);
+		assert_int_equal(net_ike_sas(net, 0), 1);
+		assert_false(net_up(net, 0));
+		expect_told(net_status(net, 0).reason, "traffic selectors do not match",
+			    "make selectors here and the peer's the same");
+		net_free(net);
+	}
+}
+
+/* Whatever the two are told apart by here, the peer is answered alike. */
+static void
+every_sentence_about_a_fault_fits_where_it_is_shown(void **state)
+{
+	static const enum ike_fault of_a_child[] = {IKE_FAULT_CHILD_TS, IKE_FAULT_CHILD_SYNTAX,
+						    IKE_FAULT_INTERNAL};
+
+	for (int f = 0; f < IKE_FAULTS; f++)
+		assert_true(strlen(ike_fault_info((enum ike_fault)f)->text) < SPW_IKE_STATE_TEXT);
+	for (size_t i = 0; i < 3; i++) /* of an answer that we cannot take */
+		assert_true(strlen("child SA failed: ") +
+				    strlen(ike_fault_info(of_a_child[i])->text) <
+			    SPW_IKE_STATE_TEXT);
+	assert_int_equal(ike_fault_info(IKE_FAULT_IDENTITY)->notify,
+			 ike_fault_info(IKE_FAULT_AUTH)->notify);
+	assert_int_equal(ike_fault_info(IKE_FAULT_IDENTITY)->action,
+			 ike_fault_info(IKE_FAULT_AUTH)->action);
+}
+
+static void
+an_identity_that_is_an_address_is_shown_as_one(void **state)
+{
+	static const uint8_t v4[] = {203, 0, 113, 9}, v6[16] = {0x20, 1, 0xd, 0xb8, [15] = 1};
+	static const struct {
+		struct ike_identity id;
+		const char *text;
+	} t[] = {
+		{{.type = SPW_ID_IPV4, .data = {v4, 4}}, "203.0.113.9"},
+		{{.type = SPW_ID_IPV4, .data = {v4, 3}}, "\\xcb\\x00q"},
+		{{.type = SPW_ID_IPV6, .data = {v6, 16}}, "2001:db8::1"},
+		{{.type = SPW_ID_FQDN, .data = {(const uint8_t *)"gw.test", 7}}, "gw.test"},
+		{{.type = SPW_ID_KEY_ID, .data = {(const uint8_t *)"a\nb", 3}}, "a\\x0ab"},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char text[96];
+
+		ike_auth_id_text(&t[i].id, text, sizeof(text));
+		assert_string_equal(text, t[i].text);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_difference_is_told_with_what_mends_it),
+		cmocka_unit_test(selectors_that_do_not_meet_are_told_with_what_mends_them),
+		cmocka_unit_test(every_sentence_about_a_fault_fits_where_it_is_shown),
+		cmocka_unit_test(an_identity_that_is_an_address_is_shown_as_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
