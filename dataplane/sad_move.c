@@ -46,13 +46,14 @@ dp_sad_move(struct dp_sad *sad, const struct spw_dp_sa_move *move, struct spw_er
 				      .remote = move->remote,
 				      .local_port = udp ? move->local_port : 0,
 				      .remote_port = udp ? move->remote_port : 0};
-	if (c->in != NULL)
-		atomic_store_explicit(&c->in->remote, dp_peer_of(&move->remote, move->remote_port),
-				      memory_order_relaxed);
 	if (c->out != NULL)
 		rc = move_out(sad, c->out, &ends, err);
 	if (rc < 0)
 		return rc;
+	/* Now: from here on no worker tells that the peer is there. */
+	if (c->in != NULL)
+		atomic_store_explicit(&c->in->remote, dp_peer_of(&move->remote, move->remote_port),
+				      memory_order_relaxed);
 	c->remote = move->remote;
 	c->local_port = move->local_port;
 	c->remote_port = move->remote_port;

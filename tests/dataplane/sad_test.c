@@ -2,6 +2,7 @@
 /* The SAD: SPIs, install once, switch, move, delete, tunnels. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <rte_malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -333,6 +334,56 @@ move_changes_the_outer_header_of_a_running_sa(void **state)
 	bed_two_close(&t);
 }
 
+/* Take all of the EAL's memory; returns the blocks, chained through their first words. */
+static void *
+memory_take(void)
+{
+	void *chain = NULL, *p;
+
+	for (size_t size = 16 << 20; size >= 64; size /= 2)
+		while ((p = rte_malloc(NULL, size, 64)) != NULL) {
+			*(void **)p = chain;
+			chain = p;
+		}
+	return chain;
+}
+
+static void
+memory_give_back(void *chain)
+{
+	while (chain != NULL) {
+		void *next = *(void **)chain;
+
+		rte_free(chain);
+		chain = next;
+	}
+}
+
+/* A peer that counts as moved is not told of again, so it must not before its packets go there. */
+static void
+a_move_without_memory_changes_nothing(void **state)
+{
+	struct spw_dp_sa_move move = {
+		.remote = spw_addr_v4(0xcb007109), .remote_port = 9999, .local_port = 4500};
+	struct bed_two t;
+	void *chain;
+
+	bed_two_open(&t, &(struct bed_sa){.flags = SPW_SA_UDP_ENCAP});
+	move.spi_in = t.at_a.spi_in;
+	const struct dp_child *c = dp_sad_child(t.a.sad, move.spi_in);
+	uint64_t was = atomic_load(&c->in->remote);
+
+	chain = memory_take();
+	int rc = dp_sad_move(t.a.sad, &move, NULL);
+	uint64_t is = atomic_load(&c->in->remote);
+	memory_give_back(chain);
+	assert_int_equal(rc, -ENOMEM);
+	assert_int_equal(is, was);
+	assert_int_equal(dp_sad_move(t.a.sad, &move, NULL), 0);
+	assert_int_not_equal(atomic_load(&c->in->remote), was);
+	bed_two_close(&t);
+}
+
 int
 main(void)
 {
@@ -350,6 +401,7 @@ main(void)
 		cmocka_unit_test(tunnel_takes_its_sas_along),
 		cmocka_unit_test(tunnel_set_refuses_nonsense),
 		cmocka_unit_test(move_changes_the_outer_header_of_a_running_sa),
+		cmocka_unit_test(a_move_without_memory_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, bed_start, bed_stop);
