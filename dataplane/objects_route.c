@@ -17,8 +17,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SWEEP_CHUNK 2048
-
 /* The operations of one family, and which element of the batch each stands for. */
 struct family_ops {
 	bool ipv6;
@@ -275,59 +273,64 @@ dp_handle_route_del(struct dp_control *c, struct dp_batch *b, struct spw_err *er
 	return routes_apply(c, b, true, err);
 }
 
-/* Old routes of one family, gathered for deletion. */
+/* Old routes of one family, counted and then gathered for deletion. */
 struct old_routes {
-	struct family_ops *of;
+	struct family_ops *of; /* NULL: only count */
 	uint32_t generation;
+	uint32_t n;
 };
 
 static void
-collect_old(void *arg, const struct dp_fib_route *r)
+old_take(void *arg, const struct dp_fib_route *r)
 {
-	const struct old_routes *o = arg;
-	struct family_ops *f = o->of;
+	struct old_routes *o = arg;
 
-	if (f->n == SWEEP_CHUNK || !dp_generation_older(r->generation, o->generation))
+	if (!dp_generation_older(r->generation, o->generation))
 		return;
-	struct dp_fib_op *op = &f->op[f->n++];
+	o->n++;
+	if (!o->of)
+		return;
+	struct dp_fib_op *op = &o->of->op[o->of->n++];
 
 	*op = (struct dp_fib_op){.len = r->len, .del = true};
 	memcpy(op->ip6, r->ip6, sizeof(op->ip6)); /* the union of both families */
 }
 
-/* Delete up to SWEEP_CHUNK old routes of each family; `more` says that there were some. */
+/* Gather the old routes of a family. 0 or -ENOMEM. */
 static int
-sweep_some(struct dp_control *c, uint32_t generation, bool *more, struct spw_err *err)
+old_gather(struct dp_control *c, bool ipv6, uint32_t generation, struct family_ops *f)
+{
+	struct old_routes o = {.generation = generation};
+	int rc = 0;
+
+	for (unsigned int pass = 0; rc == 0 && pass < 2; pass++) {
+		if (ipv6)
+			dp_fib6_walk(c->tables->fib6, old_take, &o);
+		else
+			dp_fib_walk(c->tables->fib, old_take, &o);
+		if (pass == 0)
+			rc = family_make(f, ipv6, o.n);
+		o.of = f;
+	}
+	return rc;
+}
+
+/* In one batch, whatever their number: in parts each would have to be looked for anew. */
+int
+dp_routes_sweep(struct dp_control *c, uint32_t generation, struct spw_err *err)
 {
 	struct family_ops f[2] = {0};
-	struct old_routes o = {.of = &f[0], .generation = generation};
 	uint32_t bad;
 	int rc = 0;
 
 	for (unsigned int k = 0; rc == 0 && k < 2; k++)
-		rc = family_make(&f[k], k == 1, SWEEP_CHUNK);
-	if (rc == 0) {
-		dp_fib_walk(c->tables->fib, collect_old, &o);
-		o.of = &f[1];
-		dp_fib6_walk(c->tables->fib6, collect_old, &o);
-		*more = f[0].n || f[1].n;
+		rc = old_gather(c, k == 1, generation, &f[k]);
+	if (rc == 0)
 		rc = families_run(c, f, &bad, err);
-	} else {
+	else
 		spw_fail(err, rc, "no memory to sweep routes");
-	}
 	family_free(&f[0]);
 	family_free(&f[1]);
-	return rc;
-}
-
-int
-dp_routes_sweep(struct dp_control *c, uint32_t generation, struct spw_err *err)
-{
-	bool more = true;
-	int rc = 0;
-
-	while (rc == 0 && more)
-		rc = sweep_some(c, generation, &more, err);
 	return rc;
 }
 

@@ -136,6 +136,32 @@ class Reuse(RoutingBed):
         finally:
             self.end()
 
+    def test_a_sweep_takes_the_old_routes_of_both_families_and_leaves_the_rest(self):
+        def routes(numbers, generation):
+            return [dp.Route(dp.prefix(f'10.{64 + i // 256}.{i % 256}.0/24' if i < 6000 else
+                                       f'fd00:{i:x}::/48'), G_WAN, generation) for i in numbers]
+
+        def count():
+            return self.call('GET_STATUS')[0].routes
+        there, batch = count(), 1000
+        standing = [r for r in range(9000) if r % 3 == 0]
+        for first in range(0, 9000, batch):
+            self.call('ROUTE_SET', *routes(range(first, first + batch), 1))
+        self.call('ROUTE_SET', dp.Route(dp.prefix('198.51.100.0/24'), G_WAN, 2))
+        for first in range(0, len(standing), batch):
+            self.call('ROUTE_SET', *routes(standing[first:first + batch], 2))
+        self.assertEqual(count(), there + 9000)
+        self.call('SWEEP', dp.Sweep(dp.CLASS['route'], 2))
+        self.assertEqual(count(), there + 3000)
+        answers = self.call('GET_FIB', *(dp.FibQuery(dp.addr(a)) for a in (
+            '10.64.0.1', '10.64.1.1', f'fd00:{6000:x}::1',
+            f'fd00:{6001:x}::1')))
+        self.assertEqual([a.group for a in answers], [G_WAN, 0, G_WAN, 0])
+        self.call('ROUTE_SET', dp.Route(dp.prefix('198.51.100.0/24'), G_WAN, 3))
+        self.call('SWEEP', dp.Sweep(dp.CLASS['route'], 3))
+        self.assertEqual(count(), there)
+        self.refused(16, 'OBJECT_DEL', dp.Object(dp.CLASS['group'], G_WAN))  # of one route still
+
     def test_two_interfaces_of_one_tunnel_are_refused_and_two_may_change_places(self):
         self.call('TUNNEL_SET', tunnel(), tunnel(TUNNEL2))
         self.call('IFACE_SET', tunnel_iface(TUN_IF, TUNNEL), tunnel_iface(TUN2_IF, TUNNEL2))
