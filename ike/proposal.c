@@ -89,6 +89,9 @@ proposal_allows(const struct ike_sa_payload *sa, const struct ike_proposal *p,
 	if (esp)
 		return esn_of(sa, p, own) != SPW_ESN_BOTH &&
 		       match_type(sa, p, SPW_TRANSFORM_PRF, 0, 0).count == 0;
+	/* An IKE SA is never without these two (3.3.3), whatever a proposal of ours leaves out. */
+	if (own->prf == SPW_PRF_NONE || own->group == SPW_GROUP_NONE)
+		return false;
 	return allows(sa, p, SPW_TRANSFORM_PRF, spw_prf_info(own->prf)->ike_id, 0) &&
 	       match_type(sa, p, SPW_TRANSFORM_ESN, 0, 0).count == 0;
 }

@@ -69,6 +69,8 @@ ike_proposal_truth_table(void **state)
 	const uint16_t integ[][3] = {{1, 20, 256}, {2, 5, 0}, {3, 12, 0}, {4, 19, 0}};
 	const uint16_t unknown_type[][3] = {{1, 20, 256}, {2, 5, 0}, {4, 19, 0}, {9, 1, 0}};
 	const uint16_t esn[][3] = {{1, 20, 256}, {2, 5, 0}, {4, 19, 0}, {5, 0, 0}};
+	const struct spw_ike_proposal bare = {.encr = SPW_ENCR_AES256_GCM};
+	const uint16_t nothing_else[][3] = {{1, 20, 256}};
 
 	assert_true(chosen(1, good, 3, gcm));
 	assert_true(chosen(1, with_none, 4, gcm));
@@ -81,6 +83,7 @@ ike_proposal_truth_table(void **state)
 	assert_false(chosen(1, unknown_type, 4, gcm));
 	assert_false(chosen(1, esn, 4, gcm));
 	assert_false(chosen(3, good, 3, gcm));
+	assert_false(chosen(1, nothing_else, 1, bare)); /* an IKE SA has a PRF and a group */
 }
 
 static void
