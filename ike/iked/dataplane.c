@@ -106,6 +106,7 @@ iked_dataplane_call(struct iked *d, uint16_t number, const void *elem, uint16_t 
 		return spw_fail(err, -ENOTCONN, "the data plane is not connected");
 	dp->msg.hdr = (struct spw_msg_hdr){0};
 	rc = spw_client_call(&dp->client, number, elem, size, elem ? 1 : 0, NULL, 0, &dp->msg, err);
+	spw_msg_close_fds(&dp->msg); /* none belongs to any answer */
 	if (!answered(dp, rc)) {
 		go_down(d, err->text);
 		return -ENOTCONN;
@@ -167,6 +168,7 @@ rows_read(struct iked *d, struct iked_sas *sas, bool known_only, struct spw_err 
 			break;
 		dp->msg.hdr = (struct spw_msg_hdr){0};
 		rc = spw_client_next(&dp->client, &dp->msg, err);
+		spw_msg_close_fds(&dp->msg);
 		if (rc == 0 && dp->msg.hdr.count > 0 &&
 		    dp->msg.hdr.elem_size != sizeof(struct spw_dp_sa_stats))
 			rc = spw_fail(err, -EPROTO, "the data plane's answer has the wrong size");
