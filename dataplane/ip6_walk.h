@@ -50,7 +50,7 @@ dp_ip6_walk(const uint8_t *ip, uint32_t len, struct dp_ip6_upper *u)
 			uint16_t where = dp_be16(ip + at + 2);
 
 			u->later = (where & 0xfff8) != 0;
-			u->fragment = u->later || (where & 1) != 0;
+			u->fragment |= (where & 0xfff9) != 0;
 			next = ip[at];
 			at += 8;
 			continue;

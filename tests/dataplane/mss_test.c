@@ -230,6 +230,11 @@ mss_over_ipv6_leaves_fragments_and_short_packets(void **state)
 	assert_true(dp_mss_clamp6(p.bytes, p.len, 1299));
 	p.bytes[40] = 17;
 	assert_false(dp_mss_clamp6(p.bytes, p.len, 1298));
+	p = over_ipv6(&four, 2);
+	p.bytes[6] = p.bytes[40] = 44;
+	p.bytes[43] = 1; /* a fragment, whatever a second such header says */
+	p.bytes[51] = 0;
+	assert_false(dp_mss_clamp6(p.bytes, p.len, 1300));
 }
 
 int
