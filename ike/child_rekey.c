@@ -14,6 +14,7 @@
  * simply the successor. Each outcome leaves x with an heir or LIVE, and never without an SA to
  * send on. Backstops (delete_at) clear what the peer should have deleted and did not (IKE-118).
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "ike/engine.h"
@@ -89,6 +90,7 @@ ike_child_rekey_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_b
 	if (fault != IKE_OK)
 		return fault;
 	sa->conn->child_rekeys++;
+	sa->conn->reason[0] = '\0';
 	sa->busy_since = 0;
 	ike_check_passed(sa->conn, made->suite.group, false);
 	if (old->state == IKE_CHILD_LIVE) {
@@ -114,6 +116,19 @@ ike_busy_wait(struct ike_sa *sa)
 	return IKE_BUSY_MIN_NS + ike_random_u64(sa->e) % (IKE_BUSY_MAX_NS - IKE_BUSY_MIN_NS);
 }
 
+/* For a person, should it come to the hard limit. */
+static void
+tell_refusal(struct ike_sa *sa, uint16_t notify)
+{
+	char text[SPW_IKE_STATE_TEXT];
+
+	snprintf(text, sizeof(text),
+		 "child SA rekey failed: peer said %.30s (%u); are esp-proposal and PFS the "
+		 "same there?",
+		 notify ? ike_notify_name(notify) : "what was not offered", notify);
+	ike_sa_reason(sa, text);
+}
+
 /* Our rekey failed and the peer did not rekey either: `old` goes on, or goes. */
 static void
 rekey_refused(struct ike_sa *sa, struct ike_child *old, uint16_t notify)
@@ -129,6 +144,7 @@ rekey_refused(struct ike_sa *sa, struct ike_child *old, uint16_t notify)
 		return;
 	}
 	ike_child_step(old, IKE_CHILD_EV_REKEY_FAIL);
+	tell_refusal(sa, notify);
 	if (notify == IKE_N_TEMPORARY_FAILURE)
 		wait = ike_busy_wait(sa);
 	if (notify == IKE_N_NO_ADDITIONAL_SAS)
@@ -226,6 +242,7 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 			ike_check_refused(old, error);
 		return IKE_OK;
 	}
+	sa->conn->reason[0] = '\0';
 	sa->busy_since = 0;
 	ike_check_passed(sa->conn, made->suite.group, true);
 	/* the rule holds whatever has become of the rival since: the peer applies it too */

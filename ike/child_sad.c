@@ -241,6 +241,9 @@ ike_child_ended(struct ike_child *c)
 	spw_log(SPW_LOG_WARNING, "ike", "child-expired", "conn=%s spi=%08x state=%s",
 		c->sa->conn ? c->sa->conn->set.name : "-", c->spi_in,
 		ike_child_state_name(c->state));
+	if (c->sa->conn && !c->sa->conn->reason[0])
+		ike_sa_reason(c->sa,
+			      "the child SA came to its hard limit and nothing had replaced it");
 	ike_child_stop_out(c);
 	if (!c->absent)
 		ike_post_delete(c->sa->e, c->spi_in, SPW_SA_PART_IN);

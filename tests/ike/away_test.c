@@ -89,12 +89,44 @@ nothing_changes_where_nothing_was_missed(void **state)
 	net_free(net);
 }
 
+/* Amid rekeys of all kinds, and away in the midst of each. */
+static void
+whenever_it_was_away_nothing_is_lost(void **state)
+{
+	for (uint64_t seed = 10; seed < 30; seed++) {
+		struct net *net = net_new(seed);
+		uint64_t rng = seed;
+
+		net->delay_min = 1 * NET_MS;
+		net->delay_max = 30 * NET_MS;
+		net_connect(net, SPW_IKE_MODE_BOTH, seed & 1 ? SPW_IKE_MODE_BOTH : RESPOND);
+		net_run_traffic(net);
+		for (int n = 0; n < 60; n++) {
+			uint64_t r = net_random(&rng);
+
+			if (r % 3 == 0)
+				back(net, (int)(r >> 8 & 1));
+			else
+				net_rekey(net, (int)(r >> 8 & 1),
+					  r >> 9 & 1 ? SPW_IKE_RESET_IKE : SPW_IKE_RESET_CHILD);
+			net_run(net, (r >> 16) % (60 * NET_MS));
+		}
+		net_run(net, 20 * NET_S);
+		net->traffic_every = 100 * NET_MS;
+		net_run(net, 130 * NET_S);
+		assert_int_equal(net->esp_lost + net->esp_unsent, 0);
+		net_expect_one(net);
+		net_free(net);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_end_of_a_peer_that_moved_is_told_again),
 		cmocka_unit_test(a_dial_that_failed_for_want_of_it_is_made_at_once),
+		cmocka_unit_test(whenever_it_was_away_nothing_is_lost),
 		cmocka_unit_test(nothing_changes_where_nothing_was_missed),
 	};
 
