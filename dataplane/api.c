@@ -7,7 +7,10 @@
  * to its handler whole, and answered; what was retired meanwhile is freed after grace before
  * the answer goes out. Dumps are sent as fast as the client reads: while output waits or a dump is
  * under way, no further request is read from that client, so nothing piles up. Events wait in
- * the same queue; a subscriber that lets it fill is disconnected and will read the state anew.
+ * the same queue. Those that can wait where they come from (in a worker's ring or with the next
+ * packet, in the SAD's bits) are left there while a daemon that wants them has many before it: it
+ * may be busy with the first of ten thousand groups that flip at once. Who reads nothing for long,
+ * or lets the queue fill, is disconnected and will read the state anew.
  *
  * A client's death changes nothing in the data plane. Requests may hold keys and are wiped.
  */
@@ -23,7 +26,9 @@
 #include "dataplane/dump.h"
 
 #define CLIENTS_MAX	 64
-#define QUEUE_MAX	 4096
+#define QUEUE_MAX	 32768 /* messages; all paths, probes and BFD sessions have room at once */
+#define QUEUE_HIGH	 2048  /* with as many, events wait where they come from */
+#define DEAF_NS		 (5 * SPW_NS_PER_S) /* with as many and nothing read */
 #define DUMP_BYTES	 32768
 #define REQUESTS_IN_TURN 8
 #define TICK_MS		 10
@@ -43,8 +48,9 @@ struct client {
 	char name[SPW_NAME_LEN];
 	struct out *head, **tail;
 	uint32_t queued;
-	bool waits_out; /* EPOLLOUT is armed instead of EPOLLIN */
-	dp_dump *dump;	/* under way */
+	uint64_t moved_ns; /* when the queue last grew from nothing or became shorter */
+	bool waits_out;	   /* EPOLLOUT is armed instead of EPOLLIN */
+	dp_dump *dump;	   /* under way */
 	struct spw_msg_hdr dump_hdr;
 	uint32_t dump_cursor;
 };
@@ -130,6 +136,8 @@ client_queue(struct dp_api *api, struct client *k, const struct spw_msg_hdr *hdr
 	o->hdr = *hdr;
 	if (len)
 		memcpy(o->body, body, len);
+	if (!k->head)
+		k->moved_ns = spw_clock_ns();
 	*k->tail = o;
 	k->tail = &o->next;
 	k->queued++;
@@ -140,19 +148,24 @@ client_queue(struct dp_api *api, struct client *k, const struct spw_msg_hdr *hdr
 static int
 client_flush(struct client *k)
 {
-	while (k->head) {
-		struct out *o = k->head;
-		int rc = spw_msg_send(k->fd, &o->hdr, o->body, NULL, 0);
+	uint32_t before = k->queued;
+	int rc = 0;
 
+	while (rc == 0 && k->head) {
+		struct out *o = k->head;
+
+		rc = spw_msg_send(k->fd, &o->hdr, o->body, NULL, 0);
 		if (rc != 0)
-			return rc;
+			break;
 		k->head = o->next;
 		if (!k->head)
 			k->tail = &k->head;
 		k->queued--;
 		free(o);
 	}
-	return 0;
+	if (k->queued != before)
+		k->moved_ns = spw_clock_ns();
+	return rc;
 }
 
 /* Queue the next part of a dump. */
@@ -393,6 +406,31 @@ dp_api_event(struct dp_api *api, uint32_t what, uint16_t number, const void *eve
 	}
 }
 
+bool
+dp_api_room(const struct dp_api *api, uint32_t what)
+{
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+		const struct client *k = &api->client[i];
+
+		if (k->fd >= 0 && k->role != SPW_ROLE_READER && (k->subscribe & what) &&
+		    k->queued >= QUEUE_HIGH)
+			return false;
+	}
+	return true;
+}
+
+/* Disconnect those that stand in the way of others' events and read nothing. */
+static void
+deaf_close(struct dp_api *api, uint64_t now)
+{
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *k = &api->client[i];
+
+		if (k->fd >= 0 && k->queued >= QUEUE_HIGH && now - k->moved_ns > DEAF_NS)
+			client_close(api, k, "does not read");
+	}
+}
+
 static void
 tick(struct dp_api *api)
 {
@@ -405,6 +443,7 @@ tick(struct dp_api *api)
 		for (uint32_t i = 0; i < DP_PORTS_MAX; i++)
 			if (c->port[i])
 				dp_port_link_poll(c->port[i]);
+		deaf_close(api, now);
 	}
 	dp_events_collect(api, c);
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++)

@@ -16,6 +16,11 @@ void dp_api_run(struct dp_api *api);
 void dp_api_free(struct dp_api *api);
 
 /*
+ * Shall events that can wait be fetched and told now? No while a daemon that wants them has many in
+ * its queue. @what  enum spw_dp_subscribe, any of them
+ */
+bool dp_api_room(const struct dp_api *api, uint32_t what);
+/*
  * Queue an event to every subscriber. One that does not read is disconnected, so that it notices
  * and reads the state anew.
  * @what  enum spw_dp_subscribe

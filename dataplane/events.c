@@ -72,7 +72,9 @@ workers_collect(struct dp_api *api, struct dp_control *c)
 	for (unsigned int w = 0; w < c->n_workers; w++) {
 		struct rte_ring *r = dp_priv(c->worker[w])->events;
 
-		while (rte_ring_sc_dequeue_elem(r, &note, sizeof(note)) == 0) {
+		/* What does not fit in the ring meanwhile, later packets tell again. */
+		while (dp_api_room(api, SPW_DP_SUB_PATH | SPW_DP_SUB_NEIGH) &&
+		       rte_ring_sc_dequeue_elem(r, &note, sizeof(note)) == 0) {
 			if (note.kind == DP_EVENT_SWITCHED)
 				tell_switched(api, c, &note);
 			else
@@ -153,6 +155,6 @@ dp_events_collect(struct dp_api *api, struct dp_control *c)
 	bfd_collect(api, c);
 	dp_probes_collect(api, c);
 	workers_collect(api, c);
-	while (dp_sad_event(c->sad, &ev))
+	while (dp_api_room(api, SPW_DP_SUB_SA) && dp_sad_event(c->sad, &ev))
 		dp_api_event(api, SPW_DP_SUB_SA, SPW_DP_EV_SA, &ev, sizeof(ev));
 }
