@@ -4,10 +4,11 @@
  *
  * A hop that cannot carry an ESP packet with DF says so in ICMP that quotes it (RFC 1191, RFC 8201;
  * RFC 4301 8.2.1). Anybody on the Internet can send such a message, so nothing is believed that
- * does not quote a packet of ours (RFC 4301 6.1.1): here, on the worker, only the form is checked,
- * at a limited rate, and a note goes through the SAD's ring; the API thread compares addresses, SPI
- * and ports with the live SAs (sad_mtu.c) and lowers what the tunnel takes. The SPI in the quote is
- * a number that only hosts on the path know.
+ * does not quote a packet of ours (RFC 4301 6.1.1): here, on the worker, the form is checked and
+ * whether any SA may send with that SPI, and at a limited rate a note goes through the SAD's ring;
+ * the API thread compares addresses, SPI and ports with the live SAs (sad_mtu.c) and lowers what
+ * the tunnel takes. The SPI in the quote is a number that only hosts on the path know; who guesses
+ * does not get as far as the limit, so a flood of guesses keeps no true message out.
  *
  * The message goes up to the kernel all the same. A sealed packet that is too long for our own
  * interface is treated as if the next hop had complained: otherwise it would be lost without a word
@@ -223,7 +224,7 @@ dp_pmtu_heard(struct dp_worker *w, const struct rte_mbuf *m)
 
 	if (likely(!may_tell(ip, m->data_len)) || m->nb_segs != 1 || m->data_len > READ_MAX)
 		return;
-	if (dp_pmtu_read(&q, ip, m->data_len) && rate_take(w))
+	if (dp_pmtu_read(&q, ip, m->data_len) && dp_sad_sends(w->sad, q.spi) && rate_take(w))
 		tell(w, &q);
 }
 

@@ -76,6 +76,7 @@ make_arrays(struct dp_sad *sad)
 
 	sad->in = rte_zmalloc("dp_sa_by_spi", n * sizeof(*sad->in), 64);
 	sad->expect = calloc(n, sizeof(*sad->expect));
+	sad->sends = calloc(1u << DP_SENDS_BITS, sizeof(*sad->sends));
 	sad->slots = calloc(n, sizeof(*sad->slots));
 	sad->tunnels = rte_zmalloc("dp_tunnels", sad->max_tunnels * sizeof(*sad->tunnels), 64);
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
@@ -84,9 +85,9 @@ make_arrays(struct dp_sad *sad)
 	sad->keys = dp_keys_new();
 	sad->once = dp_once_new();
 	sad->events = make_ring();
-	if (sad->in == NULL || sad->expect == NULL || sad->slots == NULL || sad->tunnels == NULL ||
-	    sad->tunnel_conf == NULL || sad->tunnel_base == NULL || sad->learnt == NULL ||
-	    sad->keys == NULL || sad->once == NULL || sad->events == NULL)
+	if (sad->in == NULL || sad->expect == NULL || sad->sends == NULL || sad->slots == NULL ||
+	    sad->tunnels == NULL || sad->tunnel_conf == NULL || sad->tunnel_base == NULL ||
+	    sad->learnt == NULL || sad->keys == NULL || sad->once == NULL || sad->events == NULL)
 		return -ENOMEM;
 	return make_counts(sad);
 }
@@ -179,6 +180,7 @@ dp_sad_free(struct dp_sad *sad)
 	rte_free(sad->tunnels);
 	free(sad->slots);
 	free(sad->expect);
+	free(sad->sends);
 	rte_free(sad->in);
 	free(sad);
 }

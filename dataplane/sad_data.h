@@ -29,6 +29,7 @@
 #define DP_ESP_FRONT   (DP_ESP_HDR + DP_ESP_IV) /* before the text */
 #define DP_L2_ROOM     22			/* Ethernet with two tags */
 #define DP_NO_LIMIT    UINT64_MAX
+#define DP_SENDS_BITS  17
 #define DP_FETCH_AHEAD 6   /* open: packets whose SA and key are fetched before their turn */
 #define DP_SAS_AHEAD   24  /* seal: packets whose SA is fetched before its turn */
 #define DP_KEYS_AHEAD  12  /* seal: runs whose key is fetched before the cipher's turn */
@@ -188,6 +189,11 @@ struct dp_sad {
 	 * the SPI itself goes; 0 = none. An SPI that is expected and has no SA waits for one.
 	 */
 	_Atomic uint32_t *expect;
+	/*
+	 * By a hash of the outbound SPI: how many SAs that send have one like it, so that quotes of
+	 * packets that cannot be ours cost nobody anything (pmtu.c). Stays at 255 once there.
+	 */
+	_Atomic uint8_t *sends;
 	struct dp_tunnel *tunnels;
 	_Atomic uint32_t version; /* counts what dp_park_take() must look at; release/acquire */
 	uint32_t index_mask;
@@ -299,6 +305,20 @@ dp_sad_find(const struct dp_sad *sad, uint32_t spi)
 		atomic_load_explicit(&sad->in[spi & sad->index_mask], memory_order_acquire);
 
 	return sa != NULL && sa->spi == spi ? sa : NULL;
+}
+
+/* Slot of an outbound SPI in dp_sad.sends. */
+static inline uint32_t
+dp_sends_slot(uint32_t spi)
+{
+	return spi * UINT32_C(0x9e3779b1) >> (32 - DP_SENDS_BITS);
+}
+
+/* May there be an outbound SA with this SPI? No is certain. Workers. */
+static inline bool
+dp_sad_sends(const struct dp_sad *sad, uint32_t spi)
+{
+	return atomic_load_explicit(&sad->sends[dp_sends_slot(spi)], memory_order_relaxed) != 0;
 }
 
 /*

@@ -215,6 +215,17 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 	return out;
 }
 
+/* One more SA sends with this SPI, or one less. */
+static void
+count_sends(struct dp_sad *sad, uint32_t spi, int by)
+{
+	_Atomic uint8_t *n = &sad->sends[dp_sends_slot(spi)];
+	uint8_t was = atomic_load_explicit(n, memory_order_relaxed);
+
+	if (was != UINT8_MAX)
+		atomic_store_explicit(n, (uint8_t)(was + by), memory_order_relaxed);
+}
+
 static void
 free_out(struct dp_sa_out *out)
 {
@@ -235,6 +246,8 @@ free_parts(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 		c->key_in = NULL;
 	}
 	if ((parts & SPW_SA_PART_OUT) != 0) {
+		if (c->out != NULL)
+			count_sends(sad, c->spi_out, -1);
 		free_out(c->out);
 		dp_keys_put(sad->keys, c->key_out);
 		c->out = NULL;
@@ -265,6 +278,8 @@ fill_child(struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *sa,
 	dp_crypto_expand(sad->crypto, cipher, c->key_out, sa->key_out);
 	c->in = new_in(c, sa, cipher);
 	c->out = new_out(sad, c, sa, cipher);
+	if (c->out != NULL)
+		count_sends(sad, c->spi_out, 1);
 	if (c->in == NULL || c->out == NULL || atomic_load(&c->out->outer) == NULL)
 		return spw_fail(err, -ENOMEM, "sa: out of memory");
 	return 0;

@@ -607,6 +607,54 @@ esp_44_messages_are_taken_at_a_limited_rate(void **state)
 	bed_close(&y.a);
 }
 
+/* Addresses are no secret: whoever knows them may send such messages as fast as the line goes. */
+static void
+esp_44_guessed_spis_keep_no_true_message_out(void **state)
+{
+	static uint8_t out[BED_BUF], icmp[BED_BUF];
+	unsigned int told;
+	struct yard y;
+
+	open_yard(&y, &suites[0], false, false, MTU);
+	seal(&y, MTU, out);
+	for (uint32_t i = 1; i <= 3000; i++) { /* in one instant */
+		uint8_t guess[64];
+
+		memcpy(guess, out, sizeof(guess));
+		spw_put_be32(guess + 20, y.sa.spi_out + i * 0x10001);
+
+		struct rte_mbuf *m = bed_mbuf(icmp, needed4(icmp, 1300, guess, 64));
+
+		dp_pmtu_heard(&y.a.w, m);
+		rte_pktmbuf_free(m);
+	}
+	told = rte_ring_count(y.a.sad->events);
+	hear(&y, icmp, needed4(icmp, 1300, out, 64));
+	assert_int_equal(mtu_now(&y, 0), 1246);
+	assert_in_range(told, 0, 5);
+	bed_close(&y.a);
+}
+
+static void
+esp_44_an_spi_is_known_from_its_install_to_its_end(void **state)
+{
+	struct spw_sa_desc first;
+	struct yard y;
+
+	open_yard(&y, &suites[0], false, false, MTU);
+	first = y.sa;
+	assert_true(dp_sad_sends(y.a.sad, first.spi_out));
+	add_sa(&y, &suites[0], false, false); /* a rekey whose peer chose the same SPI */
+	assert_int_equal(dp_sad_delete(y.a.sad, y.sa.spi_in, SPW_SA_PART_OUT, NULL), 0);
+	assert_int_equal(dp_sad_delete(y.a.sad, y.sa.spi_in, SPW_SA_PART_IN, NULL), 0);
+	assert_true(dp_sad_sends(y.a.sad, first.spi_out));
+	assert_int_equal(dp_sad_delete(y.a.sad, first.spi_in, SPW_SA_PART_IN, NULL), 0);
+	assert_true(dp_sad_sends(y.a.sad, first.spi_out));
+	assert_int_equal(dp_sad_delete(y.a.sad, first.spi_in, SPW_SA_PART_OUT, NULL), 0);
+	assert_false(dp_sad_sends(y.a.sad, first.spi_out));
+	bed_close(&y.a);
+}
+
 int
 main(void)
 {
@@ -624,6 +672,8 @@ main(void)
 		cmocka_unit_test(esp_44_mtu_only_goes_down_to_its_floor_and_ages_out),
 		cmocka_unit_test(esp_44_a_moved_peer_is_known_by_its_new_address),
 		cmocka_unit_test(esp_44_messages_are_taken_at_a_limited_rate),
+		cmocka_unit_test(esp_44_guessed_spis_keep_no_true_message_out),
+		cmocka_unit_test(esp_44_an_spi_is_known_from_its_install_to_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, bed_start, bed_stop);
