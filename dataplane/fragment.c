@@ -6,9 +6,9 @@
  * of its own that fits, and the far host puts them together. Every piece is a fresh mbuf with a
  * copy of the payload: sealing writes in place, so pieces may not share a buffer. The first carries
  * all options, later ones only those with the copy bit. A packet that is a fragment already is cut
- * further: offsets add up and its "more fragments" bit stays on the last piece. One that ends behind
- * the longest datagram there is (RFC 791 3.1) is not: its pieces would claim to be elsewhere in it.
- * Worker thread.
+ * further: offsets add up and its "more fragments" bit stays on the last piece. One that ends
+ * behind the longest datagram there is (RFC 791 3.1) is not: its pieces would claim to be elsewhere
+ * in it. Worker thread.
  */
 #include <rte_ip.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The link of a port, told by two sides at once: the driver's interrupt and, through the API thread,
- * the kernel. No ports, no EAL.
+ * The link of a port, told by two sides at once: the driver's interrupt and, through the API
+ * thread, the kernel. No ports, no EAL.
  */
 #include <pthread.h>
 #include <sched.h>
