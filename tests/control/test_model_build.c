@@ -60,6 +60,7 @@ defaults_are_azures(void **state)
 	assert_int_equal(t->child_lifetime_s, 27000);
 	assert_int_equal(t->child_lifetime_bytes, UINT64_C(102400000) * 1024);
 	assert_int_equal(t->ike_lifetime_s, 28800);
+	assert_int_equal(t->jitter_percent, 10);
 	assert_int_equal(t->dpd_timeout_s, 45);
 	assert_int_equal(t->mtu, 1400);
 	assert_int_equal(t->mss_clamp, 1350);

@@ -381,6 +381,7 @@ ELSEWHERE = (
     ('LIF-01', IKED, 'a_soft_limit_rekeys_the_child'),
     ('LIF-02', 'control/test_iked_conn.c',
      'the_soft_limit_is_at_ninety_percent_without_overflow'),
+    ('LIF-02', BUILD, 'defaults_are_azures'),
     ('LIF-02', REKEY, 'lifetimes_start_rekeys_by_themselves'),
     ('LIF-03', FAULT, 'f19_the_soft_event_leaves_a_tenth_of_the_numbers_to_rekey_without_loss'),
     ('LIF-03', LIMITS, 'sequence_numbers_end_at_the_last_without_esn'),
