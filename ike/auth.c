@@ -176,13 +176,14 @@ ike_auth_start(struct ike_sa *sa)
 	const struct spw_ike_conn *set = &sa->conn->set;
 	struct spw_ike_id local, remote;
 	struct ike_builder b;
-	int rc = ike_child_prepare(sa, SPW_GROUP_NONE);
+	int rc = ike_child_offer(sa, NULL);
 
+	if (rc == 0)
+		rc = ike_child_prepare(sa, SPW_GROUP_NONE);
 	if (rc != 0)
 		return rc;
 	ike_auth_ids(set, &local, &remote);
 	ike_psk_choose(sa, sa->conn->dial_psk);
-	ike_child_offer(sa, NULL);
 	sa->contact_sent = first_contact(sa);
 	ike_request_begin(sa, &b, IKE_X_AUTH);
 	ike_build_id(&b, IKE_P_IDI, &local);

@@ -150,7 +150,7 @@ ike_child_prepare(struct ike_sa *sa, enum spw_group group)
 }
 
 /* What to propose: all configured, or at a rekey those with the suite in use (IKE-074). */
-void
+int
 ike_child_offer(struct ike_sa *sa, const struct ike_child *old)
 {
 	const struct spw_ike_conn *set = &sa->conn->set;
@@ -164,6 +164,11 @@ ike_child_offer(struct ike_sa *sa, const struct ike_child *old)
 		if (known && (!old || (p->encr == old->suite.encr && p->integ == old->suite.integ)))
 			r->offer[r->n_offer++] = *p;
 	}
+	if (r->n_offer > 0)
+		return 0;
+	ike_sa_reason(sa, "the data plane has no cipher of esp-proposal; show version says which "
+			  "it has");
+	return -ENOTSUP;
 }
 
 /* Nonce of the exchange, key pair and shared secret of the responder. */

@@ -14,10 +14,11 @@
 int
 ike_child_start(struct ike_sa *sa, enum spw_group group)
 {
-	int rc;
+	int rc = ike_child_offer(sa, NULL);
 
-	ike_child_offer(sa, NULL);
-	if (group == SPW_GROUP_NONE && sa->req.n_offer)
+	if (rc != 0)
+		return rc;
+	if (group == SPW_GROUP_NONE)
 		group = sa->req.offer[0].group;
 	rc = ike_child_prepare(sa, group);
 	return rc == 0 ? ike_child_send(sa, NULL, IKE_TASK_CHILD) : rc;

@@ -23,10 +23,11 @@ int
 ike_child_rekey_start(struct ike_child *old, enum spw_group group)
 {
 	struct ike_sa *sa = old->sa;
-	int rc;
+	int rc = ike_child_offer(sa, old);
 
-	ike_child_offer(sa, old);
-	if (group == SPW_GROUP_NONE && sa->req.n_offer)
+	if (rc != 0)
+		return rc;
+	if (group == SPW_GROUP_NONE)
 		group = sa->req.offer[0].group;
 	rc = ike_child_prepare(sa, group);
 	sa->req.old_spi_in = rc == 0 ? old->spi_in : 0;

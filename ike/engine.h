@@ -671,7 +671,9 @@ enum ike_fault ike_child_answer(struct ike_sa *sa, const struct ike_msg *m, stru
 enum ike_fault ike_child_take(struct ike_sa *sa, const struct ike_msg *m,
 			      const struct ike_choice_rule *rule, bool outbound,
 			      struct ike_child **made);
-void ike_child_offer(struct ike_sa *sa, const struct ike_child *old);
+/* Fill the request's offer. -ENOTSUP: the data plane has none of the ciphers. */
+int ike_child_offer(struct ike_sa *sa, const struct ike_child *old)
+	__attribute__((warn_unused_result));
 int ike_child_start(struct ike_sa *sa, enum spw_group group) __attribute__((warn_unused_result));
 ike_handler ike_child_request, ike_child_response;
 int ike_child_send(struct ike_sa *sa, const struct ike_child *old, enum ike_task task)

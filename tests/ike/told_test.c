@@ -183,6 +183,38 @@ a_rekey_that_failed_is_forgotten_when_one_works(void **state)
 	net_free(net);
 }
 
+static enum net_verdict
+count_auth(struct net *net, int from, const struct ike_header *h)
+{
+	net->script_state += h->exchange == IKE_X_AUTH && !(h->flags & IKE_FLAG_RESPONSE);
+	return NET_PASS;
+}
+
+/* The configured cipher is none of those that the running data plane says it has. */
+static void
+a_data_plane_without_the_cipher_is_told_and_nothing_empty_is_offered(void **state)
+{
+	struct net *net = net_new(32);
+
+	net->script = count_auth;
+	net->host[0].engine->config.encr_mask = 1u << SPW_ENCR_CHACHA20_POLY1305;
+	net_connect(net, INITIATE, RESPOND);
+	net_run(net, 30 * NET_S);
+	expect_told(net_status(net, 0).reason, "the data plane has no cipher of esp-proposal",
+		    "show version");
+	assert_int_equal(net->script_state, 0);
+	net->host[0].engine->config.encr_mask = 0xffff;
+	assert_true(net_run_up(net, 60 * NET_S));
+	net_run(net, 1 * NET_S);
+	/* an update of the data plane: the child stands, and no rekey of it can be asked for */
+	net->host[0].engine->config.encr_mask = 1u << SPW_ENCR_CHACHA20_POLY1305;
+	net_rekey(net, 0, SPW_IKE_RESET_CHILD);
+	net_run(net, 30 * NET_S);
+	assert_true(net_up(net, 0) && net_up(net, 1));
+	assert_int_equal(net_ike_sas(net, 1), 1);
+	net_free(net);
+}
+
 /* Whatever the two are told apart by here, the peer is answered alike. */
 static void
 every_sentence_about_a_fault_fits_where_it_is_shown(void **state)
@@ -233,6 +265,8 @@ main(void)
 		cmocka_unit_test(selectors_that_do_not_meet_are_told_with_what_mends_them),
 		cmocka_unit_test(a_child_that_ends_at_its_hard_limit_is_told_with_why),
 		cmocka_unit_test(a_rekey_that_failed_is_forgotten_when_one_works),
+		cmocka_unit_test(
+			a_data_plane_without_the_cipher_is_told_and_nothing_empty_is_offered),
 		cmocka_unit_test(every_sentence_about_a_fault_fits_where_it_is_shown),
 		cmocka_unit_test(an_identity_that_is_an_address_is_shown_as_one),
 	};
