@@ -224,6 +224,13 @@ def main():
         resultclass=TapResult, verbosity=0), exit=False).result.wasSuccessful()
 
 
+def until(true, seconds=3):
+    """Wait for something that is under way from elsewhere, as a packet is before it arrives."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def settle(client, tries=40):
     """Wait until nothing is under way; True when the conservation law holds exactly."""
     for _ in range(tries):

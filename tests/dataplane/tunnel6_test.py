@@ -219,6 +219,7 @@ class Tunnel(Bed):
             with self.subTest(src=src, dst=dst):
                 before = self.b.control.drops().get(reason, 0)
                 twin.send(IPv6(src=src, dst=dst) / UDP() / Raw(b'x'))
+                bed.until(lambda: self.b.control.drops().get(reason, 0) != before)
                 self.assertTrue(bed.settle(self.b.control))
                 self.assertEqual(self.b.control.drops().get(reason, 0), before + 1)
         self.assertTrue(self.b.wire.quiet(lambda f: IPv6 in f, 0.1))
