@@ -30,6 +30,25 @@ dp_csum_finish(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
+/* Add with end-around carry, in 64, 32 and 16 bits: one's complement sums. */
+static inline uint64_t
+dp_csum_add64(uint64_t a, uint64_t b)
+{
+	a += b;
+	return a + (a < b);
+}
+
+static inline uint16_t
+dp_csum_fold64(uint64_t sum)
+{
+	uint32_t upper = (uint32_t)(sum >> 32), half = (uint32_t)sum + upper;
+
+	half += half < upper;
+	uint16_t quarter = (uint16_t)(half >> 16), word = (uint16_t)(half + quarter);
+
+	return (uint16_t)(word + (word < quarter));
+}
+
 /*
  * Is the checksum of an IPv4 header of `len` bytes (20 to 60, a multiple of four, all there) right?
  * Words are added as they lie in memory: the sum's value depends on the byte order, its being
@@ -44,15 +63,12 @@ dp_ipv4_csum_good(const uint8_t *ip, uint32_t len)
 	memcpy(&a, ip, 8);
 	memcpy(&b, ip + 8, 8);
 	memcpy(&word, ip + 16, 4);
-	sum = (a & UINT32_MAX) + (a >> 32) + (b & UINT32_MAX) + (b >> 32) + word;
+	sum = dp_csum_add64(dp_csum_add64(a, b), word);
 	for (uint32_t at = 20; at < len; at += 4) {
 		memcpy(&word, ip + at, 4);
-		sum += word;
+		sum = dp_csum_add64(sum, word);
 	}
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+	return dp_csum_fold64(sum) == 0xffff;
 }
 
 /*

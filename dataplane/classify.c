@@ -22,7 +22,6 @@
 
 #define PROTO_UDP 17
 #define PROTO_ESP 50
-#define PORT_NATT 4500
 
 #define IPV6_LEN	40
 #define EXT_MAX		8 /* extension headers looked at */
@@ -149,7 +148,7 @@ dp_ipv4_to_us(const uint8_t *ip, uint16_t tot_len)
 	if (ip[9] == PROTO_ESP)
 		return fragment ? DP_TO_US_ESP_FRAG : DP_TO_US_ESP;
 	if (ip[9] == PROTO_UDP && !(frag & FRAG_OFFSET) && len >= 8 &&
-	    dp_be16(ip + hdr_len + 2) == PORT_NATT)
+	    dp_be16(ip + hdr_len + 2) == DP_PORT_NATT)
 		return natt_to_us(ip + hdr_len, len, fragment);
 	return fragment ? DP_TO_US_KERNEL_FRAG : DP_TO_US_KERNEL;
 }
@@ -205,7 +204,7 @@ dp_ipv6_to_us(const uint8_t *ip, uint32_t tot_len, uint16_t *at)
 	if (x.next == PROTO_ESP)
 		return x.fragment ? DP_TO_US_ESP_FRAG : DP_TO_US_ESP;
 	if (x.next == PROTO_UDP && !x.later && tot_len - x.at >= 8 &&
-	    dp_be16(ip + x.at + 2) == PORT_NATT)
+	    dp_be16(ip + x.at + 2) == DP_PORT_NATT)
 		return natt_to_us(ip + x.at, tot_len - x.at, x.fragment);
 	return x.fragment ? DP_TO_US_KERNEL_FRAG : DP_TO_US_KERNEL;
 }

@@ -10,6 +10,8 @@
 #include "dataplane/packet.h"
 #include "dataplane/wire.h"
 
+#define DP_PORT_NATT 4500 /* RFC 3948 */
+
 /*
  * Check an IPv4 header (RFC 1812 5.2.2, 5.3.7).
  * @ip       first byte of the header; `len` bytes are there, possibly more than the packet's own
@@ -19,14 +21,19 @@
  */
 enum dp_drop dp_ipv4_check(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len);
 
-/* The common case of dp_ipv4_check(): all well and no options. False says nothing. */
-static inline bool
-dp_ipv4_plain(const uint8_t *ip, uint32_t len, bool csum_ok, uint16_t *tot_len)
+/*
+ * The common case of dp_ipv4_check(), all well and no options: the packet's total length. 0 says
+ * nothing.
+ */
+static inline uint32_t
+dp_ipv4_plain(const uint8_t *ip, uint32_t len, bool csum_ok)
 {
 	if (len < 20 || ip[0] != 0x45)
-		return false;
-	*tot_len = dp_be16(ip + 2);
-	return *tot_len >= 20 && *tot_len <= len && (csum_ok || dp_ipv4_csum_good(ip, 20));
+		return 0;
+	uint32_t tot_len = dp_be16(ip + 2);
+
+	return tot_len >= 20 && tot_len <= len && (csum_ok || dp_ipv4_csum_good(ip, 20)) ? tot_len
+											 : 0;
 }
 
 /* Outside of what one host may be called: 0/8, 127/8, 224/4, 240/4 (host order). */
@@ -79,6 +86,14 @@ static inline bool
 dp_ipv4_is_esp(const uint8_t *ip)
 {
 	return ip[0] == 0x45 && ip[9] == 50 && (dp_be16(ip + 6) & 0x3fff) == 0;
+}
+/* The same of ESP in UDP, in a datagram that fills the packet. `tot_len` is the packet's length. */
+static inline bool
+dp_ipv4_is_esp_udp(const uint8_t *ip, uint32_t tot_len)
+{
+	return ip[0] == 0x45 && ip[9] == 17 && (dp_be16(ip + 6) & 0x3fff) == 0 &&
+	       tot_len >= 20 + 8 + 4 && dp_be16(ip + 22) == DP_PORT_NATT &&
+	       dp_be16(ip + 24) == tot_len - 20 && dp_be32(ip + 28) != 0;
 }
 /*
  * @ip   header that passed dp_ipv6_check(); `tot_len` as it gave

@@ -14,12 +14,17 @@
 static inline bool
 dp_ttl_take(uint8_t *ip)
 {
-	uint16_t old = dp_be16(ip + 8), now = (uint16_t)(old - 0x100);
+	/*
+	 * TTL, protocol and checksum in one load and one store: nothing is read back that was just
+	 * written in part. The sum goes up by what the TTL's word went down, with end-around carry
+	 * (RFC 1624, equation 3, for this step).
+	 */
+	uint32_t word = dp_be32(ip + 8), csum = (word & 0xffff) + 0x100;
 
-	if (unlikely(old < 0x200))
+	if (unlikely(word < 0x2000000))
 		return false;
-	/* Both fields in one store: nothing is read back that was just written in part. */
-	dp_put_be32(ip + 8, (uint32_t)now << 16 | dp_csum_update(dp_be16(ip + 10), old, now));
+	csum += csum >= 0xffff;
+	dp_put_be32(ip + 8, ((word & 0xffff0000) - 0x1000000) | (csum & 0xffff));
 	return true;
 }
 

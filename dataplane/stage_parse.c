@@ -23,26 +23,11 @@
 #include "dataplane/classify.h"
 #include "dataplane/fit.h"
 #include "dataplane/hops.h"
+#include "dataplane/parse.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
-#define AHEAD	    4 /* packets between the first look at one and its turn */
 #define TAGS_BROKEN UINT32_MAX
-#define TAGS_NONE   0
-
-/* The interface of the frame before, and what is the same for the whole burst. */
-struct scan {
-	const struct dp_port *port;
-	const struct dp_iface *iface;
-	const struct dp_local *local;
-	const struct dp_local6 *local6;
-	uint64_t packets, bytes; /* of the interface, not counted yet */
-	uint32_t tags;		 /* outer << 16 | inner */
-	uint32_t dst;		 /* last IPv4 destination asked for, 0 = none (no packet has it) */
-	uint16_t owner;		 /* of `dst` */
-	uint16_t dpdk_id;
-	enum dp_drop why; /* DP_DROP_COUNT: the interface takes packets */
-};
 
 static bool
 is_tag(uint16_t ethertype)
@@ -58,7 +43,7 @@ tags_of_port(const struct rte_mbuf *m)
 
 	if (m->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED)
 		return (m->vlan_tci_outer & 0xfffu) << 16 | first;
-	return m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? first << 16 : TAGS_NONE;
+	return m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? first << 16 : DP_TAGS_NONE;
 }
 
 /*
@@ -95,7 +80,7 @@ has_tags(const struct rte_mbuf *m)
 
 /* Write what the run of frames of one interface has come to. */
 static void
-scan_count(struct dp_worker *w, struct scan *s)
+scan_count(struct dp_worker *w, struct dp_scan *s)
 {
 	if (s->packets == 0)
 		return;
@@ -106,7 +91,7 @@ scan_count(struct dp_worker *w, struct scan *s)
 
 /* Look the interface of (port, tags) up. */
 static void
-scan_ask(struct dp_worker *w, struct scan *s, uint16_t dpdk_id, uint32_t tags)
+scan_ask(struct dp_worker *w, struct dp_scan *s, uint16_t dpdk_id, uint32_t tags)
 {
 	uint16_t id = DP_NO_IFACE;
 
@@ -118,6 +103,7 @@ scan_ask(struct dp_worker *w, struct scan *s, uint16_t dpdk_id, uint32_t tags)
 		id = dp_vlan_find(atomic_load_explicit(&s->port->vlans, memory_order_acquire),
 				  (uint16_t)(tags >> 16), (uint16_t)tags);
 	s->iface = id != DP_NO_IFACE ? dp_iface_get(w->tables, id) : NULL;
+	s->transit = s->iface && s->iface->conf.role != SPW_IF_ROLE_INTERNET;
 	if (!s->iface)
 		s->why = tags && s->port ? DP_DROP_VLAN_UNKNOWN : DP_DROP_PORT_GONE;
 	else
@@ -265,13 +251,6 @@ transit(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 	return true;
 }
 
-static bool
-csum_known_good(const struct rte_mbuf *m, const struct dp_port *port)
-{
-	return port->rx_csum &&
-	       (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
-}
-
 /* The frame becomes the IP packet in it, without what stands before and behind. */
 static void
 cut_to_ip(struct rte_mbuf *m, uint32_t tot_len)
@@ -282,14 +261,14 @@ cut_to_ip(struct rte_mbuf *m, uint32_t tot_len)
 }
 
 static bool
-parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
+parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, struct dp_scan *s)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + DP_ETHER_LEN;
 	uint32_t there = m->data_len - (uint32_t)DP_ETHER_LEN;
-	bool csum_ok = csum_known_good(m, s->port);
-	uint16_t tot_len;
+	bool csum_ok = s->port->rx_csum && dp_csum_known_good(m);
+	uint16_t tot_len = (uint16_t)dp_ipv4_plain(ip, there, csum_ok);
 
-	if (unlikely(!dp_ipv4_plain(ip, there, csum_ok, &tot_len))) {
+	if (unlikely(tot_len == 0)) {
 		enum dp_drop why = dp_ipv4_check(ip, there, csum_ok, &tot_len);
 
 		if (why != DP_DROP_COUNT) {
@@ -315,7 +294,7 @@ parse_ipv4(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 }
 
 static bool
-parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
+parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + DP_ETHER_LEN;
 	uint32_t tot_len;
@@ -347,7 +326,7 @@ parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
 
 /* Is a packet to a station address inside a frame to a group? (RFC 1122 3.3.6) */
 static bool
-group_smuggles(const uint8_t *frame, uint32_t len, const struct scan *s)
+group_smuggles(const uint8_t *frame, uint32_t len, const struct dp_scan *s)
 {
 	const uint8_t *ip = frame + DP_ETHER_LEN;
 
@@ -364,7 +343,7 @@ group_smuggles(const uint8_t *frame, uint32_t len, const struct scan *s)
  * would slip past what unicast packets are asked.
  */
 static void
-parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
+parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 {
 	if (group_smuggles(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, s)) {
 		dp_drop(w, m, DP_DROP_MARTIAN);
@@ -376,7 +355,7 @@ parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s)
 
 /* A frame to neither our own MAC nor with IP inside. */
 static void
-parse_other(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s, bool ours)
+parse_other(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s, bool ours)
 {
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 
@@ -394,7 +373,7 @@ parse_other(struct dp_worker *w, struct rte_mbuf *m, const struct scan *s, bool 
 
 /* A frame of the scan's interface. True when it stays in the burst. */
 static bool
-parse_frame(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
+parse_frame(struct dp_worker *w, struct rte_mbuf *m, struct dp_scan *s)
 {
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	bool ours = dp_mac_word(frame) == s->iface->mac_word;
@@ -408,20 +387,11 @@ parse_frame(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 	return false;
 }
 
-/* All of the frame's fields at once, by wide stores. */
-static void
-pkt_reset(struct rte_mbuf *m)
-{
-	struct dp_pkt *p = __builtin_assume_aligned(dp_pkt(m), sizeof(*p));
-
-	*p = (struct dp_pkt){.port_out = DP_PORT_NONE};
-}
-
 /* True when the packet stays in the burst. */
 static bool
-parse_one(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
+parse_one(struct dp_worker *w, struct rte_mbuf *m, struct dp_scan *s)
 {
-	uint32_t tags = TAGS_NONE;
+	uint32_t tags = DP_TAGS_NONE;
 
 	if (unlikely(m->data_len < DP_ETHER_LEN ||
 		     (has_tags(m) && (tags = tags_take(m)) == TAGS_BROKEN))) {
@@ -442,43 +412,46 @@ parse_one(struct dp_worker *w, struct rte_mbuf *m, struct scan *s)
 	return parse_frame(w, m, s);
 }
 
-/* Metadata are written whole, data are read; both are in other lines than the mbuf itself. */
-static void
-look_ahead(const struct dp_burst *b, uint16_t i)
+/* A frame of any kind. Returns the packet when it stays in the burst. */
+static struct rte_mbuf *
+parse_any(struct dp_worker *w, struct rte_mbuf *m, struct dp_scan *s)
 {
-	if (i >= b->n)
-		return;
-	__builtin_prefetch(dp_pkt(b->pkt[i]), 1);
-	rte_prefetch0(rte_pktmbuf_mtod(b->pkt[i], void *));
+	*dp_pkt(m) = (struct dp_pkt){.port_out = DP_PORT_NONE};
+	if (unlikely(m->nb_segs != 1) && !(m = dp_packet_own(w, m, 0, 0)))
+		return NULL;
+	return parse_one(w, m, s) ? m : NULL;
 }
 
 void
 dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 {
-	struct scan s = {
+	struct dp_scan s = {
 		.local = atomic_load_explicit(&w->tables->local, memory_order_acquire),
 		.local6 = atomic_load_explicit(&w->tables->local6, memory_order_acquire),
 		.dpdk_id = DP_PORT_NONE,
+		.why = DP_DROP_PORT_GONE,
 	};
-	uint16_t kept = 0;
-	unsigned int kinds = 0;
+	uint16_t kept = 0, plain;
 
 	w->count.rx += b->n;
-	for (uint16_t i = 0; i < AHEAD; i++)
-		look_ahead(b, i);
+	for (uint16_t i = 0; i < DP_PARSE_AHEAD; i++)
+		dp_parse_look_ahead(b, i);
 	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
+		struct rte_mbuf *m;
 
-		look_ahead(b, i + AHEAD);
-		pkt_reset(m);
-		if (unlikely(m->nb_segs != 1) && !(m = dp_packet_own(w, m, 0, 0)))
+		plain = dp_parse_plain(b, i, kept, &s);
+		kept = (uint16_t)(kept + plain);
+		i = (uint16_t)(i + plain);
+		if (i == b->n)
+			break;
+		dp_parse_look_ahead(b, i + DP_PARSE_AHEAD);
+		m = parse_any(w, b->pkt[i], &s);
+		if (m == NULL)
 			continue;
-		if (!parse_one(w, m, &s))
-			continue;
-		kinds |= DP_KIND(dp_pkt(m)->next);
+		s.kinds |= DP_KIND(dp_pkt(m)->next);
 		b->pkt[kept++] = m;
 	}
 	b->n = kept;
-	b->kinds = (uint16_t)kinds;
+	b->kinds = (uint16_t)s.kinds;
 	scan_count(w, &s);
 }
