@@ -2,8 +2,8 @@
 /*
  * ESP inbound: the stage that opens packets (RFC 4303 3.4, RFC 4106, RFC 4301 5.2, RFC 6040).
  *
- * The burst is taken apart in runs: packets that follow each other and have one SA. What has no SA
- * yet goes to the park. Of each run, in the order that the RFC demands
+ * The burst is taken apart in runs: packets that follow each other and have one SA (esp_collect.c
+ * finds it). Of each run, in the order that the RFC demands
  *   precheck  replay window, as a hint that saves the cipher (3.4.3)
  *   open      the cipher, one call for the run; a bad tag drops the packet and changes nothing but
  *             one counter
@@ -26,99 +26,27 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/ecn.h"
-#include "dataplane/fit.h"
+#include "dataplane/esp_open.h"
 #include "dataplane/inner.h"
 #include "dataplane/sad_data.h"
 #include "dataplane/spread.h"
 #include "dataplane/wire.h"
 
-#define MOVED_S 1  /* at most one peer-moved event per SA in this time */
-#define ESP_MIN 12 /* header and the shortest text; an SA asks for more */
-
-struct item {
-	struct rte_mbuf *m;
-	struct dp_sa_in *sa;
-	uint16_t at; /* index in the burst */
-};
-
-/* What is to be opened, in the order of the burst. */
-struct queue {
-	uint16_t n;
-	struct item item[DP_BURST_ROOM];
-};
+#define MOVED_S 1 /* at most one peer-moved event per SA in this time */
 
 /* Packets of one SA; those that drop out are taken out of it. */
 struct run {
 	struct dp_sa_in *sa;
 	uint16_t n;
-	struct item item[DP_CRYPTO_RUN];
+	struct dp_open_item *item; /* the queue's; moved up when others drop out */
 	struct dp_crypto_job job[DP_CRYPTO_RUN];
 	uint16_t trailer[DP_CRYPTO_RUN]; /* padding, its length, next header; 0 = not possible */
 	bool in_line;			 /* no packet dropped, each number one more than the last */
 };
 
-static void
-refuse(struct dp_worker *w, struct dp_burst *b, const struct item *item, enum dp_drop reason)
-{
-	dp_drop(w, item->m, reason);
-	b->pkt[item->at] = NULL;
-}
-
-/*
- * A packet without an SA, or with an SPI for which others wait. True when it was parked or dropped;
- * false when it has an SA and the park no room: it is opened rather than lost.
- */
-static bool
-stand_back(struct dp_worker *w, struct dp_burst *b, const struct item *item)
-{
-	if (dp_park_add(w, item->m)) {
-		b->pkt[item->at] = NULL;
-		return true;
-	}
-	if (item->sa != NULL)
-		return false;
-	refuse(w, b, item, DP_DROP_ESP_SPI);
-	return true;
-}
-
-static void
-collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct queue *q)
-{
-	struct item item = {.m = b->pkt[at], .at = at};
-	uint8_t room[4];
-	uint32_t spi;
-
-	if (unlikely(rte_pktmbuf_pkt_len(item.m) < ESP_MIN)) {
-		refuse(w, b, &item, DP_DROP_ESP_RUNT);
-		return;
-	}
-	spi = dp_be32(rte_pktmbuf_read(item.m, 0, sizeof(room), room));
-	item.sa = dp_sad_find(w->sad, spi);
-	dp_pkt(item.m)->spi = spi;
-	if (unlikely(item.sa == NULL || dp_park_holds(&w->park, spi)) && stand_back(w, b, &item))
-		return;
-	if (unlikely(!dp_packet_is_own(item.m, 0, 0))) {
-		b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
-		if (item.m == NULL)
-			return;
-	}
-	q->item[q->n].m = item.m;
-	q->item[q->n].sa = item.sa;
-	q->item[q->n++].at = at;
-}
-
-static void
-collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
-{
-	q->n = 0;
-	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next == DP_NEXT_OPEN)
-			collect_one(w, b, i, q);
-}
-
 /* Bring near what opening a packet will touch of its SA. */
 static void
-fetch(const struct dp_worker *w, const struct item *it)
+fetch(const struct dp_worker *w, const struct dp_open_item *it)
 {
 	const struct dp_sa_in *sa = it->sa;
 
@@ -151,15 +79,15 @@ count_shared(_Atomic uint64_t *counter)
 
 /* Drop what the window refuses. */
 static void
-refuse_replay(struct dp_worker *w, struct dp_burst *b, const struct item *item,
+refuse_replay(struct dp_worker *w, struct dp_burst *b, const struct dp_open_item *item,
 	      enum dp_replay_verdict verdict)
 {
 	if (verdict == DP_REPLAY_LATE) {
 		count_shared(&item->sa->late);
-		refuse(w, b, item, DP_DROP_ESP_LATE);
+		dp_open_refuse(w, b, item, DP_DROP_ESP_LATE);
 	} else {
 		count_shared(&item->sa->replayed);
-		refuse(w, b, item, DP_DROP_ESP_REPLAY);
+		dp_open_refuse(w, b, item, DP_DROP_ESP_REPLAY);
 	}
 }
 
@@ -174,7 +102,8 @@ text_length(const struct dp_sa_in *sa, uint32_t esp_len)
 
 /* Take `item` into the run unless its length or its number is wrong. Under the guard. */
 static void
-precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item)
+precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r,
+	     const struct dp_open_item *item)
 {
 	struct dp_sa_in *sa = r->sa;
 	uint8_t *esp = rte_pktmbuf_mtod(item->m, uint8_t *);
@@ -183,7 +112,7 @@ precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struc
 	enum dp_replay_verdict verdict;
 
 	if (unlikely(text_len == 0)) {
-		refuse(w, b, item, DP_DROP_ESP_RUNT);
+		dp_open_refuse(w, b, item, DP_DROP_ESP_RUNT);
 		return;
 	}
 	verdict = dp_replay_check(&sa->replay, seq);
@@ -192,7 +121,8 @@ precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struc
 		return;
 	}
 	r->in_line &= r->n == 0 || seq == r->job[r->n - 1].seq + 1;
-	r->item[r->n] = *item;
+	if (unlikely(&r->item[r->n] != item))
+		r->item[r->n] = *item;
 	r->job[r->n++] = (struct dp_crypto_job){.text = esp + DP_ESP_HDR + sa->iv_len,
 						.text_len = text_len,
 						.spi_be = sa->spi_be,
@@ -200,14 +130,13 @@ precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struc
 }
 
 static void
-precheck(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item,
-	 uint16_t n)
+precheck(struct dp_worker *w, struct dp_burst *b, struct run *r, uint16_t n)
 {
 	r->n = 0;
 	r->in_line = true;
 	guard(w->sad, r->sa);
 	for (uint16_t i = 0; i < n; i++)
-		precheck_one(w, b, r, &item[i]);
+		precheck_one(w, b, r, &r->item[i]);
 	unguard(w->sad, r->sa);
 }
 
@@ -234,7 +163,7 @@ judge(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
 			continue;
 		}
 		count_shared(&r->sa->auth_failed);
-		refuse(w, b, &r->item[i], DP_DROP_ESP_AUTH);
+		dp_open_refuse(w, b, &r->item[i], DP_DROP_ESP_AUTH);
 	}
 	r->n = kept;
 }
@@ -271,7 +200,7 @@ spread(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 	for (uint16_t i = 0; i < taken; i++)
 		b->pkt[r->item[i].at] = NULL;
 	for (uint32_t i = taken; i < r->n; i++)
-		refuse(w, b, &r->item[i], DP_DROP_SPREAD_WAIT);
+		dp_open_refuse(w, b, &r->item[i], DP_DROP_SPREAD_WAIT);
 	return true;
 }
 
@@ -345,7 +274,7 @@ count_slowly(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t pa
 
 		raise_limits(w->sad, sa, packets + 1, bytes + len);
 		if (packets + 1 > sa->limit.hard_packets || bytes + len > sa->limit.hard_bytes) {
-			refuse(w, b, &r->item[i], DP_DROP_LIMIT_HARD);
+			dp_open_refuse(w, b, &r->item[i], DP_DROP_LIMIT_HARD);
 			continue;
 		}
 		packets++;
@@ -460,7 +389,7 @@ finish_one(struct dp_worker *w, struct dp_burst *b, const struct run *r, uint16_
 	enum dp_drop why = examine(r, i, p->outer_tos, &in);
 
 	if (unlikely(why != DP_DROP_COUNT)) {
-		refuse(w, b, &r->item[i], why);
+		dp_open_refuse(w, b, &r->item[i], why);
 		return;
 	}
 	m->data_off = (uint16_t)(m->data_off + DP_ESP_HDR + r->sa->iv_len);
@@ -495,16 +424,17 @@ pass_on(struct dp_worker *w, struct dp_burst *b, struct run *r)
 }
 
 static void
-run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct item *item,
+run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, struct dp_open_item *item,
 	    uint16_t n)
 {
 	r->sa = item->sa;
+	r->item = item;
 	if (unlikely(dp_child_ended(r->sa->child))) {
 		for (uint16_t i = 0; i < n; i++)
-			refuse(w, b, &item[i], DP_DROP_LIMIT_HARD);
+			dp_open_refuse(w, b, &item[i], DP_DROP_LIMIT_HARD);
 		return;
 	}
-	precheck(w, b, r, item, n);
+	precheck(w, b, r, n);
 	if (unlikely(r->n == 0 || (w->spread != NULL && spread(w, b, r))))
 		return;
 	judge(w, b, r, r->sa->open(w->crypto, r->sa->key, r->job, r->n));
@@ -513,7 +443,7 @@ run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct
 
 /* Length of the run of packets with one SA from item `from` on. */
 static uint16_t
-run_length(const struct queue *q, uint16_t from)
+run_length(const struct dp_open_queue *q, uint16_t from)
 {
 	const struct dp_sa_in *sa = q->item[from].sa;
 	uint16_t n = 1;
@@ -525,7 +455,7 @@ run_length(const struct queue *q, uint16_t from)
 
 /* Fetch the SAs of items from `done` to DP_FETCH_AHEAD behind `upto`; returns how far it came. */
 static uint16_t
-fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uint16_t upto)
+fetch_ahead(const struct dp_worker *w, const struct dp_open_queue *q, uint16_t done, uint16_t upto)
 {
 	uint16_t end = (uint16_t)RTE_MIN(upto + DP_FETCH_AHEAD, q->n);
 
@@ -538,10 +468,12 @@ fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uin
 void
 dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 {
-	struct queue q;
+	uint64_t dropped = w->count.dropped;
+	uint32_t parked = w->park.n;
+	struct dp_open_queue q;
 	struct run run;
 
-	collect(w, b, &q);
+	dp_open_collect(w, b, &q);
 	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_OPEN)) | DP_KIND(DP_NEXT_FIB));
 	uint16_t fetched = 0;
 
@@ -550,19 +482,22 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
 		run_through(w, b, &run, &q.item[from], n);
 	}
-	dp_burst_compact(b);
+	if (unlikely(w->spread != NULL || w->count.dropped != dropped || w->park.n != parked))
+		dp_burst_compact(b);
 }
 
 void
 dp_esp_open_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk)
 {
+	struct dp_open_item item[DP_CRYPTO_RUN];
 	struct run run;
 
 	run.sa = chunk->sa;
+	run.item = item;
 	run.n = (uint16_t)chunk->n;
 	run.in_line = false; /* other chunks may have come between */
 	for (uint16_t i = 0; i < run.n; i++) {
-		run.item[i] = (struct item){.m = chunk->pkt[i], .sa = run.sa, .at = b->n};
+		run.item[i] = (struct dp_open_item){.m = chunk->pkt[i], .sa = run.sa, .at = b->n};
 		b->pkt[b->n++] = chunk->pkt[i];
 		run.job[i] = chunk->job[i];
 	}

@@ -36,16 +36,12 @@
 #define TAIL	(PAD_MAX + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
 #define HEAD	(DP_OUTER_MAX + DP_ESP_HDR + DP_CRYPTO_IV_MAX + DP_L2_ROOM)
 
-/* What is to be sealed, in the order of the burst. */
-struct queue {
-	uint16_t n;
-	struct item {
-		struct rte_mbuf *m;
-		struct dp_sa_out *sa;
-		uint16_t at;   /* index in the burst */
-		uint16_t len;  /* inner bytes */
-		uint8_t flags; /* enum dp_pkt_flag */
-	} item[DP_BURST_ROOM];
+/* A packet that is to be sealed. */
+struct item {
+	struct rte_mbuf *m;
+	uint16_t at;   /* index in the burst */
+	uint16_t len;  /* inner bytes */
+	uint8_t flags; /* enum dp_pkt_flag */
 };
 
 /* Packets of one SA that follow each other. */
@@ -59,10 +55,12 @@ struct run {
 	uint64_t bytes;
 };
 
-/* The runs of a burst. */
+/* What of a burst is to be sealed, in its order. */
 struct batch {
 	uint16_t n;
+	uint16_t items;
 	struct run run[DP_BURST_ROOM];
+	struct item item[DP_BURST_ROOM];
 	struct dp_crypto_job job[DP_BURST_ROOM];
 };
 
@@ -96,55 +94,79 @@ refuse(struct dp_worker *w, struct dp_burst *b, uint16_t at, enum dp_drop reason
 	b->pkt[at] = NULL;
 }
 
-static void
-collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_sa_out *sa,
-	    struct queue *q)
+/* The packet in place `at`, fit to be written into; NULL: it was dropped. */
+static inline struct rte_mbuf *
+admit(struct dp_worker *w, struct dp_burst *b, uint16_t at, const struct dp_sa_out *sa)
 {
 	struct rte_mbuf *m = b->pkt[at];
 
 	if (unlikely(sa == NULL)) {
 		refuse(w, b, at, DP_DROP_NO_SA);
-		return;
+		return NULL;
 	}
 	if (unlikely(!dp_packet_is_own(m, HEAD, TAIL))) {
 		b->pkt[at] = m = dp_packet_own(w, m, HEAD, TAIL);
 		if (m == NULL)
-			return;
+			return NULL;
 	}
-	if (unlikely(!selected(sa, m))) {
-		refuse(w, b, at, DP_DROP_SELECTOR_OUT);
-		return;
+	if (likely(selected(sa, m)))
+		return m;
+	refuse(w, b, at, DP_DROP_SELECTOR_OUT);
+	return NULL;
+}
+
+/*
+ * Make a run of the packets from the `from`th on that go into one tunnel, which the first of them
+ * does. Returns the place behind them.
+ */
+static uint16_t
+collect_run(struct dp_worker *w, struct dp_burst *b, uint16_t from, struct batch *runs)
+{
+	const uint32_t tunnel = dp_pkt(b->pkt[from])->tunnel;
+	struct dp_sa_out *sa = find_sa(w->sad, tunnel);
+	struct item *item = &runs->item[runs->items];
+	uint16_t i = from, n = 0;
+	uint64_t bytes = 0;
+	uint8_t flags = 0;
+
+	for (; i < b->n && n < DP_CRYPTO_RUN; i++) {
+		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+		struct rte_mbuf *m;
+
+		if (p->next != DP_NEXT_SEAL || p->tunnel != tunnel)
+			break;
+		m = admit(w, b, i, sa);
+		if (unlikely(m == NULL))
+			continue;
+		flags |= dp_pkt(m)->flags;
+		bytes += m->data_len;
+		item[n++] = (struct item){
+			.m = m, .at = i, .len = m->data_len, .flags = dp_pkt(m)->flags};
 	}
-	q->item[q->n++] = (struct item){
-		.m = m, .sa = sa, .at = at, .len = m->data_len, .flags = dp_pkt(m)->flags};
+	if (unlikely(n == 0))
+		return i;
+	runs->items = (uint16_t)(runs->items + n);
+	runs->run[runs->n++] =
+		(struct run){.sa = sa, .item = item, .n = n, .flags = flags, .bytes = bytes};
+	return i;
 }
 
 static void
-collect(struct dp_worker *w, struct dp_burst *b, struct queue *q)
+collect(struct dp_worker *w, struct dp_burst *b, struct batch *runs)
 {
-	uint32_t tunnel = UINT32_MAX;
-	struct dp_sa_out *sa = NULL;
-
-	q->n = 0;
-	for (uint16_t i = 0; i < b->n; i++) {
-		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
-
-		if (p->next != DP_NEXT_SEAL)
-			continue;
-		if (p->tunnel != tunnel) {
-			tunnel = p->tunnel;
-			sa = find_sa(w->sad, tunnel);
-		}
-		collect_one(w, b, i, sa, q);
+	runs->n = runs->items = 0;
+	for (uint16_t i = 0; i < b->n;) {
+		if (likely(dp_pkt(b->pkt[i])->next == DP_NEXT_SEAL))
+			i = collect_run(w, b, i, runs);
+		else
+			i++;
 	}
 }
 
 /* Bring near what writing a packet will touch of its SA. */
 static inline void
-fetch(const struct dp_worker *w, const struct item *it)
+fetch(const struct dp_worker *w, const struct dp_sa_out *sa)
 {
-	const struct dp_sa_out *sa = it->sa;
-
 	rte_prefetch0(&sa->seq);
 	rte_prefetch0(&sa->child->raised);
 	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
@@ -339,8 +361,12 @@ write_kind(const struct dp_sad *sad, struct run *r, const struct dp_outer *o,
 		.align = sa->align,
 	};
 
-	for (uint16_t i = 0; i < r->n; i++)
-		write_one(&stamp, o, kind, &r->item[i], r->seq + i + 1, &r->job[i]);
+	const struct item *item = r->item, *end = item + r->n;
+	struct dp_crypto_job *job = r->job;
+	uint64_t seq = r->seq;
+
+	for (; item != end; item++)
+		write_one(&stamp, o, kind, item, ++seq, job++);
 }
 
 static void
@@ -426,39 +452,6 @@ seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 			dp_outer_udp6(rte_pktmbuf_mtod(r->item[i].m, uint8_t *));
 }
 
-/* The run of packets with one SA from item `from` on; returns its length. */
-static uint16_t
-run_take(struct run *r, const struct queue *q, uint16_t from)
-{
-	const struct item *it = &q->item[from];
-	uint16_t left = RTE_MIN((uint16_t)(q->n - from), (uint16_t)DP_CRYPTO_RUN), n = 0;
-	uint64_t bytes = 0;
-	uint8_t flags = 0;
-
-	r->sa = it->sa;
-	r->item = it;
-	for (; n < left && it[n].sa == r->sa; n++) {
-		bytes += it[n].len;
-		flags |= it[n].flags;
-	}
-	r->bytes = bytes;
-	r->flags = flags;
-	r->n = n;
-	return n;
-}
-
-/* Fetch the SAs of items from `done` to DP_SAS_AHEAD behind `upto`; returns how far it came. */
-static inline uint16_t
-fetch_ahead(const struct dp_worker *w, const struct queue *q, uint16_t done, uint16_t upto)
-{
-	uint16_t end = (uint16_t)RTE_MIN(upto + DP_SAS_AHEAD, q->n);
-
-	for (; done < end; done++)
-		if (done == 0 || q->item[done].sa != q->item[done - 1].sa)
-			fetch(w, &q->item[done]);
-	return done;
-}
-
 /* Bring near what the cipher will read for a run: its key and the front of its first text. */
 static inline void
 fetch_key(const struct run *r)
@@ -481,31 +474,44 @@ seal_all(struct dp_worker *w, struct dp_burst *b, struct batch *runs)
 	}
 }
 
+/* Claim numbers for all runs and write their packets; runs of which nothing is left go. */
+static void
+prepare_all(struct dp_worker *w, struct dp_burst *b, struct batch *runs)
+{
+	uint16_t kept = 0, made = 0;
+
+	for (uint16_t i = 0; i < RTE_MIN(runs->n, (uint16_t)DP_SAS_AHEAD); i++)
+		fetch(w, runs->run[i].sa);
+	for (uint16_t i = 0; i < runs->n; i++) {
+		struct run *r = &runs->run[i];
+
+		if (i + DP_SAS_AHEAD < runs->n)
+			fetch(w, runs->run[i + DP_SAS_AHEAD].sa);
+		r->job = &runs->job[made];
+		if (unlikely(!prepare_run(w, b, r)))
+			continue;
+		made = (uint16_t)(made + r->n);
+		if (unlikely(kept != i))
+			runs->run[kept] = *r;
+		kept++;
+	}
+	runs->n = kept;
+}
+
 void
 dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 {
-	struct queue q;
+	uint64_t dropped = w->count.dropped;
 	struct batch runs;
-	uint16_t fetched = 0, n, made = 0;
 
-	collect(w, b, &q);
+	collect(w, b, &runs);
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_SEAL);
-	if (q.n != 0)
+	if (runs.n != 0)
 		b->kinds |= DP_KIND(DP_NEXT_OUTER);
-	runs.n = 0;
-	for (uint16_t from = 0; from < q.n; from = (uint16_t)(from + n)) {
-		struct run *r = &runs.run[runs.n];
-
-		n = run_take(r, &q, from);
-		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
-		r->job = &runs.job[made];
-		if (likely(prepare_run(w, b, r))) {
-			made = (uint16_t)(made + r->n);
-			runs.n++;
-		}
-	}
+	prepare_all(w, b, &runs);
 	seal_all(w, b, &runs);
-	dp_burst_compact(b);
+	if (unlikely(w->spread != NULL || w->count.dropped != dropped))
+		dp_burst_compact(b);
 }
 
 void

@@ -18,11 +18,11 @@ dp_esp_trailer(uint8_t *text, uint32_t len, uint32_t align, bool ipv6)
 {
 	static const uint8_t padding[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 	uint32_t total = (len + 2 + align - 1) & ~(align - 1);
-	uint8_t *end = text + len;
+	uint16_t last = (uint16_t)((ipv6 ? DP_NEXT_HDR_IPV6 : DP_NEXT_HDR_IPV4) << 8 |
+				   (total - 2 - len)); /* length of the padding first */
 
-	memcpy(end, padding, 16); /* room was checked for the most */
-	text[total - 2] = (uint8_t)(total - 2 - len);
-	text[total - 1] = ipv6 ? DP_NEXT_HDR_IPV6 : DP_NEXT_HDR_IPV4;
+	memcpy(text + len, padding, 16); /* room was checked for the most */
+	memcpy(text + total - 2, &last, 2);
 	return total;
 }
 

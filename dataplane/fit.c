@@ -13,9 +13,10 @@
  * into any tunnel, because no sender makes smaller ones (RFC 8200 5); where the path outside is too
  * small for that, the API thread says so in the log when it learns of it (sad_mtu.c).
  *
- * The common burst, nothing too long, is walked once and stays in place; a run of packets of one
- * way loads it once, and only a TCP SYN is looked into. Otherwise it is rebuilt in order, with
- * fragments where their packet was and ICMP errors at the end. Conservation: of n fragments n - 1
+ * The common burst is never seen here: the path stage finds that everything fits and no connection
+ * begins (dp_fit_fits()). A burst with nothing too long is walked once and stays in place.
+ * Otherwise it is rebuilt in order, with fragments where their packet was and ICMP errors at the
+ * end. Conservation: of n fragments n - 1
  * count as created. Worker thread.
  */
 #include "dataplane/fit.h"
@@ -26,16 +27,8 @@
 #include "dataplane/sad_data.h"
 #include "dataplane/tables.h"
 
-#define DF	 0x40 /* in octet 6 of the header */
-#define TCP_SYN	 0x02
+#define DF	 0x40	/* in octet 6 of the header */
 #define NO_LIMIT 65535u /* no IP packet is longer */
-#define NO_WAY	 0	    /* no packet that is looked at has this key: DP_NEXT_OPEN is 0 */
-
-/* What a way carries. */
-struct way {
-	uint64_t key;
-	uint64_t word; /* as dp_fit_word(); an MSS of 0 is no clamp */
-};
 
 /* Seal comes next: bring near the SA of a tunnel, whose pointer lies beside the word. */
 static inline void
@@ -85,23 +78,8 @@ iface_word(const struct dp_worker *w, const struct dp_pkt *p)
 	return word_of(mtu, least(mss[0], dp_fit_mss(from, 0)), least(mss[1], dp_fit_mss(from, 1)));
 }
 
-/* Packets with the same key go the same way. NO_WAY: not for this stage. */
-static inline uint64_t
-key_of(const struct dp_pkt *p)
-{
-	const uint8_t kind = p->flags & (DP_PKT_DECRYPTED | DP_PKT_OUTER);
-
-	if (p->next == DP_NEXT_SEAL)
-		return (uint64_t)DP_NEXT_SEAL << 56 | p->tunnel;
-	if (p->next != DP_NEXT_ADJ)
-		return NO_WAY;
-	return (uint64_t)DP_NEXT_ADJ << 56 | (uint64_t)kind << 48 | (uint64_t)p->iface_out << 32 |
-	       ((kind & DP_PKT_DECRYPTED) != 0 ? p->tunnel : 0);
-}
-
-/* Seal drops what has no tunnel. */
-static inline void
-way_load(struct way *way, const struct dp_worker *w, const struct dp_pkt *p, uint64_t key)
+void
+dp_fit_ask(struct dp_fit_way *way, const struct dp_worker *w, const struct dp_pkt *p, uint64_t key)
 {
 	way->key = key;
 	if (likely(p->next == DP_NEXT_SEAL)) {
@@ -110,28 +88,8 @@ way_load(struct way *way, const struct dp_worker *w, const struct dp_pkt *p, uin
 	} else {
 		way->word = iface_word(w, p);
 	}
-	if (unlikely(way->word == 0))
+	if (unlikely(way->word == 0)) /* seal drops what has no tunnel */
 		way->word = word_of(NO_LIMIT, 0, 0);
-}
-
-static inline unsigned int
-is_ipv6(const struct dp_pkt *p)
-{
-	return (p->flags & DP_PKT_IPV6) != 0;
-}
-
-/* May it be a SYN? Exact but for IPv6 with extension headers, which needs a closer look. */
-static inline bool
-may_be_syn(const struct rte_mbuf *m, unsigned int ipv6)
-{
-	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
-	uint32_t flags = ipv6 ? 40 + 13 : (ip[0] & 15u) * 4 + 13;
-	uint8_t next = ip[ipv6 ? 6 : 9];
-
-	if (likely(next != IPPROTO_TCP))
-		return ipv6 != 0 && (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
-				     next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
-	return m->data_len > flags && (ip[flags] & TCP_SYN) != 0;
 }
 
 /* A SYN is changed only when it is in one piece and nobody else reads it. */
@@ -160,7 +118,7 @@ too_big(struct dp_worker *w, struct rebuild *r, struct rte_mbuf *m, uint32_t mtu
 {
 	struct rte_mbuf *reply = NULL;
 
-	if (is_ipv6(dp_pkt(m)))
+	if (dp_fit_ipv6(dp_pkt(m)))
 		mtu = RTE_MAX(mtu, (uint32_t)DP_MTU6_MIN);
 	if ((dp_pkt(m)->flags & DP_PKT_OUTER) != 0)
 		dp_pmtu_outgrown(w, m, mtu);
@@ -216,17 +174,17 @@ static void
 rebuild(struct dp_worker *w, struct dp_burst *b)
 {
 	struct rebuild r = {.left = b->n};
-	struct way way = {.key = NO_WAY};
+	struct dp_fit_way way = {.key = DP_FIT_NO_WAY};
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
-		uint64_t key = key_of(p);
+		uint64_t key = dp_fit_key(p);
 
-		if (key != NO_WAY && key != way.key)
-			way_load(&way, w, p, key);
+		if (key != DP_FIT_NO_WAY && key != way.key)
+			dp_fit_ask(&way, w, p, key);
 		r.left--;
 		rebuild_one(w, &r, b->pkt[i],
-			    key != NO_WAY ? dp_fit_mtu(way.word, is_ipv6(p)) : NO_LIMIT);
+			    key != DP_FIT_NO_WAY ? dp_fit_mtu(way.word, dp_fit_ipv6(p)) : NO_LIMIT);
 	}
 	b->n = 0;
 	for (uint16_t i = 0; i < r.n; i++)
@@ -238,21 +196,19 @@ rebuild(struct dp_worker *w, struct dp_burst *b)
 void
 dp_stage_fit(struct dp_worker *w, struct dp_burst *b)
 {
-	struct way way = {.key = NO_WAY};
+	struct dp_fit_way way = {.key = DP_FIT_NO_WAY};
 	bool long_ones = false;
 
+	b->kinds &= (uint16_t)~DP_KIND_FIT;
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 		const struct dp_pkt *p = dp_pkt(m);
-		uint64_t key = key_of(p);
 
-		if (key == NO_WAY)
+		if (dp_fit_fits(&way, w, m))
 			continue;
-		if (unlikely(key != way.key))
-			way_load(&way, w, p, key);
-		long_ones |= rte_pktmbuf_pkt_len(m) > dp_fit_mtu(way.word, is_ipv6(p));
-		if (dp_fit_mss(way.word, is_ipv6(p)) != 0 && unlikely(may_be_syn(m, is_ipv6(p))))
-			clamp(m, is_ipv6(p), dp_fit_mss(way.word, is_ipv6(p)));
+		long_ones |= rte_pktmbuf_pkt_len(m) > dp_fit_mtu(way.word, dp_fit_ipv6(p));
+		if (dp_fit_mss(way.word, dp_fit_ipv6(p)) != 0 && dp_fit_may_be_syn(m))
+			clamp(m, dp_fit_ipv6(p), dp_fit_mss(way.word, dp_fit_ipv6(p)));
 	}
 	if (unlikely(long_ones))
 		rebuild(w, b);

@@ -6,12 +6,15 @@
 #ifndef SPW_DATAPLANE_FIT_H
 #define SPW_DATAPLANE_FIT_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/packet.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/worker.h"
+
+#define DP_TCP_SYN 0x02 /* in octet 13 of the header */
 
 /*
  * Lower the MSS option of a TCP SYN or SYN/ACK to `mss` and mend the checksum (RFC 6691, RFC 1624).
@@ -61,8 +64,82 @@ struct rte_mbuf *dp_packet_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t
 static inline bool
 dp_packet_is_own(const struct rte_mbuf *m, uint16_t head, uint16_t tail)
 {
-	return m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
+	/* One reference and one segment, which lie side by side, in one look. */
+	static const uint16_t alone[2] = {1, 1};
+
+	_Static_assert(offsetof(struct rte_mbuf, nb_segs) ==
+			       offsetof(struct rte_mbuf, refcnt) + sizeof(uint16_t),
+		       "side by side");
+	return memcmp(&m->refcnt, alone, sizeof(alone)) == 0 && RTE_MBUF_DIRECT(m) &&
 	       m->data_off >= head && m->buf_len - m->data_off - m->data_len >= tail;
+}
+
+/* A way that packets take, and what it carries; begin with the key DP_FIT_NO_WAY. */
+struct dp_fit_way {
+	uint64_t key;
+	uint64_t word; /* as dp_fit_word(); an MSS of 0 is no clamp */
+};
+#define DP_FIT_NO_WAY 0 /* no packet that is looked at has this key: DP_NEXT_OPEN is 0 */
+
+/* Find out what the way of a packet with this key carries. Worker thread. */
+void dp_fit_ask(struct dp_fit_way *way, const struct dp_worker *w, const struct dp_pkt *p,
+		uint64_t key);
+
+/* Packets with the same key go the same way. DP_FIT_NO_WAY: they need not fit anything. */
+static inline uint64_t
+dp_fit_key(const struct dp_pkt *p)
+{
+	const uint8_t kind = p->flags & (DP_PKT_DECRYPTED | DP_PKT_OUTER);
+
+	if (p->next == DP_NEXT_SEAL)
+		return (uint64_t)DP_NEXT_SEAL << 56 | p->tunnel;
+	if (p->next != DP_NEXT_ADJ)
+		return DP_FIT_NO_WAY;
+	return (uint64_t)DP_NEXT_ADJ << 56 | (uint64_t)kind << 48 | (uint64_t)p->iface_out << 32 |
+	       ((kind & DP_PKT_DECRYPTED) != 0 ? p->tunnel : 0);
+}
+
+static inline unsigned int
+dp_fit_ipv6(const struct dp_pkt *p)
+{
+	return (p->flags & DP_PKT_IPV6) != 0;
+}
+
+/* May it be a TCP SYN? Exact but for IPv6 with extension headers, which needs a closer look. */
+static inline bool
+dp_fit_may_be_syn(const struct rte_mbuf *m)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	const bool ipv6 = ip[0] >> 4 == 6;
+	uint32_t flags = ipv6 ? 40 + 13 : (ip[0] & 15u) * 4 + 13;
+	uint8_t next = ip[ipv6 ? 6 : 9];
+
+	if (likely(next != IPPROTO_TCP))
+		return ipv6 && (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+				next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
+	return m->data_len > flags && (ip[flags] & DP_TCP_SYN) != 0;
+}
+
+/* Does a packet fit a way that carries `word`, with no MSS in it that may have to be lowered? */
+static inline bool
+dp_fit_word_fits(uint64_t word, const struct rte_mbuf *m, unsigned int ipv6)
+{
+	return m->pkt_len <= dp_fit_mtu(word, ipv6) &&
+	       (dp_fit_mss(word, ipv6) == 0 || !dp_fit_may_be_syn(m));
+}
+
+/* The same of the packet's own way, which is asked for when it is not that of the one before. */
+static inline bool
+dp_fit_fits(struct dp_fit_way *way, const struct dp_worker *w, const struct rte_mbuf *m)
+{
+	const struct dp_pkt *p = dp_pkt((struct rte_mbuf *)(uintptr_t)m);
+	uint64_t key = dp_fit_key(p);
+
+	if (unlikely(key == DP_FIT_NO_WAY))
+		return true;
+	if (key != way->key)
+		dp_fit_ask(way, w, p, key);
+	return dp_fit_word_fits(way->word, m, dp_fit_ipv6(p));
 }
 
 #endif

@@ -65,8 +65,10 @@ dp_l2_push(struct rte_mbuf *m, const struct dp_l2 *l2, bool ipv6)
 	m->data_off = (uint16_t)(m->data_off - l2->len);
 	m->data_len = (uint16_t)(m->data_len + l2->len);
 	m->pkt_len += l2->len;
-	m->ol_flags |= l2->ol_flags;
-	m->vlan_tci = l2->tci;
+	if (unlikely(l2->ol_flags != 0)) {
+		m->ol_flags |= l2->ol_flags;
+		m->vlan_tci = l2->tci;
+	}
 	return true;
 }
 

@@ -53,7 +53,7 @@ static inline void
 dp_outer_v4(uint8_t *ip, const uint8_t *from, uint32_t sum, uint32_t total,
 	    const struct dp_outer_fields *f)
 {
-	uint64_t total_be = __builtin_bswap16((uint16_t)total), id_be = __builtin_bswap16(f->id);
+	uint64_t total_be = __builtin_bswap32(total) >> 16, id_be = __builtin_bswap32(f->id) >> 16;
 	uint32_t tos_be = (uint32_t)f->tos << 8; /* the lower octet of its word */
 	uint64_t csum = dp_csum_finish(sum + (uint32_t)total_be + (uint32_t)id_be + tos_be + f->df);
 	uint64_t a, b;

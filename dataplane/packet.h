@@ -89,7 +89,7 @@ struct dp_burst {
 };
 
 #define DP_KIND(next)  (1u << (next))
-#define DP_KIND_LONG   (1u << 15) /* an outer packet is too long for its interface */
+#define DP_KIND_FIT    (1u << 15) /* some do not fit their way, or have an MSS to lower */
 #define DP_KIND_SHAPED (1u << 14) /* into a tunnel with a capacity; beside SEAL */
 
 /* Append a packet made by a stage; false when the burst is full (the caller drops it). */

@@ -9,6 +9,8 @@
  *
  * One burst runs to its end before the next is received. A stage handles the packets whose `next`
  * names it and leaves the others in place; one that would find none (dp_burst.kinds) is not run.
+ * Fit is run when path, outer or whoever sent a packet of the gateway's own found that some may not
+ * fit their way (DP_KIND_FIT).
  * ICMP errors go back to the FIB; DP_ROUNDS bounds how often, and whoever is not done then is
  * dropped by tx.
  *
@@ -28,7 +30,6 @@
 #include "dataplane/spread_seal.h"
 #include "dataplane/stages.h"
 
-#define TO_FIT (DP_KIND(DP_NEXT_SEAL) | DP_KIND(DP_NEXT_ADJ))
 #define TO_ROUTE                                                                \
 	(DP_KIND(DP_NEXT_FIB) | DP_KIND(DP_NEXT_PATH) | DP_KIND(DP_NEXT_SEAL) | \
 	 DP_KIND(DP_NEXT_OUTER))
@@ -58,12 +59,11 @@ forward(struct dp_worker *w, struct dp_burst *b)
 	for (unsigned int round = 0; round < DP_ROUNDS && (b->kinds & TO_ROUTE) != 0; round++) {
 		run_for(w, b, DP_KIND(DP_NEXT_FIB), DP_STAGE_FIB, dp_stage_fib);
 		run_for(w, b, DP_KIND(DP_NEXT_PATH), DP_STAGE_PATH, dp_stage_path);
-		run_for(w, b, TO_FIT, DP_STAGE_FIT, dp_stage_fit);
+		run_for(w, b, DP_KIND_FIT, DP_STAGE_FIT, dp_stage_fit);
 		run_for(w, b, DP_KIND_SHAPED, DP_STAGE_SHAPE, dp_stage_shape);
 		run_for(w, b, DP_KIND(DP_NEXT_SEAL), DP_STAGE_SEAL, dp_stage_esp_seal);
 		run_for(w, b, DP_KIND(DP_NEXT_OUTER), DP_STAGE_OUTER, dp_stage_outer);
-		run_for(w, b, DP_KIND_LONG, DP_STAGE_FIT, dp_stage_fit);
-		b->kinds &= (uint16_t)~DP_KIND_LONG;
+		run_for(w, b, DP_KIND_FIT, DP_STAGE_FIT, dp_stage_fit);
 	}
 	run(w, b, DP_STAGE_ADJACENCY, dp_stage_adjacency);
 	run(w, b, DP_STAGE_TX, dp_stage_tx);

@@ -89,7 +89,7 @@ void dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b);
  * fit: packets with next == DP_NEXT_SEAL and those bound for an interface whose MTU they exceed:
  * MSS clamp, inner fragmentation without DF, ICMP too-big with DF (reply appended to the burst
  * with next == DP_NEXT_FIB and DP_PKT_CREATED). Run it with next == DP_NEXT_SEAL or DP_NEXT_ADJ
- * (iface_out set); others pass untouched.
+ * (iface_out set); others pass untouched. Clears DP_KIND_FIT, with which the burst asked for it.
  */
 void dp_stage_fit(struct dp_worker *w, struct dp_burst *b);
 /*

@@ -124,22 +124,40 @@ path_ask(const struct dp_worker *w, uint32_t id, struct path_memo *memo)
 				      : NULL;
 }
 
-/* True when the packet stays in the burst. */
-static bool
-adjacency_one(struct dp_worker *w, struct rte_mbuf *m, struct path_memo *memo)
+/* Put the finished header before a packet that goes where it leads; false: it does not do. */
+static inline bool
+push(struct rte_mbuf *m, const struct dp_l2 *l2)
 {
 	struct dp_pkt *p = dp_pkt(m);
-	const struct dp_l2 *l2;
 
-	if (p->path != memo->id)
-		path_ask(w, p->path, memo);
-	l2 = memo->l2;
-	if (unlikely(!l2 || l2->iface != p->iface_out ||
-		     !dp_l2_push(m, l2, p->flags & DP_PKT_IPV6)))
-		return slow_one(w, m, memo->path);
+	if (unlikely(l2->iface != p->iface_out ||
+		     !dp_l2_push(m, l2, (p->flags & DP_PKT_IPV6) != 0)))
+		return false;
 	p->port_out = l2->port_out;
 	p->next = DP_NEXT_TX;
 	return true;
+}
+
+/*
+ * Do all packets from the `from`th on that take the path of `memo`, and put them behind the `kept`
+ * ones, as far as its finished header does. Returns how many.
+ */
+static uint16_t
+push_all(struct dp_burst *b, uint16_t from, uint16_t kept, const struct path_memo *memo)
+{
+	const struct dp_l2 l2 = *memo->l2;
+	const uint32_t path = memo->id;
+	uint16_t n = 0;
+
+	for (uint16_t i = from; i < b->n; i++, n++) {
+		struct rte_mbuf *m = b->pkt[i];
+		const struct dp_pkt *p = dp_pkt(m);
+
+		if (p->next != DP_NEXT_ADJ || p->path != path || !push(m, &l2))
+			break;
+		b->pkt[kept + n] = m;
+	}
+	return n;
 }
 
 void
@@ -148,9 +166,25 @@ dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b)
 	struct path_memo memo = {.id = SPW_DP_ADDR_NONE};
 	uint16_t kept = 0;
 
-	for (uint16_t i = 0; i < b->n; i++)
-		if (dp_pkt(b->pkt[i])->next != DP_NEXT_ADJ || adjacency_one(w, b->pkt[i], &memo))
-			b->pkt[kept++] = b->pkt[i];
+	for (uint16_t i = 0; i < b->n;) {
+		struct rte_mbuf *m = b->pkt[i];
+		const struct dp_pkt *p = dp_pkt(m);
+		uint16_t n = 0;
+
+		if (p->next == DP_NEXT_ADJ) {
+			if (p->path != memo.id)
+				path_ask(w, p->path, &memo);
+			if (likely(memo.l2 != NULL))
+				n = push_all(b, i, kept, &memo);
+			kept = (uint16_t)(kept + n);
+			i = (uint16_t)(i + n);
+			if (likely(n != 0))
+				continue;
+		}
+		i++;
+		if (p->next != DP_NEXT_ADJ || slow_one(w, m, memo.path))
+			b->pkt[kept++] = m;
+	}
 	b->n = kept;
 }
 

@@ -17,6 +17,23 @@ struct gathered {
 };
 
 /*
+ * The addresses of a burst in which all packets are IPv4 and need a lookup, as most are. False: it
+ * is another.
+ */
+static bool
+gather_plain(const struct dp_burst *b, uint32_t *ips)
+{
+	for (uint16_t i = 0; i < b->n; i++) {
+		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+
+		if (unlikely(p->next != DP_NEXT_FIB || (p->flags & DP_PKT_IPV6) != 0))
+			return false;
+		ips[i] = dp_be32(rte_pktmbuf_mtod(b->pkt[i], const uint8_t *) + 16);
+	}
+	return true;
+}
+
+/*
  * Sort the packets that need a lookup by family: [0] IPv4 with their addresses, [1] IPv6. Both
  * lists are written for every packet and one of them grows.
  */
@@ -48,6 +65,39 @@ lookup_v6(const struct dp_worker *w, const struct dp_burst *b, const struct gath
 	for (unsigned int i = 0; i < g->n; i++)
 		memcpy(ips[i], rte_pktmbuf_mtod(b->pkt[g->at[i]], const uint8_t *) + 24, 16);
 	dp_fib6_lookup(w->tables->fib6, ips, leaves, g->n);
+}
+
+/* Note a packet's leaf; false when it was dropped for having none. */
+static inline bool
+leaf_put(struct dp_worker *w, struct rte_mbuf *m, uint32_t leaf)
+{
+	dp_pkt(m)->group = leaf;
+	dp_pkt(m)->next = DP_NEXT_PATH;
+	if (likely(leaf != 0))
+		return true;
+	dp_drop(w, m, DP_DROP_NO_ROUTE);
+	return false;
+}
+
+/* Look up a burst of which gather_plain() said that it is the common one. */
+static void
+lookup_plain(struct dp_worker *w, struct dp_burst *b, uint32_t *ips)
+{
+	uint64_t leaves[DP_BURST_ROOM];
+	uint16_t kept = 0;
+	uint32_t last = 0;
+
+	dp_fib_lookup(w->tables->fib, ips, leaves, b->n);
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+
+		if (unlikely(leaves[i] != last))
+			dp_way_fetch(w, last = (uint32_t)leaves[i]);
+		b->pkt[kept] = m;
+		kept += leaf_put(w, m, (uint32_t)leaves[i]);
+	}
+	b->n = kept;
+	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_FIB)) | DP_KIND(DP_NEXT_PATH));
 }
 
 /* Note the leaves; returns whether a packet was dropped and left a gap. */
@@ -91,6 +141,10 @@ dp_stage_fib(struct dp_worker *w, struct dp_burst *b)
 	uint32_t ips[DP_BURST_ROOM + 1];
 	bool gaps = false;
 
+	if (likely(gather_plain(b, ips))) {
+		lookup_plain(w, b, ips);
+		return;
+	}
 	gather(b, of, ips);
 	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_FIB)) | DP_KIND(DP_NEXT_PATH));
 	if (of[0].n) {

@@ -89,16 +89,14 @@ send_one(struct dp_worker *w, struct rte_mbuf *m, uint32_t fixed, struct dp_ways
 
 /* Send a packet the way of the run. */
 static inline void
-follow(struct rte_mbuf *m, const struct run *r, struct dp_ways *ways)
+follow(struct rte_mbuf *m, const struct heading *way)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
-	p->path = r->way.path;
-	p->group = r->way.group;
-	p->iface_out = r->way.iface_out;
-	p->next = r->way.next;
-	ways->path.packets++;
-	ways->path.bytes += m->pkt_len;
+	p->path = way->path;
+	p->group = way->group;
+	p->iface_out = way->iface_out;
+	p->next = way->next;
 }
 
 /* The way of the packet is new: keep it for those that follow. */
@@ -130,7 +128,9 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 	p->group = fixed != 0 ? 0 : leaf_of(w, m, p, r);
 	r->shared = true;
 	if (likely(p->group == r->common && p->group != 0)) {
-		follow(m, r, ways);
+		follow(m, &r->way);
+		ways->path.packets++;
+		ways->path.bytes += m->pkt_len;
 		return true;
 	}
 	r->shared = send_one(w, m, fixed, ways);
@@ -140,16 +140,36 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 	return r->shared;
 }
 
-/* A further packet of an SA. True when it stays in the burst. */
-static inline bool
-run_add(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways *ways)
+/*
+ * Send the packets from the `from`th on that are of the run's SA its way, and put them behind the
+ * `kept` ones. Returns how many. What they have in common stays in registers.
+ */
+static uint16_t
+follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r, struct dp_ways *ways)
 {
-	if (unlikely(!r->shared))
-		return run_begin(w, m, r, ways);
-	r->packets++;
-	r->bytes += m->pkt_len;
-	follow(m, r, ways);
-	return true;
+	const struct heading way = r->way;
+	const uint32_t sa = r->sa;
+	uint32_t longest = 0;
+	uint64_t bytes = 0;
+	uint16_t n = 0;
+
+	for (uint16_t i = from; r->shared && i < b->n; i++, n++) {
+		struct rte_mbuf *m = b->pkt[i];
+
+		if (dp_pkt(m)->next != DP_NEXT_OUTER || dp_pkt(m)->sa != sa)
+			break;
+		follow(m, &way);
+		bytes += m->pkt_len;
+		longest = RTE_MAX(longest, m->pkt_len);
+		b->pkt[kept + n] = m;
+	}
+	r->packets += n;
+	r->bytes += bytes;
+	ways->path.packets += n;
+	ways->path.bytes += bytes;
+	if (unlikely(longest > r->mtu))
+		b->kinds |= DP_KIND_FIT;
+	return n;
 }
 
 void
@@ -157,25 +177,28 @@ dp_stage_outer(struct dp_worker *w, struct dp_burst *b)
 {
 	struct run run = {.sa = UINT32_MAX};
 	struct dp_ways ways = DP_WAYS_NONE;
-	unsigned int kinds = b->kinds & ~DP_KIND(DP_NEXT_OUTER);
 	uint16_t kept = 0;
 
-	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
-		const struct dp_pkt *p = dp_pkt(m);
+	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_OUTER);
+	for (uint16_t i = 0; i < b->n;) {
+		struct rte_mbuf *m = b->pkt[i++];
+		uint16_t n;
 
-		if (p->next == DP_NEXT_OUTER) {
-			if (!(p->sa == run.sa ? run_add(w, m, &run, &ways)
-					      : run_begin(w, m, &run, &ways)))
-				continue;
-			kinds |= DP_KIND(p->next);
-			if (unlikely(run.shared && m->pkt_len > run.mtu))
-				kinds |= DP_KIND_LONG;
+		b->pkt[kept] = m;
+		if (dp_pkt(m)->next != DP_NEXT_OUTER) {
+			kept++;
+			continue;
 		}
-		b->pkt[kept++] = m;
+		if (unlikely(!run_begin(w, m, &run, &ways)))
+			continue;
+		b->kinds |= (uint16_t)DP_KIND(dp_pkt(m)->next);
+		if (unlikely(m->pkt_len > run.mtu))
+			b->kinds |= DP_KIND_FIT;
+		n = follow_all(b, i, ++kept, &run, &ways);
+		kept = (uint16_t)(kept + n);
+		i = (uint16_t)(i + n);
 	}
 	b->n = kept;
-	b->kinds = (uint16_t)kinds;
 	run_count(w, &run);
 	dp_ways_count(w, &ways);
 }

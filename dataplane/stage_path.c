@@ -23,6 +23,7 @@
  * Worker thread.
  */
 #include "dataplane/classify.h"
+#include "dataplane/fit.h"
 #include "dataplane/way.h"
 #include "dataplane/way_cache.h"
 #include "dataplane/wire.h"
@@ -201,7 +202,10 @@ dp_ways_count(struct dp_worker *w, struct dp_ways *ways)
 /* What became of the packet before, when all others of its group go the same way. */
 struct beaten {
 	uint32_t group; /* 0 = none */
+	uint32_t from;	/* tunnel that it came out of, or 0 */
+	uint8_t kind;	/* DP_PKT_DECRYPTED or 0 */
 	struct dp_way way;
+	struct dp_fit_way fit;	 /* what the way carries */
 	uint64_t packets, bytes; /* that followed */
 };
 
@@ -242,44 +246,92 @@ beat(struct dp_worker *w, const struct dp_pkt *p, const struct dp_ways *ways, ui
 }
 
 static inline void
-follow(struct rte_mbuf *m, struct beaten *t)
+follow(struct rte_mbuf *m, const struct dp_way *way)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
-	p->path = t->way.path;
-	p->iface_out = t->way.iface_out;
-	p->next = t->way.next;
-	p->tier_role = t->way.role;
-	p->flags |= t->way.flags;
-	if (t->way.next == DP_NEXT_SEAL)
-		p->tunnel = t->way.tunnel;
-	t->packets++;
-	t->bytes += m->pkt_len;
+	p->path = way->path;
+	p->iface_out = way->iface_out;
+	p->next = way->next;
+	p->tier_role = way->role;
+	p->flags |= way->flags;
+	if (way->next == DP_NEXT_SEAL)
+		p->tunnel = way->tunnel;
 }
 
 /*
- * The first packet of another group than the one before. The kinds of its way; 0 when it does not
- * stay in the burst.
+ * Send the packets from the `from`th on that follow in the group of the one before the same way,
+ * and put them behind the `kept` ones. Returns how many. What they have in common stays in
+ * registers.
  */
 static uint16_t
-lead(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways, uint32_t epoch,
-     struct beaten *t)
+follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct beaten *t)
 {
-	struct dp_pkt *p = dp_pkt(m);
+	const struct dp_way way = t->way;
+	const uint32_t group = t->group, from_tunnel = t->from;
+	const uint8_t kind = t->kind;
+	const uint64_t carries = t->fit.word;
+	bool fit = true;
+	uint64_t bytes = 0;
+	uint16_t n = 0;
+
+	for (uint16_t i = from; group != 0 && i < b->n; i++, n++) {
+		struct rte_mbuf *m = b->pkt[i];
+		const struct dp_pkt *p = dp_pkt(m);
+
+		if (p->next != DP_NEXT_PATH || p->group != group || p->tunnel != from_tunnel ||
+		    (p->flags & DP_PKT_DECRYPTED) != kind)
+			break;
+		fit &= dp_fit_word_fits(carries, m, dp_fit_ipv6(p));
+		follow(m, &way);
+		bytes += m->pkt_len;
+		b->pkt[kept + n] = m;
+	}
+	if (unlikely(!fit))
+		b->kinds |= DP_KIND_FIT;
+	t->packets += n;
+	t->bytes += bytes;
+	return n;
+}
+
+/* Take the remembered way of a group, or find a new one. False: the packet left the burst. */
+static bool
+lead_way(struct dp_worker *w, struct rte_mbuf *m, struct dp_ways *ways, uint32_t epoch,
+	 struct beaten *t)
+{
+	const struct dp_pkt *p = dp_pkt(m);
 	const struct dp_way *known = dp_way_recall(w, p->group, epoch);
 
-	followers_count(w, t);
 	if (known) {
 		t->group = p->group;
 		t->way = *known;
-		follow(m, t);
-		return t->way.kinds;
+		follow(m, known);
+		t->packets = 1;
+		t->bytes = m->pkt_len;
+		return true;
 	}
 	t->group = 0;
 	if (!dp_way_one(w, m, ways))
-		return 0;
+		return false;
+	t->way.kinds = ways->path.kinds;
 	beat(w, p, ways, epoch, t);
-	return ways->path.kinds;
+	return true;
+}
+
+/* The first packet of another group, or out of another tunnel, than the one before. */
+static bool
+lead(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, struct dp_ways *ways,
+     uint32_t epoch, struct beaten *t)
+{
+	followers_count(w, t);
+	t->from = dp_pkt(m)->tunnel;
+	t->kind = dp_pkt(m)->flags & DP_PKT_DECRYPTED;
+	if (unlikely(!lead_way(w, m, ways, epoch, t)))
+		return false;
+	b->kinds |= t->way.kinds;
+	if (unlikely(!dp_fit_fits(&t->fit, w, m)))
+		b->kinds |= DP_KIND_FIT;
+	return true;
 }
 
 /* Look at some of the packets of a burst that all came here for their way. */
@@ -306,29 +358,24 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	struct beaten track = {0};
 	uint32_t epoch = dp_way_epoch(w);
 	uint16_t kept = 0;
-	unsigned int kinds = b->kinds & ~DP_KIND(DP_NEXT_PATH);
-	bool all_came = kinds == 0;
+	bool all_came;
 
+	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_PATH);
+	all_came = b->kinds == 0;
 	dp_ways_fetch(w, b, epoch);
-	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
-		struct dp_pkt *p = dp_pkt(m);
+	for (uint16_t i = 0; i < b->n;) {
+		struct rte_mbuf *m = b->pkt[i++];
+		uint16_t n;
 
-		b->pkt[kept] = m;
-		if (likely(p->next == DP_NEXT_PATH && p->group == track.group &&
-			   track.group != 0)) {
-			follow(m, &track);
-		} else if (p->next == DP_NEXT_PATH) {
-			uint16_t taken = lead(w, m, &ways, epoch, &track);
-
-			if (unlikely(taken == 0))
-				continue;
-			kinds |= taken;
-		}
-		kept++;
+		if (likely(dp_pkt(m)->next == DP_NEXT_PATH) &&
+		    unlikely(!lead(w, b, m, &ways, epoch, &track)))
+			continue;
+		b->pkt[kept++] = m;
+		n = follow_all(b, i, kept, &track);
+		kept = (uint16_t)(kept + n);
+		i = (uint16_t)(i + n);
 	}
 	b->n = kept;
-	b->kinds = (uint16_t)kinds;
 	followers_count(w, &track);
 	dp_ways_count(w, &ways);
 	if (likely(all_came))

@@ -158,67 +158,83 @@ queue_of(const struct dp_worker *w, const struct dp_port *port, struct rte_mbuf 
 
 /* Several queues: send by that of the first packet, and again with what is left, in order. */
 static void
-sort_and_send(struct dp_worker *w, struct dp_port *port, struct dp_tx_buffer *t)
+sort_and_send(struct dp_worker *w, struct dp_port *port, struct rte_mbuf **pkt, uint16_t n)
 {
 	struct rte_mbuf *now[DP_BURST_ROOM];
 
-	while (t->n != 0) {
-		uint16_t queue = queue_of(w, port, t->pkt[0]), n = 0, left = 0;
+	while (n != 0) {
+		uint16_t queue = queue_of(w, port, pkt[0]), taken = 0, left = 0;
 
-		for (uint16_t i = 0; i < t->n; i++) {
-			if (queue_of(w, port, t->pkt[i]) == queue)
-				now[n++] = t->pkt[i];
+		for (uint16_t i = 0; i < n; i++) {
+			if (queue_of(w, port, pkt[i]) == queue)
+				now[taken++] = pkt[i];
 			else
-				t->pkt[left++] = t->pkt[i];
+				pkt[left++] = pkt[i];
 		}
-		t->n = left;
-		queue_send(w, port, queue, now, n);
+		n = left;
+		queue_send(w, port, queue, now, taken);
 	}
 }
 
-/* Send what was gathered for one port. */
+/* Send packets by one port. `pkt` is used up. */
 static void
-buffer_flush(struct dp_worker *w, uint16_t dpdk_id, struct dp_tx_buffer *t)
+port_send(struct dp_worker *w, uint16_t dpdk_id, struct rte_mbuf **pkt, uint16_t n)
 {
 	struct dp_port *port =
 		atomic_load_explicit(&w->tables->port[dpdk_id], memory_order_acquire);
-	uint16_t n = t->n;
 
-	if (unlikely(!port || !atomic_load_explicit(&port->link_up, memory_order_relaxed))) {
-		t->n = 0;
-		drop_all(w, t->pkt, n, port ? DP_DROP_TX_DOWN : DP_DROP_PORT_GONE);
-	} else if (w->spread != NULL) {
-		sort_and_send(w, port, t);
-	} else {
-		t->n = 0;
-		queue_send(w, port, 0, t->pkt, n);
-	}
+	if (unlikely(!port || !atomic_load_explicit(&port->link_up, memory_order_relaxed)))
+		drop_all(w, pkt, n, port ? DP_DROP_TX_DOWN : DP_DROP_PORT_GONE);
+	else if (w->spread != NULL)
+		sort_and_send(w, port, pkt, n);
+	else
+		queue_send(w, port, 0, pkt, n);
+}
+
+/* How many packets from the `from`th on go to `port`. */
+static uint16_t
+same_port(const struct dp_burst *b, uint16_t from, uint16_t port)
+{
+	uint16_t i = from;
+
+	while (i < b->n && dp_pkt(b->pkt[i])->port_out == port &&
+	       dp_pkt(b->pkt[i])->next == DP_NEXT_TX)
+		i++;
+	return (uint16_t)(i - from);
 }
 
 void
 dp_stage_tx(struct dp_worker *w, struct dp_burst *b)
 {
 	struct dp_worker_priv *p = dp_priv(w);
-	uint16_t used[RTE_MAX_ETHPORTS], n_used = 0, port = DP_PORT_NONE;
-	struct dp_tx_buffer *t = NULL;
+	uint16_t used[RTE_MAX_ETHPORTS], n_used = 0, n;
 
-	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
-		const struct dp_pkt *at = dp_pkt(m);
+	for (uint16_t i = 0; i < b->n; i = (uint16_t)(i + n)) {
+		uint16_t port = dp_pkt(b->pkt[i])->port_out;
+		struct dp_tx_buffer *t;
 
-		if (unlikely(at->next != DP_NEXT_TX || at->port_out >= RTE_MAX_ETHPORTS)) {
-			dp_drop(w, m, DP_DROP_PORT_GONE);
+		n = port < RTE_MAX_ETHPORTS ? same_port(b, i, port) : 0;
+		if (unlikely(n == 0)) {
+			dp_drop(w, b->pkt[i], DP_DROP_PORT_GONE);
+			n = 1;
 			continue;
 		}
-		if (unlikely(at->port_out != port)) {
-			port = at->port_out;
-			t = &p->tx[port];
-			if (t->n == 0)
-				used[n_used++] = port;
+		if (likely(n == b->n)) { /* all of them: nothing to gather */
+			port_send(w, port, b->pkt, n);
+			break;
 		}
-		t->pkt[t->n++] = m;
+		t = &p->tx[port];
+		if (t->n == 0)
+			used[n_used++] = port;
+		memcpy(&t->pkt[t->n], &b->pkt[i], n * sizeof(b->pkt[0]));
+		t->n = (uint16_t)(t->n + n);
 	}
 	b->n = 0;
-	for (uint16_t i = 0; i < n_used; i++)
-		buffer_flush(w, used[i], &p->tx[used[i]]);
+	for (uint16_t i = 0; i < n_used; i++) {
+		struct dp_tx_buffer *t = &p->tx[used[i]];
+
+		n = t->n;
+		t->n = 0;
+		port_send(w, used[i], t->pkt, n);
+	}
 }

@@ -150,11 +150,12 @@ dp_tunnel_kinds(const struct dp_tables *t, uint32_t tunnel)
 	return (uint16_t)(DP_KIND(DP_NEXT_SEAL) | (shaped ? DP_KIND_SHAPED : 0));
 }
 
-/* The kinds of a packet whose next has been set. */
+/* The kinds of a packet whose next has been set; whether it fits its way has yet to be asked. */
 static inline uint16_t
 dp_pkt_kinds(const struct dp_tables *t, const struct dp_pkt *p)
 {
-	return p->next == DP_NEXT_SEAL ? dp_tunnel_kinds(t, p->tunnel) : (uint16_t)DP_KIND(p->next);
+	return (uint16_t)(DP_KIND_FIT | (p->next == DP_NEXT_SEAL ? dp_tunnel_kinds(t, p->tunnel)
+								 : DP_KIND(p->next)));
 }
 
 /* Received frames (data at the Ethernet header, port in the mbuf) become IP packets with next OPEN
