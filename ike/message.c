@@ -215,7 +215,8 @@ close_by_fault(struct ike_sa *sa, enum ike_fault f, enum ike_sa_state state)
 
 	spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "closed", "conn=%s cause=\"%s\"",
 			sa->conn ? sa->conn->set.name : "-", text);
-	if (f != IKE_FAULT_REFUSED)
+	/* who is refused at the door is no reason of a tunnel that is up */
+	if (f != IKE_FAULT_REFUSED && !(sa->state == IKE_SA_HALF_OPEN && sa->conn && sa->conn->up))
 		ike_sa_reason(sa, text);
 	if (sa->state == IKE_SA_AUTH_SENT && sa->conn)
 		ike_dial_failed(sa->conn);

@@ -183,6 +183,34 @@ a_rekey_that_failed_is_forgotten_when_one_works(void **state)
 	net_free(net);
 }
 
+/* Somebody with the peer's address and another key: nothing that a tunnel which is up goes by. */
+static void
+a_refused_stranger_is_not_the_reason_of_a_tunnel_that_is_up(void **state)
+{
+	struct net *net = net_new(33);
+	struct spw_ike_conn c;
+
+	net_connect(net, INITIATE, RESPOND);
+	assert_true(net_run_up(net, 5 * NET_S));
+	net_run(net, 1 * NET_S);
+	net_reboot(net, 0, false);
+	c = net_conn(net, 0);
+	c.mode = INITIATE;
+	other_key(&c);
+	net_set(net, 0, &c);
+	net_run(net, 5 * NET_S);
+	assert_non_null(strstr(net_status(net, 0).reason, "authentication failed"));
+	assert_true(net_up(net, 1));
+	assert_string_equal(net_status(net, 1).reason, "");
+	net_event(net, 1, SPW_SA_EV_HARD);
+	expect_told(net_status(net, 1).reason, "hard limit", "nothing had replaced");
+	/* one that is down is told */
+	net_run(net, 120 * NET_S);
+	assert_false(net_up(net, 1));
+	expect_told(net_status(net, 1).reason, "authentication failed", "compare key");
+	net_free(net);
+}
+
 static enum net_verdict
 count_auth(struct net *net, int from, const struct ike_header *h)
 {
@@ -265,6 +293,7 @@ main(void)
 		cmocka_unit_test(selectors_that_do_not_meet_are_told_with_what_mends_them),
 		cmocka_unit_test(a_child_that_ends_at_its_hard_limit_is_told_with_why),
 		cmocka_unit_test(a_rekey_that_failed_is_forgotten_when_one_works),
+		cmocka_unit_test(a_refused_stranger_is_not_the_reason_of_a_tunnel_that_is_up),
 		cmocka_unit_test(
 			a_data_plane_without_the_cipher_is_told_and_nothing_empty_is_offered),
 		cmocka_unit_test(every_sentence_about_a_fault_fits_where_it_is_shown),
