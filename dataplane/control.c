@@ -5,7 +5,8 @@
  * Objects are published by one store and never changed; the replaced one is retired here and freed
  * after every worker was quiescent, once for each request, so a batch of two thousand costs
  * one wait. Removal asks first whether anything still refers to the object (EBUSY), for the whole
- * batch, against the state before the batch; then nothing can fail.
+ * batch, against the state before the batch; then nothing can fail but for want of memory, which
+ * the answer says.
  *
  * API thread alone.
  */
@@ -88,21 +89,30 @@ may_del(struct dp_control *c, uint32_t class, uint32_t id, struct spw_err *err)
 			class);
 }
 
-static void
+/* 0 or -ENOMEM. */
+static int
 del(struct dp_control *c, uint32_t class, uint32_t id)
 {
 	switch ((enum spw_dp_class) class) {
-	case SPW_DP_CLASS_PORT: dp_port_del(c, id); break;
-	case SPW_DP_CLASS_IFACE: dp_iface_del(c, id); break;
+	case SPW_DP_CLASS_PORT: return dp_port_del(c, id);
+	case SPW_DP_CLASS_IFACE: return dp_iface_del(c, id);
 	case SPW_DP_CLASS_TUNNEL: dp_tunnel_del(c, id); break;
-	case SPW_DP_CLASS_PATH: dp_path_del(c, id); break;
-	case SPW_DP_CLASS_GROUP: dp_group_del(c, id); break;
+	case SPW_DP_CLASS_PATH: return dp_path_del(c, id);
+	case SPW_DP_CLASS_GROUP: return dp_group_del(c, id);
 	case SPW_DP_CLASS_BFD: dp_bfd_del(c, id); break;
 	case SPW_DP_CLASS_PROBE: dp_probe_del(c, id); break;
 	case SPW_DP_CLASS_ADDR:
 	case SPW_DP_CLASS_NEIGH:
 	case SPW_DP_CLASS_ROUTE: break;
 	}
+	return 0;
+}
+
+static int
+del_failed(int rc, uint32_t id, struct spw_err *err)
+{
+	return spw_fail(err, rc,
+			"no memory to take object %u away; it stays, those before it are gone", id);
 }
 
 int
@@ -119,8 +129,12 @@ dp_handle_object_del(struct dp_control *c, struct dp_batch *b, struct spw_err *e
 		if (rc != 0)
 			return rc;
 	}
-	for (uint32_t i = 0; i < b->count; i++)
-		del(c, o[i].class, o[i].id);
+	for (b->bad = 0; b->bad < b->count; b->bad++) {
+		int rc = del(c, o[b->bad].class, o[b->bad].id);
+
+		if (rc != 0)
+			return del_failed(rc, o[b->bad].id, err);
+	}
 	return 0;
 }
 
@@ -202,9 +216,12 @@ sweep_ids(struct dp_control *c, const struct spw_dp_sweep *s, struct spw_err *er
 		if (rc != 0)
 			return rc;
 	}
-	for (uint32_t id = 0; id < n; id++)
-		if (is_old(c, s, id))
-			del(c, s->class, id);
+	for (uint32_t id = 0; id < n; id++) {
+		int rc = is_old(c, s, id) ? del(c, s->class, id) : 0;
+
+		if (rc != 0)
+			return del_failed(rc, id, err);
+	}
 	return 0;
 }
 

@@ -77,18 +77,19 @@ dp_handler dp_handle_port_set, dp_handle_iface_set, dp_handle_addr_set, dp_handl
 
 /*
  * Removal of one object of a class, in two steps, for OBJECT_DEL and SWEEP. `may`: 0, -ENOENT or
- * -EBUSY with a sentence. `del` cannot fail after `may` said yes.
+ * -EBUSY with a sentence. `del` after `may` said yes: cannot fail, or where it needs memory that is
+ * not there, -ENOMEM and the object stays.
  */
 int dp_port_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
-void dp_port_del(struct dp_control *c, uint32_t id);
+int dp_port_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
 int dp_iface_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
-void dp_iface_del(struct dp_control *c, uint32_t id);
+int dp_iface_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
 int dp_tunnel_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_tunnel_del(struct dp_control *c, uint32_t id);
 int dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
-void dp_path_del(struct dp_control *c, uint32_t id);
+int dp_path_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
 int dp_group_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
-void dp_group_del(struct dp_control *c, uint32_t id);
+int dp_group_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
 int dp_probe_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_probe_del(struct dp_control *c, uint32_t id);
 int dp_bfd_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);

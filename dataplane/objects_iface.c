@@ -389,7 +389,7 @@ dp_iface_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 	return 0;
 }
 
-void
+int
 dp_iface_del(struct dp_control *c, uint32_t id)
 {
 	struct iface_plan *plan = plan_new(c);
@@ -401,10 +401,8 @@ dp_iface_del(struct dp_control *c, uint32_t id)
 	}
 	if (!plan || plan_maps(c, plan) != 0 || dp_retire_reserve(c, 1 + DP_PORTS_MAX) != 0 ||
 	    dp_iface_addrs_del(c, id) != 0) {
-		spw_log(SPW_LOG_ERROR, "iface", "delete-failed", "iface=%u cause=\"no memory\"",
-			id);
 		plan_free(plan);
-		return;
+		return -ENOMEM;
 	}
 	tunnel_iface_put(c, &i->conf, false);
 	publish(c, id, NULL);
@@ -413,4 +411,5 @@ dp_iface_del(struct dp_control *c, uint32_t id)
 	dp_neighs_sweep(c->tables->neighs, (uint16_t)id, 0);
 	dp_punt_twin_del(c->punt, (uint16_t)id);
 	plan_free(plan);
+	return 0;
 }

@@ -330,20 +330,19 @@ dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 	return 0;
 }
 
-void
+int
 dp_path_del(struct dp_control *c, uint32_t id)
 {
 	struct dp_path *old = atomic_load(&c->tables->path[id]);
 
-	if (dp_retire_reserve(c, 2) != 0) {
-		spw_log(SPW_LOG_ERROR, "path", "delete-failed", "path=%u cause=\"no memory\"", id);
-		return;
-	}
+	if (dp_retire_reserve(c, 2) != 0)
+		return -ENOMEM;
 	dp_path_bits_reset(c->tables->bits, id, true, spw_clock_ns());
 	atomic_store_explicit(&c->tables->path[id], NULL, memory_order_release);
 	path_retire(c, old);
 	dp_ports_remask(c);
 	dp_bfds_remask(c);
+	return 0;
 }
 
 int
@@ -502,19 +501,17 @@ dp_group_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 	return 0;
 }
 
-void
+int
 dp_group_del(struct dp_control *c, uint32_t id)
 {
 	struct dp_group *old = atomic_load(&c->tables->group[id]);
 
-	if (dp_retire_reserve(c, 1) != 0) {
-		spw_log(SPW_LOG_ERROR, "group", "delete-failed", "group=%u cause=\"no memory\"",
-			id);
-		return;
-	}
+	if (dp_retire_reserve(c, 1) != 0)
+		return -ENOMEM;
 	c->switch_told[id].tag = atomic_load(&old->tag);
 	atomic_store_explicit(&c->tables->group[id], NULL, memory_order_release);
 	group_refs(c, &old->conf, -1);
 	c->n_groups--;
 	dp_retire(c, old);
+	return 0;
 }

@@ -193,7 +193,7 @@ dp_port_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 }
 
 /* Without memory for new lists the workers go on polling, so the port must stay. */
-void
+int
 dp_port_del(struct dp_control *c, uint32_t id)
 {
 	struct dp_rxq_list *lists[DP_WORKERS_MAX];
@@ -202,13 +202,13 @@ dp_port_del(struct dp_control *c, uint32_t id)
 	c->port[id] = NULL;
 	if (rxqs_prepare(c, lists) != 0) {
 		c->port[id] = p;
-		spw_log(SPW_LOG_ERROR, "port", "delete-failed", "port=%u cause=\"no memory\"", id);
-		return;
+		return -ENOMEM;
 	}
 	rxqs_publish(c, lists);
 	atomic_store_explicit(&c->tables->port[p->dpdk_id], NULL, memory_order_release);
 	dp_control_grace(c);
 	dp_port_close(p);
+	return 0;
 }
 
 int
