@@ -361,7 +361,7 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	bool all_came;
 
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_PATH);
-	all_came = b->kinds == 0;
+	all_came = (b->kinds & ~DP_KIND_FIT) == 0;
 	dp_ways_fetch(w, b, epoch);
 	for (uint16_t i = 0; i < b->n;) {
 		struct rte_mbuf *m = b->pkt[i++];
