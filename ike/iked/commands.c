@@ -140,6 +140,13 @@ cmd_conn_set(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	return done(c, m);
 }
 
+/* No rows for want of memory, not of connections. */
+static bool
+rows_are_missing(const struct iked *d, const struct spw_ike_status *rows)
+{
+	return !rows && d->engine && ike_engine_status(d->engine, NULL, 0) > 0;
+}
+
 /* Forget what the engine no longer has. */
 static void
 conns_follow(struct iked *d)
@@ -147,7 +154,8 @@ conns_follow(struct iked *d)
 	size_t n;
 	struct spw_ike_status *rows = iked_engine_rows(d, &n);
 
-	iked_conns_keep(&d->conns, rows, n);
+	if (!rows_are_missing(d, rows))
+		iked_conns_keep(&d->conns, rows, n);
 	free(rows);
 }
 
@@ -293,6 +301,8 @@ cmd_get_conns(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	struct spw_ike_status *rows = iked_engine_rows(c->iked, &n);
 	bool more;
 
+	if (rows_are_missing(c->iked, rows))
+		return spw_fail(err, -ENOMEM, "no memory for the state of the connections");
 	rows_add_orphans(c->iked, rows, n);
 	do {
 		size_t part = n - at < DUMP_ROWS ? n - at : DUMP_ROWS;
