@@ -91,31 +91,40 @@ refuse_replay(struct dp_worker *w, struct dp_burst *b, const struct dp_open_item
 	}
 }
 
-/* Length of the text in a packet of this SA; 0 when none can be this long (RFC 4303 2.4). */
-static inline uint32_t
-text_length(const struct dp_sa_in *sa, uint32_t esp_len)
-{
-	uint32_t around = DP_ESP_HDR + sa->iv_len + sa->tag_len, text = esp_len - around;
+/* What the packets of an SA have in common, out of reach of the stores into them. */
+struct form {
+	uint32_t front;	 /* ESP header and IV */
+	uint32_t around; /* all that is not text */
+	uint32_t align;	 /* of the text */
+	uint32_t spi_be;
+	bool esn;
+};
 
-	return esp_len >= around + sa->align && (text & (sa->align - 1u)) == 0 ? text : 0;
+/* Length of the text in a packet of this form; 0 when none can be this long (RFC 4303 2.4). */
+static inline uint32_t
+text_length(const struct form *f, uint32_t esp_len)
+{
+	uint32_t text = esp_len - f->around;
+
+	return esp_len >= f->around + f->align && (text & (f->align - 1u)) == 0 ? text : 0;
 }
 
 /* Take `item` into the run unless its length or its number is wrong. Under the guard. */
-static void
-precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r,
+static inline void
+precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct form *f,
 	     const struct dp_open_item *item)
 {
-	struct dp_sa_in *sa = r->sa;
+	const struct dp_replay *window = &r->sa->replay;
 	uint8_t *esp = rte_pktmbuf_mtod(item->m, uint8_t *);
-	uint32_t lo = dp_be32(esp + 4), text_len = text_length(sa, item->m->data_len);
-	uint64_t seq = sa->esn ? dp_replay_infer(sa->replay.top, sa->replay.size, lo) : lo;
+	uint32_t lo = dp_be32(esp + 4), text_len = text_length(f, item->m->data_len);
+	uint64_t seq = f->esn ? dp_replay_infer(window->top, window->size, lo) : lo;
 	enum dp_replay_verdict verdict;
 
 	if (unlikely(text_len == 0)) {
 		dp_open_refuse(w, b, item, DP_DROP_ESP_RUNT);
 		return;
 	}
-	verdict = dp_replay_check(&sa->replay, seq);
+	verdict = dp_replay_check(window, seq);
 	if (unlikely(verdict != DP_REPLAY_OK)) {
 		refuse_replay(w, b, item, verdict);
 		return;
@@ -123,21 +132,26 @@ precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r,
 	r->in_line &= r->n == 0 || seq == r->job[r->n - 1].seq + 1;
 	if (unlikely(&r->item[r->n] != item))
 		r->item[r->n] = *item;
-	r->job[r->n++] = (struct dp_crypto_job){.text = esp + DP_ESP_HDR + sa->iv_len,
-						.text_len = text_len,
-						.spi_be = sa->spi_be,
-						.seq = seq};
+	r->job[r->n++] = (struct dp_crypto_job){
+		.text = esp + f->front, .text_len = text_len, .spi_be = f->spi_be, .seq = seq};
 }
 
 static void
 precheck(struct dp_worker *w, struct dp_burst *b, struct run *r, uint16_t n)
 {
+	struct dp_sa_in *sa = r->sa;
+	const struct form f = {.front = (uint32_t)DP_ESP_HDR + sa->iv_len,
+			       .around = (uint32_t)DP_ESP_HDR + sa->iv_len + sa->tag_len,
+			       .align = sa->align,
+			       .spi_be = sa->spi_be,
+			       .esn = sa->esn};
+
 	r->n = 0;
 	r->in_line = true;
-	guard(w->sad, r->sa);
-	for (uint16_t i = 0; i < n; i++)
-		precheck_one(w, b, r, &r->item[i]);
-	unguard(w->sad, r->sa);
+	guard(w->sad, sa);
+	for (struct dp_open_item *item = r->item, *end = item + n; item != end; item++)
+		precheck_one(w, b, r, &f, item);
+	unguard(w->sad, sa);
 }
 
 /* Drop the packet in place `from` of a run, or keep it in place `to`. */
@@ -365,53 +379,61 @@ selected(const struct dp_sa_in *sa, const uint8_t *ip, uint32_t len)
 
 /* Examine the opened text; DP_DROP_COUNT when it is a good packet. */
 static inline enum dp_drop
-examine(const struct run *r, uint16_t i, uint8_t outer_tos, struct dp_inner *in)
+examine(const struct dp_sa_in *sa, const struct dp_crypto_job *job, uint32_t trailer,
+	uint8_t outer_tos, struct dp_inner *in)
 {
-	uint8_t *text = r->job[i].text;
+	uint8_t *text = job->text;
 	enum dp_drop why;
 
-	if (unlikely(r->trailer[i] == 0))
+	if (unlikely(trailer == 0))
 		return DP_DROP_ESP_PADDING;
-	why = dp_inner_check(text, payload(r, i), text[r->job[i].text_len - 1], in);
+	why = dp_inner_check(text, job->text_len - trailer, text[job->text_len - 1], in);
 	if (unlikely(why != DP_DROP_COUNT))
 		return why;
-	if (unlikely(!selected(r->sa, text, in->len)))
+	if (unlikely(!selected(sa, text, in->len)))
 		return DP_DROP_SELECTOR_IN;
 	return dp_inner_join_ecn(text, in, outer_tos) ? DP_DROP_COUNT : DP_DROP_ESP_ECN;
 }
 
-static void
-finish_one(struct dp_worker *w, struct dp_burst *b, const struct run *r, uint16_t i)
+/* The opened packet becomes the one that was inside. */
+static inline void
+unwrap(struct rte_mbuf *m, uint32_t front, uint32_t tunnel, uint32_t slot,
+       const struct dp_inner *in)
 {
-	struct rte_mbuf *m = r->item[i].m;
 	struct dp_pkt *p = dp_pkt(m);
-	struct dp_inner in;
-	enum dp_drop why = examine(r, i, p->outer_tos, &in);
 
-	if (unlikely(why != DP_DROP_COUNT)) {
-		dp_open_refuse(w, b, &r->item[i], why);
-		return;
-	}
-	m->data_off = (uint16_t)(m->data_off + DP_ESP_HDR + r->sa->iv_len);
-	m->data_len = (uint16_t)in.len;
-	m->pkt_len = in.len;
+	m->data_off = (uint16_t)(m->data_off + front);
+	m->data_len = (uint16_t)in->len;
+	m->pkt_len = in->len;
 	m->packet_type = 0;
 	p->next = DP_NEXT_FIB;
 	p->flags = (uint8_t)((p->flags & ~DP_PKT_IPV6) | DP_PKT_DECRYPTED |
-			     (in.ipv6 ? DP_PKT_IPV6 : 0));
-	p->tunnel = r->sa->tunnel;
-	p->sa = r->sa->slot;
+			     (in->ipv6 ? DP_PKT_IPV6 : 0));
+	p->tunnel = tunnel;
+	p->sa = slot;
 }
 
 static void
 finish(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 {
+	const struct dp_sa_in *sa = r->sa;
+	const uint32_t front = (uint32_t)DP_ESP_HDR + sa->iv_len, tunnel = sa->tunnel,
+		       slot = sa->slot;
+	const struct dp_open_item *item = r->item, *end = item + r->n;
+	const struct dp_crypto_job *job = r->job;
+	const uint16_t *trailer = r->trailer;
 	uint64_t dropped = w->count.dropped;
 
-	for (uint16_t i = 0; i < r->n; i++)
-		finish_one(w, b, r, i);
-	dp_count(&w->sad->tunnel_count[w->index][r->sa->tunnel].in,
-		 r->n - (w->count.dropped - dropped));
+	for (; item != end; item++, job++, trailer++) {
+		struct dp_inner in;
+		enum dp_drop why = examine(sa, job, *trailer, dp_pkt(item->m)->outer_tos, &in);
+
+		if (likely(why == DP_DROP_COUNT))
+			unwrap(item->m, front, tunnel, slot, &in);
+		else
+			dp_open_refuse(w, b, item, why);
+	}
+	dp_count(&w->sad->tunnel_count[w->index][tunnel].in, r->n - (w->count.dropped - dropped));
 }
 
 /* What follows the cipher. */
