@@ -80,13 +80,12 @@ class Busy(RoutingBed):
             self.addCleanup(k.close)
         self.send_all()
         self.flip(False)
-        for _ in range(3):  # meanwhile the subscriber reads nothing
-            self.send_all()
+        self.send_all()  # meanwhile the subscriber reads nothing
         switched = set()
         for _ in range(8):
             while True:
                 ev = self.control.wait_event(
-                    lambda n, e: n == EV_PATH and e.kind == SWITCHED and e.path == P_WAN, 0.3)
+                    lambda n, e: n == EV_PATH and e.kind == SWITCHED and e.path == P_WAN, 0.1)
                 if ev is None:
                     break
                 switched.add(ev.group)

@@ -18,7 +18,7 @@
 #include "dataplane/path_bits.h"
 #include "dataplane/port.h"
 
-#define ROUNDS 300000
+#define ROUNDS 100000
 #define PATH   3
 
 static struct dp_path_bits bits;
