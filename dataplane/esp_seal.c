@@ -47,7 +47,7 @@ struct item {
 /* Packets of one SA that follow each other. */
 struct run {
 	struct dp_sa_out *sa;
-	const struct item *item;
+	struct item *item;
 	struct dp_crypto_job *job; /* of the packets that have their numbers */
 	uint16_t n;
 	uint8_t flags; /* of any of them */
@@ -439,14 +439,42 @@ prepare_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 	return true;
 }
 
+/* A packet that the cipher left as it was does not go out; its number is used up. */
+static void
+count_unsealed(struct dp_sa_out *sa, uint32_t len)
+{
+	atomic_fetch_add_explicit(&sa->refused_packets, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&sa->refused_bytes, len, memory_order_relaxed);
+}
+
+/* Drop what of the run was not sealed. */
+static void
+refuse_unsealed(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < r->n; i++) {
+		if ((good >> i & 1) != 0) {
+			r->item[kept++] = r->item[i];
+			continue;
+		}
+		count_unsealed(r->sa, r->item[i].len);
+		refuse(w, b, r->item[i].at, DP_DROP_SEAL_FAILED);
+	}
+	r->n = kept;
+}
+
 static void
 seal_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 {
 	const struct dp_sa_out *sa = r->sa;
+	uint64_t good;
 
 	if (unlikely(w->spread != NULL && spread(w, b, r)))
 		return;
-	sa->seal(w->crypto, sa->key, r->job, r->n);
+	good = sa->seal(w->crypto, sa->key, r->job, r->n);
+	if (unlikely(good != UINT64_MAX >> (64 - r->n)))
+		refuse_unsealed(w, b, r, good);
 	if (unlikely(sa->udp6))
 		for (uint16_t i = 0; i < r->n; i++)
 			dp_outer_udp6(rte_pktmbuf_mtod(r->item[i].m, uint8_t *));
@@ -517,13 +545,20 @@ dp_stage_esp_seal(struct dp_worker *w, struct dp_burst *b)
 void
 dp_esp_seal_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk)
 {
-	const struct dp_sa_out *sa = chunk->sa;
+	struct dp_sa_out *sa = chunk->sa;
 
-	if (unlikely(sa->udp6))
-		for (uint32_t i = 0; i < chunk->n; i++)
-			dp_outer_udp6(rte_pktmbuf_mtod(chunk->pkt[i], uint8_t *));
-	memcpy(&b->pkt[b->n], chunk->pkt, chunk->n * sizeof(chunk->pkt[0]));
-	b->n = (uint16_t)(b->n + chunk->n);
+	for (uint32_t i = 0; i < chunk->n; i++) {
+		struct rte_mbuf *m = chunk->pkt[i];
+
+		if (unlikely((chunk->good >> i & 1) == 0)) {
+			count_unsealed(sa, chunk->job[i].text_len);
+			dp_drop(w, m, DP_DROP_SEAL_FAILED);
+			continue;
+		}
+		if (unlikely(sa->udp6))
+			dp_outer_udp6(rte_pktmbuf_mtod(m, uint8_t *));
+		b->pkt[b->n++] = m;
+	}
 	b->kinds |= DP_KIND(DP_NEXT_OUTER);
-	dp_seal_note(w->seal, chunk->sa);
+	dp_seal_note(w->seal, sa);
 }

@@ -78,6 +78,15 @@ deliver_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t owner)
 		dp_mirror_ip(w, m, twin);
 }
 
+/* Source routes and broken options are no more taken from a tunnel than in the clear. */
+static enum dp_drop
+options_check(const struct rte_mbuf *m)
+{
+	uint16_t tot_len;
+
+	return dp_ipv4_check(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, true, &tot_len);
+}
+
 /* Who owns the destination; DP_NO_IFACE with `why` set when the packet must go instead. */
 static uint16_t
 owner_v4(const uint8_t *ip, struct run *r, enum dp_drop *why)
@@ -121,6 +130,11 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 
 	iface_becomes_tunnel(w, m, run);
 	owner = dp_pkt(m)->flags & DP_PKT_IPV6 ? owner_v6(w, m, ip, &why) : owner_v4(ip, run, &why);
+	if (unlikely((ip[0] & 0xf0) == 0x40 && ip[0] != 0x45 &&
+		     options_check(m) != DP_DROP_COUNT)) {
+		dp_drop(w, m, DP_DROP_IP_OPTIONS);
+		return false;
+	}
 	if (likely(owner == DP_NO_IFACE && why == DP_DROP_COUNT)) {
 		dp_pkt(m)->next = (uint8_t)dp_forward(ip, (dp_pkt(m)->flags & DP_PKT_IPV6) != 0);
 		return true;

@@ -136,6 +136,22 @@ wanted_by(const struct dp_monitor_wants *wants, const uint8_t *ip, uint32_t len,
 	return NOT_WANTED;
 }
 
+/*
+ * May a packet that anybody can have sent take room? Half of the ring is for those that nobody else
+ * can; of the rest, what comes in the clear from the Internet has the rate of strangers.
+ */
+static bool
+stranger_may(struct dp_worker *w, const struct dp_pkt *p, uint16_t iface)
+{
+	struct dp_worker_priv *priv = dp_priv(w);
+	const struct dp_iface *in = dp_iface_get(w->tables, iface);
+	bool internet =
+		!(p->flags & DP_PKT_DECRYPTED) && in && in->conf.role == SPW_IF_ROLE_INTERNET;
+
+	return rte_ring_count(priv->to_monitor) < DP_MONITOR_RX_RING / 2 &&
+	       (!internet || dp_rate_take(&priv->stranger_rate, w->now_tsc));
+}
+
 bool
 dp_monitor_take(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
 {
@@ -148,7 +164,7 @@ dp_monitor_take(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
 
 	if (by == NOT_WANTED)
 		return false;
-	if ((by & FROM_STRANGER) && rte_ring_count(p->to_monitor) >= DP_MONITOR_RX_RING / 2) {
+	if ((by & FROM_STRANGER) && !stranger_may(w, k, iface)) {
 		dp_drop(w, m, DP_DROP_PUNT_FULL);
 		return true;
 	}

@@ -118,23 +118,34 @@ leaf_protected(const struct dp_worker *w, uint64_t leaf)
 	return g && (g->conf.flags & SPW_GROUP_PROTECTED);
 }
 
-/* Source or destination in a protected prefix. */
+/* Does the address at `addr` lie in a protected prefix? */
 static bool
-ends_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
+addr_protected(const struct dp_worker *w, const uint8_t *addr, bool ipv6)
 {
-	uint32_t v4[2];
-	uint8_t v6[2][16];
-	uint64_t leaf[2];
+	uint8_t v6[1][16];
+	uint64_t leaf;
+	uint32_t v4;
 
 	if (ipv6) {
-		memcpy(v6, ip + 8, sizeof(v6));
-		dp_fib6_lookup(w->tables->fib6, v6, leaf, 2);
+		memcpy(v6[0], addr, 16);
+		dp_fib6_lookup(w->tables->fib6, v6, &leaf, 1);
 	} else {
-		v4[0] = dp_be32(ip + 12);
-		v4[1] = dp_be32(ip + 16);
-		dp_fib_lookup(w->tables->fib, v4, leaf, 2);
+		v4 = dp_be32(addr);
+		dp_fib_lookup(w->tables->fib, &v4, &leaf, 1);
 	}
-	return leaf_protected(w, leaf[0]) || leaf_protected(w, leaf[1]);
+	return leaf_protected(w, leaf);
+}
+
+static bool
+source_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
+{
+	return addr_protected(w, ip + (ipv6 ? 8 : 12), ipv6);
+}
+
+static bool
+dest_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
+{
+	return addr_protected(w, ip + (ipv6 ? 24 : 16), ipv6);
 }
 
 /*
@@ -147,7 +158,8 @@ must_come_protected(const struct dp_worker *w, uint16_t owner, const uint8_t *ip
 {
 	const struct dp_iface *at = dp_iface_get(w->tables, owner);
 
-	return !at || at->conf.role != SPW_IF_ROLE_INTERNET || ends_protected(w, ip, ipv6);
+	return !at || at->conf.role != SPW_IF_ROLE_INTERNET || source_protected(w, ip, ipv6) ||
+	       dest_protected(w, ip, ipv6);
 }
 
 /* Up to the twin with the Ethernet header that was cut off; strangers are rate limited. */
@@ -234,7 +246,8 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uin
 
 /*
  * Not for us: forwarded, but never from the Internet, except from prefixes of Microsoft peering
- * while the Internet stands in for ExpressRoute: what answers us there comes the same way.
+ * while the Internet stands in for ExpressRoute: what answers us there comes the same way, and is
+ * for none of the prefixes that are reached over ExpressRoute or a tunnel.
  */
 static bool
 transit(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
@@ -243,7 +256,8 @@ transit(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 	bool ipv6 = (dp_pkt(m)->flags & DP_PKT_IPV6) != 0;
 
 	if (unlikely(iface->conf.role == SPW_IF_ROLE_INTERNET &&
-		     dp_asym_answers(w, ip, ipv6) != SPW_TIER_INTERNET)) {
+		     (dp_asym_answers(w, ip, ipv6) != SPW_TIER_INTERNET ||
+		      dest_protected(w, ip, ipv6)))) {
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 		return false;
 	}

@@ -232,6 +232,38 @@ sa_of(struct ends *e)
 	return atomic_load(&e->a.sad->tunnels[BED_TUNNEL].out);
 }
 
+static uint64_t
+seals_nothing(struct dp_crypto *c, const struct dp_crypto_key *key,
+	      const struct dp_crypto_job *jobs, unsigned int n)
+{
+	(void)c, (void)key, (void)jobs, (void)n;
+	return 0;
+}
+
+static void
+what_no_worker_sealed_never_leaves(void **state)
+{
+	struct dp_burst b = {0};
+	uint32_t sent = 0;
+	struct ends e;
+
+	ends_open(&e, true);
+	sa_of(&e)->seal = seals_nothing;
+	while (b.n < BURST)
+		b.pkt[b.n++] = numbered(sent++);
+	e.a.w.backlog = true;
+	dp_stage_esp_seal(&e.a.w, &b);
+	assert_int_equal(b.n, 0);
+	do {
+		dp_spread_run_own(e.all[0], e.a.w.crypto, false);
+		b.n = b.kinds = 0;
+		dp_stage_esp_back(&e.a.w, &b);
+		assert_int_equal(b.n, 0);
+	} while (dp_spread_out(e.all[0]));
+	assert_int_equal(bed_drops(&e.a, DP_DROP_SEAL_FAILED), sent);
+	ends_close(&e);
+}
+
 /* Another worker claims a number and does not send it. */
 static uint64_t
 other_claims(struct ends *e)
@@ -319,6 +351,7 @@ main(void)
 		cmocka_unit_test(
 			opened_by_a_helper_packets_come_back_in_order_and_copies_pass_once),
 		cmocka_unit_test(sealed_by_a_helper_packets_leave_in_order_and_open),
+		cmocka_unit_test(what_no_worker_sealed_never_leaves),
 		cmocka_unit_test(
 			packets_wait_for_numbers_up_to_the_window_in_order_and_not_for_ever),
 	};

@@ -325,6 +325,41 @@ esp_leaves_packets_of_other_stages_alone(void **state)
 	bed_two_close(&t);
 }
 
+/* A cipher that leaves the text as it is, and says that it sealed all but the second packet. */
+static uint64_t
+seals_not_the_second(struct dp_crypto *c, const struct dp_crypto_key *key,
+		     const struct dp_crypto_job *jobs, unsigned int n)
+{
+	(void)c, (void)key, (void)jobs;
+	return (UINT64_MAX >> (64 - n)) & ~2ull;
+}
+
+/* Nothing that the cipher did not seal leaves, and it is counted as not sent. */
+static void
+esp_what_the_cipher_did_not_seal_never_leaves(void **state)
+{
+	struct rte_mbuf *m[4];
+	struct dp_burst b = {0};
+	struct bed_two t;
+
+	bed_two_open(&t, &forms[0]);
+	dp_sad_child(t.a.sad, t.at_a.spi_in)->out->seal = seals_not_the_second;
+	for (unsigned int i = 0; i < 4; i++) {
+		m[i] = bed_packet(100 + i);
+		b.pkt[b.n++] = m[i];
+	}
+	dp_stage_esp_seal(&t.a.w, &b);
+	assert_int_equal(b.n, 3);
+	assert_ptr_equal(b.pkt[0], m[0]);
+	assert_ptr_equal(b.pkt[1], m[2]);
+	assert_ptr_equal(b.pkt[2], m[3]);
+	assert_int_equal(bed_drops(&t.a, DP_DROP_SEAL_FAILED), 1);
+	assert_int_equal(bed_sa_stats(&t.a).out_packets, 3);
+	assert_int_equal(bed_sa_stats(&t.a).out_bytes, 100 + 102 + 103);
+	bed_free(&b);
+	bed_two_close(&t);
+}
+
 int
 main(void)
 {
@@ -339,6 +374,7 @@ main(void)
 		cmocka_unit_test(esp_never_writes_to_a_buffer_that_others_hold),
 		cmocka_unit_test(esp_finds_room_before_and_behind_at_every_size),
 		cmocka_unit_test(esp_leaves_packets_of_other_stages_alone),
+		cmocka_unit_test(esp_what_the_cipher_did_not_seal_never_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, bed_start, bed_stop);

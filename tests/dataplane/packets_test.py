@@ -192,10 +192,14 @@ class Refusals(Bed):
         self.wan.send(Ether(src=self.wan.mac, dst=self.macs['wan']) /
                       IP(src='203.0.113.5', dst=HOST) / UDP())
         self.dropped('clear-inbound', 1)
+        self.control.call('GROUP_SET', dp.group(G_VLAN, [dp.tier(1, [P_VLAN])], dp.PROTECTED))
+        self.wan.send(Ether(src=self.wan.mac, dst=self.macs['wan']) /
+                      IP(src=VNET, dst='10.3.0.9') / UDP())
+        self.dropped('clear-inbound', 2)    # an answer is for us, not for what lies behind ExpressRoute
         clears = next(p.clears for p in self.control.call('GET_PATHS') if p.id == P_ER)
         self.control.call('PATH_STATE', dp.PathState(P_ER, 1, clears))
         self.wan.send(frame)
-        self.dropped('clear-inbound', 2)
+        self.dropped('clear-inbound', 3)
         self.assertTrue(self.lan.quiet(lambda f: IP in f))
 
     def test_udp_4500_is_sorted_by_its_first_bytes(self):

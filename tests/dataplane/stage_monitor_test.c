@@ -366,6 +366,27 @@ strangers_cannot_fill_the_queue_of_a_neighbour(void **state)
 	yard_close(&y);
 }
 
+/* From the Internet in the clear no more than strangers may send there; out of a tunnel, all. */
+static void
+strangers_on_the_internet_have_their_rate(void **state)
+{
+	struct yard y;
+	uint8_t ip[256];
+	uint16_t len = udp(ip, 64, 862, UDP0);
+
+	yard_open(&y);
+	y.iface[0].conf.role = SPW_IF_ROLE_INTERNET;
+	y.priv->stranger_rate = dp_rate_make(1000000000, 1000, 100);
+	for (unsigned int i = 0; i < 300; i++)
+		takes(&y, ip, len, ER, 0);
+	assert_int_equal(y.at.w.count.drop[DP_DROP_PUNT_FULL], 200);
+	for (unsigned int i = 0; i < 50; i++)
+		takes(&y, ip, len, ER, DP_PKT_DECRYPTED);
+	turn(&y);
+	assert_int_equal(y.user[DP_MONITOR_PROBES].inputs, 150);
+	yard_close(&y);
+}
+
 static const struct dp_monitor_way to_hop = {.path = SPW_DP_ADDR_NONE, .iface = ER};
 
 static struct dp_monitor_way
@@ -548,6 +569,7 @@ main(void)
 		cmocka_unit_test(answers_to_probes_and_errors_about_them_are_taken_from_any_way),
 		cmocka_unit_test(what_its_user_does_not_know_goes_up_to_the_kernel),
 		cmocka_unit_test(strangers_cannot_fill_the_queue_of_a_neighbour),
+		cmocka_unit_test(strangers_on_the_internet_have_their_rate),
 		cmocka_unit_test(a_hop_or_path_is_taken_whatever_its_bit_says),
 		cmocka_unit_test(into_a_tunnel_it_goes_as_the_gateways_own),
 		cmocka_unit_test(what_cannot_go_is_told_with_the_reason_and_counted_once),

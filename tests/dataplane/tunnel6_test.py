@@ -14,7 +14,7 @@ import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
 import tunnel_test as base  # noqa: E402
 from scapy.all import (  # noqa: E402
-    Ether, ICMPv6TimeExceeded, IP, IPv6, Raw, UDP)
+    Ether, ICMPv6TimeExceeded, IP, IPOption, IPOption_LSRR, IPOption_NOP, IPv6, Raw, UDP)
 
 TUN_NET = '2001:db8:70'
 
@@ -223,6 +223,23 @@ class Tunnel(Bed):
                 self.assertTrue(bed.settle(self.b.control))
                 self.assertEqual(self.b.control.drops().get(reason, 0), before + 1)
         self.assertTrue(self.b.wire.quiet(lambda f: IPv6 in f, 0.1))
+
+    def test_source_routes_are_taken_from_no_tunnel(self):
+        self.sa()
+        name = self.a.tun_twin()
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        cases = ((IPOption_LSRR(routers=['10.7.0.1']), 1), (IPOption(b'\x07\x01\x00\x00'), 1),
+                 (IPOption_NOP(), 0))
+        for option, dropped in cases:
+            with self.subTest(option=type(option).__name__):
+                before = self.b.control.drops()
+                packet = IP(src='10.9.0.1', dst='10.8.0.1', options=[option]) / UDP() / Raw(b'x')
+                sock.sendto(bytes(packet), (name, 0x0800))
+                bed.until(lambda: self.b.control.drops() != before)     # without a route otherwise
+                self.assertTrue(bed.settle(self.b.control))
+                self.assertEqual(self.b.control.drops().get('ip-options', 0),
+                                 before.get('ip-options', 0) + dropped)
 
     def test_link_local_packets_of_a_tunnel_are_its_own_twins(self):
         self.sa()
