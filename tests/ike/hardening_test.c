@@ -341,14 +341,10 @@ main(int argc, char **argv)
 #endif
 	};
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: hardening_test PATH/spillway-iked PATH/ike_iked_tapped\n");
-		return 2;
-	}
-	if (geteuid() != 0) {
-		fprintf(stderr, "needs root: skipped\n");
-		return 77;
-	}
+	int wrong = proc_called_right(argc, 3, "hardening_test PATH/spillway-iked PATH/ike_iked_tapped");
+
+	if (wrong)
+		return wrong;
 	installed = argv[1];
 	tapped = argv[2];
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "tests/ike/iked_bed.h"
+#include "tests/ike/proc.h"
 
 #define SOFT_BYTES 1000000
 
@@ -125,9 +126,7 @@ sas_of_a_killed_daemon_make_the_tunnel_up_when_they_are_seen_late(void **state)
 static void
 the_contract_of_the_data_plane_was_kept(void **state)
 {
-	if (a.dp.violations || b.dp.violations)
-		fail_msg("a: %u (%s), b: %u (%s)", a.dp.violations, a.dp.violation, b.dp.violations,
-			 b.dp.violation);
+	bed_contract_kept(&a, &b);
 }
 
 static int
@@ -153,14 +152,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(the_contract_of_the_data_plane_was_kept),
 	};
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: iked_away_test PATH/spillway-iked\n");
-		return 2;
-	}
-	if (geteuid() != 0) {
-		fprintf(stderr, "needs root: skipped\n");
-		return 77;
-	}
+	int wrong = proc_called_right(argc, 2, "iked_away_test PATH/spillway-iked");
+
+	if (wrong)
+		return wrong;
 	program = argv[1];
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

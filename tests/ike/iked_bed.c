@@ -320,3 +320,11 @@ bed_agree(struct bed_side *a, struct bed_side *b)
 	spw_wipe(&y, sizeof(y));
 	return agree;
 }
+
+void
+bed_contract_kept(const struct bed_side *a, const struct bed_side *b)
+{
+	if (a->dp.violations || b->dp.violations)
+		fail_msg("a: %u (%s), b: %u (%s)", a->dp.violations, a->dp.violation,
+			 b->dp.violations, b->dp.violation);
+}

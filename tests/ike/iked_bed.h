@@ -94,5 +94,7 @@ bool bed_event(struct bed_side *s, struct spw_ike_tunnel_event *ev, int ms);
 void bed_expect_event(struct bed_side *s, bool up);
 /* What one side seals the other opens: the outbound SAs mirror each other. */
 bool bed_agree(struct bed_side *a, struct bed_side *b);
+/* Fails, with what it was, when a daemon asked its data plane for something that is not allowed. */
+void bed_contract_kept(const struct bed_side *a, const struct bed_side *b);
 
 #endif

@@ -525,9 +525,7 @@ an_orderly_stop_tells_the_peer(void **state)
 static void
 the_contract_of_the_data_plane_was_kept(void **state)
 {
-	if (a.dp.violations || b.dp.violations)
-		fail_msg("a: %u (%s), b: %u (%s)", a.dp.violations, a.dp.violation, b.dp.violations,
-			 b.dp.violation);
+	bed_contract_kept(&a, &b);
 }
 
 static int
@@ -567,14 +565,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(the_contract_of_the_data_plane_was_kept),
 	};
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: iked_test PATH/spillway-iked\n");
-		return 2;
-	}
-	if (geteuid() != 0) {
-		fprintf(stderr, "needs root: skipped\n");
-		return 77;
-	}
+	int wrong = proc_called_right(argc, 2, "iked_test PATH/spillway-iked");
+
+	if (wrong)
+		return wrong;
 	program = argv[1];
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

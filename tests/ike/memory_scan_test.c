@@ -32,6 +32,7 @@
 #include <cmocka.h>
 
 #include "tests/ike/iked_bed.h"
+#include "tests/ike/proc.h"
 #include "tests/ike/scan.h"
 #include "tests/ike/tapped.h"
 
@@ -512,14 +513,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(no_secret_is_in_a_log_at_the_most_talkative_level),
 	};
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: memory_scan_test PATH/ike_iked_tapped\n");
-		return 2;
-	}
-	if (geteuid() != 0) {
-		fprintf(stderr, "needs root: skipped\n");
-		return 77;
-	}
+	int wrong = proc_called_right(argc, 2, "memory_scan_test PATH/ike_iked_tapped");
+
+	if (wrong)
+		return wrong;
 	program = argv[1];
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -63,4 +64,17 @@ proc_threads_with(pid_t pid, const char *key, const char *want, unsigned int *n)
 	}
 	closedir(tasks);
 	return with;
+}
+
+int
+proc_called_right(int argc, int want, const char *usage)
+{
+	if (argc != want) {
+		fprintf(stderr, "usage: %s\n", usage);
+		return 2;
+	}
+	if (geteuid() == 0)
+		return 0;
+	fprintf(stderr, "needs root\n");
+	return 77;
 }

@@ -25,7 +25,7 @@ ANSWERS_PER_S = 1000
 LATE = 300      # answers that one flooder still saw when the other had ended
 AMPLIFIED = 1.3
 RECONNECT_S, NORMAL_S, HALF_OPEN_S = 5, 15, 30
-COOKIES_ABOVE = 64 + 3      # iked's own limit, and what one source may have without a cookie
+COOKIES_ABOVE = 30 + 3      # iked's own limit, and what one source may have without a cookie
 HALF_OPEN_MAX = 1000
 TICKS = os.sysconf("SC_CLK_TCK")
 
