@@ -3,9 +3,9 @@
 #ifndef SPW_IKE_ENGINE_H
 #define SPW_IKE_ENGINE_H
 
+#include "ike/bounds.h"
 #include "ike/ike.h"
 #include "ike/keys.h"
-#include "ike/limits.h"
 #include "ike/rules.h"
 #include "ike/turn.h"
 

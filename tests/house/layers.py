@@ -27,6 +27,10 @@ LAYERS = {
 JSON_CALL = re.compile(r"\bjson_(pack|unpack)(_ex)?\s*\(")
 JSON_TAKES = {"pack": "[siIbfoO#%]", "unpack": "[siIbfFoO%]"}     # format characters with an argument
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# C's own headers, and those of POSIX that others include
+STANDARD = set("""assert complex ctype dirent errno fcntl fenv float inttypes iso646 limits locale math netdb poll pthread
+    pwd sched semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn
+    string strings syslog termios tgmath threads time uchar unistd wchar wctype""".split())
 FORBIDDEN = re.compile(r"(?<![A-Za-z0-9_.>])(system|popen|strcpy|strcat|sprintf|gets|alloca|vsprintf)\s*\(")
 
 
@@ -133,10 +137,17 @@ def check_product_names():
             and re.search(r'#include "(tests|bench)/', read(p))]
 
 
+def check_header_names():
+    """The folder of a target is on the compiler's path: a header there would hide the system's of its name."""
+    return [f"{p}: hides <{os.path.basename(p)}> of the system" for p in tracked(".h")
+            if os.path.basename(p)[:-2] in STANDARD]
+
+
 def main():
     checks = [("includes_follow_the_layers", check_includes), ("every_file_has_its_spdx_line", check_spdx),
               ("no_forbidden_calls", check_calls), ("formats_of_json_have_their_arguments", check_json_calls),
-              ("product_includes_no_test_code", check_product_names)]
+              ("product_includes_no_test_code", check_product_names),
+              ("no_header_hides_one_of_the_system", check_header_names)]
     bad = 0
     for number, (name, check) in enumerate(checks, 1):
         faults = check()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Private to ike/: the engine's times and bounds. */
-#ifndef SPW_IKE_LIMITS_H
-#define SPW_IKE_LIMITS_H
+#ifndef SPW_IKE_BOUNDS_H
+#define SPW_IKE_BOUNDS_H
 
 #include "lib/spillway.h"
 
