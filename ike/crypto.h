@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Private to ike/: the cryptography of IKE over OpenSSL 3, keys in and out as struct spw_secret. */
+/* Private to ike/: the cryptography of IKE over libraries, keys in and out as struct spw_secret. */
 #ifndef SPW_IKE_CRYPTO_H
 #define SPW_IKE_CRYPTO_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Diffie-Hellman of IKE: MODP groups 2 (RFC 2409), 14 (RFC 3526), 24 (RFC 5114) and ECP groups 19,
- * 20 and 21 (RFC 5903), over EVP_PKEY; group 31, X25519 (RFC 7748, RFC 8031), over libsodium.
+ * Diffie-Hellman of IKE: MODP groups 2 (RFC 2409), 14 (RFC 3526), 24 (RFC 5114) and ECP groups 19
+ * and 21 (RFC 5903) over EVP_PKEY; group 20, P-384 (RFC 5903), and group 31, X25519 (RFC 8031),
+ * whose private keys are octets, by crypto_curve.c.
  *
  * Invariants: every length on the wire and of a secret is the group's, never the number's:
  * values are left-padded (RFC 7296 2.14, RFC 5903 7), because a lost leading zero breaks one
@@ -13,8 +14,8 @@
  *
  * Group 2 has no name in OpenSSL, so its prime and generator are given; the others go by name.
  * Memory: the private value lives in OpenSSL's secure heap once ike_crypto_self_test() has set
- * it aside, that of X25519 in guarded memory; the shared secret is derived straight into guarded
- * memory. One thread per object, any number of objects at once.
+ * it aside, those of P-384 and X25519 in guarded memory; the shared secret is derived straight into
+ * guarded memory. One thread per object, any number of objects at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@
 struct ike_dh {
 	enum spw_group group;
 	EVP_PKEY *key;		  /* NULL once used */
-	struct spw_secret scalar; /* X25519: empty once used */
+	struct spw_secret scalar; /* P-384, X25519: empty once used */
 	uint8_t public[PUBLIC_MAX];
 };
 
@@ -50,57 +51,85 @@ static const struct dh_kind {
 	[SPW_GROUP_MODP1024] = {"DH", NULL, 0},
 	[SPW_GROUP_MODP2048] = {"DH", "modp_2048", 0},
 	[SPW_GROUP_ECP256] = {"EC", "P-256", NID_X9_62_prime256v1},
-	[SPW_GROUP_ECP384] = {"EC", "P-384", NID_secp384r1},
 	[SPW_GROUP_MODP2048S256] = {"DH", "dh_2048_256", 0, true},
 	[SPW_GROUP_ECP521] = {"EC", "P-521", NID_secp521r1},
 };
 
-/* ---- X25519 ---- */
+/* ---- with a private key of octets ---- */
 
+/* Takes the scalar, also on failure. */
 static int
-x25519_wrap(struct ike_dh **out, const uint8_t scalar[crypto_scalarmult_SCALARBYTES])
+curve_wrap(struct ike_dh **out, enum spw_group group, struct spw_secret *scalar)
 {
 	struct ike_dh *dh = calloc(1, sizeof(*dh));
-	int rc = dh ? spw_secret_alloc(&dh->scalar, crypto_scalarmult_SCALARBYTES) : -ENOMEM;
+	int rc = dh ? ike_curve_public(group, scalar->bytes, dh->public) : -ENOMEM;
 
 	if (rc != 0) {
+		spw_secret_free(scalar);
 		free(dh);
 		return rc;
 	}
-	if (scalar)
-		memcpy(dh->scalar.bytes, scalar, dh->scalar.len);
-	else
-		randombytes_buf(dh->scalar.bytes, dh->scalar.len);
-	dh->group = SPW_GROUP_X25519;
-	if (crypto_scalarmult_base(dh->public, dh->scalar.bytes) != 0) {
-		spw_secret_free(&dh->scalar);
-		free(dh);
-		return -EIO;
-	}
+	dh->group = group;
+	spw_secret_move(&dh->scalar, scalar);
 	*out = dh;
 	return 0;
 }
 
-/* `priv` is the scalar as RFC 7748 writes it, with zero octets before it when it is longer. */
+/* Random octets are no private key of P-384 once in 2^190 times. */
 static int
-x25519_from_private(struct ike_dh **out, const uint8_t *priv, size_t len)
+curve_new(struct ike_dh **out, enum spw_group group)
 {
-	if (len < crypto_scalarmult_SCALARBYTES)
+	struct spw_secret scalar = {0};
+	int rc;
+
+	do {
+		rc = spw_secret_alloc(&scalar, ike_curve_scalar_len(group));
+		if (rc != 0)
+			return rc;
+		randombytes_buf(scalar.bytes, scalar.len);
+		rc = curve_wrap(out, group, &scalar);
+	} while (rc == -EINVAL);
+	return rc;
+}
+
+/* Fewer octets than the scalar's, or more, are a number's: zeros stand in front. X25519 has all. */
+static int
+curve_from_private(struct ike_dh **out, enum spw_group group, const uint8_t *priv, size_t len)
+{
+	size_t want = ike_curve_scalar_len(group), short_of = len < want ? want - len : 0;
+	struct spw_secret scalar = {0};
+	int rc;
+
+	if (short_of && group == SPW_GROUP_X25519)
 		return -EIO;
-	return x25519_wrap(out, priv + len - crypto_scalarmult_SCALARBYTES);
+	rc = spw_secret_alloc(&scalar, want);
+	if (rc != 0)
+		return rc;
+	memcpy(scalar.bytes + short_of, priv + len - (want - short_of), want - short_of);
+	return curve_wrap(out, group, &scalar);
 }
 
 static int
-x25519_shared(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secret *out)
+curve_copy(struct ike_dh **out, const struct ike_dh *dh)
 {
+	struct spw_secret scalar = {0};
+	int rc = spw_secret_set(&scalar, dh->scalar.bytes, dh->scalar.len);
+
+	return rc == 0 ? curve_wrap(out, dh->group, &scalar) : rc;
+}
+
+static int
+curve_shared(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secret *out)
+{
+	const struct spw_group_info *info = spw_group_info(dh->group);
 	struct spw_secret made = {0};
 	int rc;
 
-	if (!dh->scalar.bytes || len != crypto_scalarmult_BYTES)
+	if (!dh->scalar.bytes || len != info->public_len)
 		return -EINVAL;
-	rc = spw_secret_alloc(&made, crypto_scalarmult_BYTES);
-	if (rc == 0 && crypto_scalarmult(made.bytes, dh->scalar.bytes, peer) != 0)
-		rc = -EINVAL; /* of small order (RFC 7748 6.1) */
+	rc = spw_secret_alloc(&made, info->secret_len);
+	if (rc == 0)
+		rc = ike_curve_shared(dh->group, dh->scalar.bytes, peer, made.bytes);
 	if (rc == 0)
 		spw_secret_move(out, &made);
 	else
@@ -222,8 +251,8 @@ ike_dh_new(struct ike_dh **dh, enum spw_group group)
 	EVP_PKEY *params, *key = NULL;
 	EVP_PKEY_CTX *ctx;
 
-	if (group == SPW_GROUP_X25519)
-		return x25519_wrap(dh, NULL);
+	if (ike_curve_scalar_len(group))
+		return curve_new(dh, group);
 	if (group <= SPW_GROUP_NONE || group >= SPW_GROUP_COUNT || !kinds[group].type)
 		return -ENOTSUP;
 	params = pkey_make(group, NULL, NULL);
@@ -279,8 +308,8 @@ ike_dh_from_private(struct ike_dh **dh, enum spw_group group, const void *priv, 
 	uint8_t public[PUBLIC_MAX];
 	EVP_PKEY *key = NULL;
 
-	if (group == SPW_GROUP_X25519)
-		return x25519_from_private(dh, priv, len);
+	if (ike_curve_scalar_len(group))
+		return curve_from_private(dh, group, priv, len);
 	bn = BN_CTX_new();
 	x = BN_secure_new(); /* none: BN_bin2bn() would take ordinary memory */
 	if (bn && x && BN_bin2bn(priv, (int)len, x) &&
@@ -299,7 +328,7 @@ ike_dh_copy(struct ike_dh **out, const struct ike_dh *dh)
 	EVP_PKEY *key = NULL;
 
 	if (dh->scalar.bytes)
-		return x25519_wrap(out, dh->scalar.bytes);
+		return curve_copy(out, dh);
 	if (!dh->key)
 		return -ENOENT;
 	if (x && EVP_PKEY_get_bn_param(dh->key, OSSL_PKEY_PARAM_PRIV_KEY, &x) == 1)
@@ -309,7 +338,7 @@ ike_dh_copy(struct ike_dh **out, const struct ike_dh *dh)
 }
 
 static int
-x25519_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
+curve_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
 {
 	if (!dh->scalar.bytes)
 		return -ENOENT;
@@ -321,8 +350,8 @@ x25519_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
 int
 ike_dh_private(const struct ike_dh *dh, uint8_t out[IKE_DH_PRIVATE_MAX])
 {
-	if (dh->group == SPW_GROUP_X25519)
-		return x25519_private(dh, out);
+	if (ike_curve_scalar_len(dh->group))
+		return curve_private(dh, out);
 
 	BIGNUM *x = dh->key ? BN_secure_new() : NULL;
 	bool ok = x && EVP_PKEY_get_bn_param(dh->key, OSSL_PKEY_PARAM_PRIV_KEY, &x) == 1 &&
@@ -451,8 +480,8 @@ shared_make(struct ike_dh *dh, const uint8_t *peer, size_t len, struct spw_secre
 int
 ike_dh_shared(struct ike_dh *dh, const void *peer, size_t len, struct spw_secret *out)
 {
-	int rc = dh->group == SPW_GROUP_X25519 ? x25519_shared(dh, peer, len, out)
-					       : shared_make(dh, peer, len, out);
+	int rc = ike_curve_scalar_len(dh->group) ? curve_shared(dh, peer, len, out)
+						 : shared_make(dh, peer, len, out);
 
 	EVP_PKEY_free(dh->key);
 	dh->key = NULL;

@@ -21,6 +21,18 @@ struct ike_cipher {
 int ike_integ(enum spw_integ integ, const struct spw_secret *key, const struct ike_chunk *c,
 	      size_t n, uint8_t *out) __attribute__((warn_unused_result));
 
+/*
+ * The groups whose private key is octets, X25519 and P-384: its length, 0 for another group. The
+ * public value and the shared secret (spw_group_info()'s lengths; the peer's value has the length
+ * of the public one): 0; -EINVAL when the private value is none of the group's, or the peer's is to
+ * be refused; -ENOMEM; -EIO. Any thread.
+ */
+size_t ike_curve_scalar_len(enum spw_group group);
+int ike_curve_public(enum spw_group group, const uint8_t *scalar, uint8_t *public)
+	__attribute__((warn_unused_result));
+int ike_curve_shared(enum spw_group group, const uint8_t *scalar, const uint8_t *peer,
+		     uint8_t *secret) __attribute__((warn_unused_result));
+
 /* One known answer each; all byte strings in hex. A check is 0 when the answer comes out, or -EIO.
  */
 struct ike_kat_mac {

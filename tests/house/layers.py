@@ -14,7 +14,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 # folder: (own project folders it may include, system headers it may not include)
-DPDK, OPENSSL, YANG = r"rte_", r"openssl/", r"libyang/"
+DPDK, YANG = r"rte_", r"libyang/"
+OPENSSL = r"openssl/|nettle/|gmp\.h"     # and what else IKE computes with
 EVENT, MNL, JANSSON, EDIT, MB = r"event2?/|event\.h", r"libmnl/", r"jansson", r"histedit|editline", r"intel-ipsec-mb"
 LAYERS = {
     "lib": (["lib"], [DPDK, OPENSSL, YANG, EVENT, MNL, JANSSON, EDIT, MB]),

@@ -44,6 +44,7 @@
 #define BN_bn2binpad failpoint_BN_bn2binpad
 #define BN_new failpoint_BN_new
 #define BN_secure_new failpoint_BN_secure_new
+#define CRYPTO_secure_malloc failpoint_CRYPTO_secure_malloc
 #define BN_CTX_new failpoint_BN_CTX_new
 #define BN_mod_exp failpoint_BN_mod_exp
 #define OSSL_PARAM_BLD_new failpoint_OSSL_PARAM_BLD_new
