@@ -12,6 +12,7 @@
 #include "lib/msg.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -79,14 +80,20 @@ spw_msg_connect(const char *path, struct spw_err *err)
 
 	if (rc != 0)
 		return rc;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return spw_fail(err, -errno, "cannot make a socket: %s", strerror(errno));
 	buffers_enlarge(fd);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+	/* not blocking: one that listens and accepts nobody would keep us, too, for ever */
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 && fcntl(fd, F_SETFL, 0) == 0)
 		return fd;
 	rc = -errno;
 	close(fd);
+	if (rc == -EAGAIN)
+		return spw_fail(err, rc,
+				"cannot connect to %s: the daemon accepts nobody; does it "
+				"hang?",
+				path);
 	return spw_fail(err, rc, "cannot connect to %s: %s; is the daemon running?", path,
 			strerror(-rc));
 }

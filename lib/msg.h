@@ -73,7 +73,10 @@ struct spw_peer {
  * Returns a non-blocking, close-on-exec descriptor or -errno with a sentence.
  */
 int spw_msg_listen(const char *path, gid_t gid, struct spw_err *err);
-/* Connect to a listening socket; blocking, close-on-exec. Descriptor or -errno with a sentence. */
+/*
+ * Connect to a listening socket: a blocking, close-on-exec descriptor or -errno with a sentence.
+ * -EAGAIN: as many wait there as may. Never waits.
+ */
 int spw_msg_connect(const char *path, struct spw_err *err);
 int spw_msg_peer(int fd, struct spw_peer *peer);
 /*

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Framed messages, their tables, secrets and the algorithm table. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -100,6 +103,34 @@ client_takes_only_the_reply_to_its_request(void **state)
 	close(pair[1]);
 }
 
+/* One that is stopped would otherwise stop those who ask it again and again, too. */
+static void
+connecting_to_one_that_accepts_nobody_never_waits(void **state)
+{
+	char dir[] = "/tmp/spw-msg-XXXXXX", path[64];
+	int fd[64], n = 0, listener, rc;
+	struct spw_err err;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+	listener = spw_msg_listen(path, (gid_t)-1, &err);
+	assert_true(listener >= 0);
+	alarm(5);
+	while ((rc = spw_msg_connect(path, &err)) >= 0 && n < 64)
+		fd[n++] = rc;
+	alarm(0);
+	assert_in_range(n, 1, 63);
+	assert_int_equal(rc, -EAGAIN);
+	assert_non_null(strstr(err.text, "accepts nobody"));
+	assert_int_equal(fcntl(fd[0], F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(fcntl(fd[0], F_GETFD), FD_CLOEXEC);
+	while (n > 0)
+		close(fd[--n]);
+	close(listener);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void
 only_iked_may_touch_sas_and_only_controld_routes(void **state)
 {
@@ -189,6 +220,7 @@ main(void)
 		cmocka_unit_test(batch_and_descriptor_arrive_whole),
 		cmocka_unit_test(wrong_framing_is_refused),
 		cmocka_unit_test(client_takes_only_the_reply_to_its_request),
+		cmocka_unit_test(connecting_to_one_that_accepts_nobody_never_waits),
 		cmocka_unit_test(only_iked_may_touch_sas_and_only_controld_routes),
 		cmocka_unit_test(secret_compares_and_is_gone_after_free),
 		cmocka_unit_test(every_algorithm_is_found_by_name_and_number),
