@@ -158,12 +158,37 @@ child_moved(struct ike_engine *e, struct ike_child *c, const struct spw_dp_sa_ev
 					       sa->remote_port, sa->local_port);
 }
 
+/* The IKE SA whose request offers this SPI and waits for its answer; NULL = none. */
+static struct ike_sa *
+who_offers(const struct ike_engine *e, uint32_t spi_in)
+{
+	for (struct ike_sa *sa = spi_in ? e->sas : NULL; sa; sa = sa->next)
+		if (sa->req.task != IKE_TASK_NONE && sa->req.spi_in == spi_in && !sa->req.stale)
+			return sa;
+	return NULL;
+}
+
+/* The peer sends on a child SA of which we have not heard. */
+static void
+early_packet(struct ike_engine *e, uint32_t spi_in)
+{
+	struct ike_sa *sa = who_offers(e, spi_in);
+
+	if (sa)
+		ike_request_early(sa);
+	ike_engine_run(e);
+}
+
 void
 ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_sa_event *ev)
 {
 	struct ike_child *c = ike_child_find_in(e, ev->spi_in);
 
 	e->now = now_ns;
+	if (ev->kind == SPW_SA_EV_EARLY) {
+		early_packet(e, ev->spi_in);
+		return;
+	}
 	if (!c || c->absent)
 		return;
 	ike_touch(c->sa);

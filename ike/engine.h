@@ -118,6 +118,11 @@ struct ike_request {
 	uint32_t old_spi_in; /* child that is rekeyed or deleted */
 	uint64_t ike_spi;    /* of the IKE SA to be made */
 	bool stale;	     /* spi_in is of an earlier incarnation of the data plane */
+	/*
+	 * Repeated because of a packet on spi_in. Not in escrow: whoever finds the request there
+	 * repeats it anyway, and the data plane tells of an SPI once.
+	 */
+	bool early;
 	uint32_t groups_tried;
 	uint32_t n_offer;
 	struct spw_ike_proposal offer[SPW_IKE_PROPOSALS];
@@ -494,6 +499,11 @@ int ike_request_launch(struct ike_sa *sa, enum ike_task task, uint8_t exchange,
 		       const uint8_t *bytes, size_t len) __attribute__((warn_unused_result));
 /* Retransmit or give up, when due. */
 void ike_request_timer(struct ike_sa *sa);
+/*
+ * A packet came on the SPI that our request offers: repeat it now, once, its next repetition and
+ * the verdict staying where they were (RFC 7296 2.8). Nothing when its answer is being handled.
+ */
+void ike_request_early(struct ike_sa *sa);
 uint64_t ike_sa_patience(const struct ike_sa *sa);
 /* Send one message, or several in a row, each as long as its header says. */
 void ike_send(struct ike_sa *sa, const uint8_t *bytes, size_t len);

@@ -127,7 +127,11 @@ void ike_engine_shutdown(struct ike_engine *e, uint64_t now_ns);
 void ike_engine_input(struct ike_engine *e, uint64_t now_ns, const struct ike_datagram *d);
 /* A job of dh_start is done; the engine takes it back, also when nobody waits for it any more. */
 void ike_engine_dh_done(struct ike_engine *e, uint64_t now_ns, struct ike_dh_job *job);
-/* An event of the data plane about a child SA. */
+/*
+ * An event of the data plane about a child SA, or about one to come. Any content is allowed, and
+ * each may be lost, by a kill or an overrun: what matters of them is read off the SAs later, or, of
+ * EARLY, done by the next retransmission.
+ */
 void ike_engine_sa_event(struct ike_engine *e, uint64_t now_ns, const struct spw_dp_sa_event *ev);
 /* Which incarnation of the data plane answers from now on; before the reset that it means. */
 void ike_engine_incarnation(struct ike_engine *e, uint64_t incarnation);

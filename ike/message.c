@@ -9,7 +9,9 @@
  * is kept before it is sent. What is repeated shows nothing but that somebody has it, so it is no
  * sign of life, and is answered elsewhere than at the peer's address at a bounded rate; and time
  * in which this process was not run is no silence of the peer. A malformed message with a good ICV
- * ends the IKE SA (2.21.3). One whose handler needs Diffie-Hellman may wait for it (dh_park.c) and
+ * ends the IKE SA (2.21.3). A packet on the SPI of a child that our request is to make shows,
+ * though nobody can verify it, that the answer is likely lost: the request is repeated out of turn,
+ * once. A message whose handler needs Diffie-Hellman may wait for it (dh_park.c) and
  * is then handled once more, from the state table on; until then its message id stays the next
  * one, and copies of it are dropped. One thread; e->in and e->out are the only message buffers.
  */
@@ -73,6 +75,7 @@ ike_request_launch(struct ike_sa *sa, enum ike_task task, uint8_t exchange, cons
 		return rc;
 	r->task = task;
 	r->exchange = exchange;
+	r->early = false;
 	r->mid = sa->next_out;
 	r->first_ns = sa->e->now;
 	r->next_ns = ike_after(sa->e->now, IKE_RETRANSMIT_NS);
@@ -158,6 +161,19 @@ ike_request_timer(struct ike_sa *sa)
 }
 
 void
+ike_request_early(struct ike_sa *sa)
+{
+	struct ike_request *r = &sa->req;
+
+	if (r->early || sa->parked[true])
+		return;
+	r->early = true;
+	spw_log(SPW_LOG_INFO, "ike", "early-packet", "conn=%s spi_in=%08x exchange=%u mid=%u",
+		sa->conn ? sa->conn->set.name : "-", r->spi_in, r->exchange, r->mid);
+	ike_send(sa, r->msg.bytes, r->msg.len);
+}
+
+void
 ike_build_fault(struct ike_builder *b, const struct ike_engine *e, enum ike_fault f)
 {
 	const struct ike_fault_detail *d = &e->detail;
@@ -224,8 +240,8 @@ close_by_fault(struct ike_sa *sa, enum ike_fault f, enum ike_sa_state state)
 }
 
 /*
- * More than a peer in its right mind asks for: exchanges that cost key exchanges are put off, others
- * go unanswered until it repeats them. Counted over all IKE SAs of a connection.
+ * More than a peer in its right mind asks for: exchanges that cost key exchanges are put off,
+ * others go unanswered until it repeats them. Counted over all IKE SAs of a connection.
  */
 static enum ike_fault
 judge_pace(struct ike_sa *sa, uint8_t exchange)

@@ -333,6 +333,11 @@ enum spw_dp_sa_event_kind {
 	SPW_SA_EV_SOFT = 2,	  /* a soft limit was reached: rekey; once per SA */
 	SPW_SA_EV_HARD = 3,	  /* a hard limit ended the SA in the data plane */
 	SPW_SA_EV_PEER_MOVED = 4, /* newest authentic packet came from another address or port */
+	/*
+	 * A packet arrived on an SPI that was given out and has no SA yet: the peer sends on it, so
+	 * its answer may be lost. Nobody has verified it. Once for each SPI given out.
+	 */
+	SPW_SA_EV_EARLY = 5,
 };
 enum spw_dp_sa_limit_kind { SPW_SA_LIMIT_TIME = 1, SPW_SA_LIMIT_BYTES, SPW_SA_LIMIT_PACKETS };
 struct spw_dp_sa_event {

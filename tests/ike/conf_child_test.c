@@ -320,6 +320,151 @@ ike_076_the_initiator_moves_over_and_then_deletes(void **state)
 	tape_free(net);
 }
 
+/* Who waits for an answer that is lost. */
+enum early { EARLY_REKEY, EARLY_NEW, EARLY_FIRST, EARLY_KINDS };
+
+/* Host 0 has asked once and offers an SPI, host 1 has answered, and the answer is lost. */
+static struct net *
+early_net(enum early kind, uint8_t *exchange)
+{
+	struct net *net = kind == EARLY_FIRST ? tape_net(20) : tape_up(20 + kind);
+
+	*exchange = kind == EARLY_FIRST ? IKE_X_AUTH : IKE_X_CREATE_CHILD;
+	tape_clear();
+	tape.drop_from[1] = *exchange;
+	if (kind == EARLY_FIRST)
+		net_connect(net, SPW_IKE_MODE_INITIATE, SPW_IKE_MODE_RESPOND);
+	else if (kind == EARLY_NEW)
+		ike_engine_reset(net->host[0].engine, net->now, "azure", CHILD);
+	else
+		ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
+	for (int ms = 0; ms < 400 && tape_count(1, *exchange, true) == 0; ms += 10)
+		net_run(net, 10 * NET_MS);
+	net_run(net, 50 * NET_MS);
+	assert_int_equal(tape_count(0, *exchange, false), 1);
+	assert_int_equal(tape_count(1, *exchange, true), 1);
+	assert_true(puppet_sa(net, 0)->req.spi_in != 0);
+	return net;
+}
+
+static void
+ike_076_a_packet_before_the_answer_repeats_the_request_at_once(void **state)
+{
+	for (enum early kind = 0; kind < EARLY_KINDS; kind++) {
+		uint8_t exchange;
+		struct net *net = early_net(kind, &exchange);
+		uint32_t spi = puppet_sa(net, 0)->req.spi_in;
+		const struct taped *first = tape_last(0, exchange, false), *again;
+
+		tape.drop_from[1] = 0;
+		net_esp(net, 0, spi);
+		net_run(net, 10 * NET_MS + 1);
+		again = tape_last(0, exchange, false);
+		assert_int_equal(tape_count(0, exchange, false), 2);
+		assert_int_equal(again->at, net->now - 1); /* when the packet came */
+		assert_true(again->at < first->at + IKE_RETRANSMIT_NS);
+		assert_int_equal(again->len, first->len);
+		assert_memory_equal(again->bytes, first->bytes, first->len);
+		net_run(net, 25 * NET_MS);
+		assert_int_equal(child_spi(net, 0), spi); /* it stands, and is sent on */
+		tape_free(net);
+	}
+}
+
+static void
+ike_076_it_is_repeated_once_and_its_schedule_stays(void **state)
+{
+	for (enum early kind = 0; kind < EARLY_KINDS; kind++) {
+		uint8_t exchange;
+		struct net *net = early_net(kind, &exchange);
+		uint32_t spi = puppet_sa(net, 0)->req.spi_in;
+		uint64_t sent = tape_last(0, exchange, false)->at;
+
+		for (int n = 0; n < 5; n++) {
+			net_esp(net, 0, spi); /* the data plane tells of the first */
+			net_early(net, 0);    /* one that tells more often changes nothing */
+			net_run(net, 10 * NET_MS);
+		}
+		assert_int_equal(tape_count(0, exchange, false), 2);
+		net_run(net, sent + IKE_RETRANSMIT_NS - net->now);
+		assert_int_equal(tape_count(0, exchange, false), 2);
+		net_run(net, 1);
+		assert_int_equal(tape_count(0, exchange, false), 3);
+		net_early(net, 0);
+		net_run(net, 50 * NET_MS);
+		tape.drop_from[1] = 0;
+		net_run(net, 2 * NET_S);
+		assert_int_equal(tape_count(0, exchange, false), 4); /* 0.9 s after the third */
+		assert_int_equal(tape_last(0, exchange, false)->at,
+				 sent + IKE_RETRANSMIT_NS / 5 * 14);
+		assert_int_equal(child_spi(net, 0), spi);
+		tape_free(net);
+	}
+}
+
+/* A packet on this SPI is told to host 0: it says nothing. */
+static void
+expect_silence(struct net *net, uint32_t spi)
+{
+	const struct spw_dp_sa_event ev = {
+		.kind = SPW_SA_EV_EARLY, .tunnel = NET_TUNNEL, .spi_in = spi};
+	unsigned int said = tape.n;
+
+	ike_engine_sa_event(net->host[0].engine, net->now, &ev);
+	assert_int_equal(tape.n, said);
+}
+
+static void
+ike_076_a_packet_on_any_other_spi_repeats_nothing(void **state)
+{
+	uint8_t exchange;
+	struct net *net = early_net(EARLY_REKEY, &exchange);
+	uint32_t spi = puppet_sa(net, 0)->req.spi_in;
+
+	expect_silence(net, spi ^ 1);
+	expect_silence(net, child_spi(net, 0)); /* one that stands */
+	expect_silence(net, child_spi(net, 1));
+	expect_silence(net, 0);
+	tape.drop_from[1] = 0;
+	net_run(net, 1 * NET_S);
+	assert_int_equal(child_spi(net, 0), spi);
+	expect_silence(net, spi); /* it is answered */
+	/* an SPI of a data plane that is gone may be given out by the new one to somebody else */
+	tape.drop_from[1] = IKE_X_CREATE_CHILD;
+	ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
+	spi = puppet_sa(net, 0)->req.spi_in;
+	assert_int_not_equal(spi, 0);
+	net_dataplane_reset(net, 0);
+	expect_silence(net, spi);
+	tape_free(net);
+}
+
+/* The answer is there, and waits for Diffie-Hellman: nothing is lost. */
+static void
+ike_076_an_answer_that_is_being_handled_is_not_asked_for_again(void **state)
+{
+	struct net *net = tape_net(24);
+	struct spw_ike_conn c[2] = {net_conn(net, 0), net_conn(net, 1)};
+
+	for (int i = 0; i < 2; i++) {
+		c[i].mode = i == 0 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND;
+		c[i].esp[0].group = SPW_GROUP_ECP256;
+		net_set(net, i, &c[i]);
+	}
+	assert_true(net_run_up(net, 5 * NET_S));
+	net_run(net, 20 * NET_S);
+	net_dh(net, 0, 100 * NET_MS, 100 * NET_MS);
+	tape_clear();
+	ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD);
+	net_run(net, 150 * NET_MS);
+	assert_int_equal(tape_count(1, IKE_X_CREATE_CHILD, true), 1);
+	assert_non_null(puppet_sa(net, 0)->parked[true]);
+	net_early(net, 0);
+	net_run(net, 1 * NET_S);
+	assert_int_equal(tape_count(0, IKE_X_CREATE_CHILD, false), 1);
+	tape_free(net);
+}
+
 static void
 ike_078_a_rekeyed_ike_sa_begins_at_zero_and_the_delete_comes_last(void **state)
 {
@@ -469,6 +614,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_074_a_rekey_proposes_what_was_agreed_and_takes_more),
 		cmocka_unit_test(ike_075_the_new_sa_receives_before_the_answer_leaves),
 		cmocka_unit_test(ike_076_the_initiator_moves_over_and_then_deletes),
+		cmocka_unit_test(ike_076_a_packet_before_the_answer_repeats_the_request_at_once),
+		cmocka_unit_test(ike_076_it_is_repeated_once_and_its_schedule_stays),
+		cmocka_unit_test(ike_076_a_packet_on_any_other_spi_repeats_nothing),
+		cmocka_unit_test(ike_076_an_answer_that_is_being_handled_is_not_asked_for_again),
 		cmocka_unit_test(ike_078_a_rekeyed_ike_sa_begins_at_zero_and_the_delete_comes_last),
 		cmocka_unit_test(ike_079_no_child_is_begun_on_an_ike_sa_that_is_rekeyed),
 		cmocka_unit_test(ike_080_a_peer_without_room_gets_a_new_ike_sa),

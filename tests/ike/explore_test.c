@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random schedules (IKE-121): two engines, random commands, soft and hard limits, loss,
- * duplication, reordering, damage and resets of the data plane; then quiet. Whatever happened,
- * afterwards both ends have one IKE SA and one child SA, the same ones, and nothing is left over.
- * Without Deletes and resets in the schedule no packet of the traffic may be lost either, and at
- * every moment the one end can receive whatever the other may send. An IKE SA is ESTABLISHED only
- * after an IKE_AUTH that both ends understood alike: see witness.c.
+ * Random schedules (IKE-121): two engines, random commands, soft and hard limits, packets that come
+ * before their SA, loss, duplication, reordering, damage and resets of the data plane; then quiet.
+ * Whatever happened, afterwards both ends have one IKE SA and one child SA, the same ones, and
+ * nothing is left over. Without Deletes and resets in the schedule no packet of the traffic may be
+ * lost either, and at every moment the one end can receive whatever the other may send. An IKE SA
+ * is ESTABLISHED only after an IKE_AUTH that both ends understood alike: see witness.c.
  *
  * A sample of 20,000 schedules in all, 1,000,000 with SPW_LONG=1; each kind says how many it ran
  * and from which seed. SPW_IKE_SCHEDULES sets how many of each kind, SPW_IKE_SEED the first seed.
@@ -40,7 +40,7 @@ act(struct net *net, uint64_t r, bool gentle)
 		net_rekey(net, i, what[r >> 9 & 1]);
 		net_rekey(net, !i, what[r >> 10 & 1]);
 		break;
-	case 5: break;
+	case 5: net_early(net, i); break;
 	case 6:
 	case 7:
 		net_call_begins(&net->host[i]);

@@ -145,6 +145,20 @@ net_event(struct net *net, int i, uint32_t kind)
 	net_call_ends(h);
 }
 
+void
+net_early(struct net *net, int i)
+{
+	struct net_host *h = &net->host[i];
+	struct spw_dp_sa_event ev = {.kind = SPW_SA_EV_EARLY, .tunnel = NET_TUNNEL};
+
+	net_call_begins(h);
+	for (const struct ike_sa *sa = h->engine->sas; sa; sa = sa->next)
+		if (sa->req.spi_in != 0)
+			ev.spi_in = sa->req.spi_in;
+	ike_engine_sa_event(h->engine, net->now, &ev);
+	net_call_ends(h);
+}
+
 bool
 net_up(const struct net *net, int i)
 {

@@ -11,6 +11,7 @@
 #include "ike/engine.h"
 
 #define NET_SAS	   64
+#define NET_SPIS   32
 #define NET_QUEUE  2048
 #define NET_TUNNEL 7
 #define NET_MS	   SPW_NS_PER_MS
@@ -40,6 +41,11 @@ struct net_host {
 	uint64_t last_inbound;
 	uint64_t rng;
 	unsigned int spis_out; /* allocated, not installed, not freed */
+	struct net_spi {       /* those of them that its data plane expects packets on; 0 = none */
+		uint32_t spi;
+		bool told; /* that one came */
+	} given[NET_SPIS];
+	unsigned int next_given; /* what was lost by kills is written over */
 	unsigned int installs, switches, ups, downs, moves;
 	int refuse_installs; /* this many installs fail with EIO */
 	bool dead;	     /* hears and sends nothing */
@@ -132,6 +138,8 @@ void net_set(struct net *net, int i, const struct spw_ike_conn *c);
 void net_rekey(struct net *net, int i, uint32_t what);
 /* Raise a data plane event about the SA host i sends on. */
 void net_event(struct net *net, int i, uint32_t kind);
+/* Tell host i of a packet on the SPI that a request of its own offers, if one does. */
+void net_early(struct net *net, int i);
 struct spw_ike_status net_status(const struct net *net, int i);
 bool net_up(const struct net *net, int i);
 /* Established, not retired, IKE SAs. */
@@ -152,6 +160,8 @@ void net_run_traffic(struct net *net);
 
 /* Put a datagram on the wire towards host `to`. */
 void net_inject(struct net *net, int to, const uint8_t *bytes, size_t len, uint16_t port);
+/* The same of a packet of ESP. */
+void net_esp(struct net *net, int to, uint32_t spi);
 uint64_t net_random(uint64_t *state);
 
 /* ---- net_dataplane.c ---- */

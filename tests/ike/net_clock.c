@@ -3,7 +3,8 @@
  * The time of the scripted network, which is virtual: the loop jumps from one event to the next. An
  * event is something that arrives, an engine that wants to wake up, or a packet of traffic that is
  * due; of two at once what arrives goes first. ESP is never lost by the network, so every packet
- * that is lost is a fault of the engines: its sender used an SA that the receiver did not have.
+ * that is lost is a fault of the engines: its sender used an SA that the receiver did not have,
+ * unless a test sent it.
  */
 #include "tests/ike/net_priv.h"
 
@@ -21,6 +22,34 @@ net_seconds(const struct net *net)
 }
 
 static void
+tell(struct net_host *h, uint32_t kind, uint32_t spi)
+{
+	const struct spw_dp_sa_event ev = {.kind = kind, .tunnel = NET_TUNNEL, .spi_in = spi};
+
+	if (h->down_until)
+		return; /* nobody listens */
+	net_call_begins(h);
+	ike_engine_sa_event(h->engine, h->net->now, &ev);
+	net_call_ends(h);
+}
+
+/* It has no SA: lost, and told the first time when one is to come. */
+static void
+lose_esp(struct net_host *h, uint32_t spi)
+{
+	struct net_spi *given = net_find_spi(h, spi);
+
+	h->net->esp_lost++;
+	if (h->net->trace)
+		fprintf(stderr, "%10.3f %d LOST esp spi=%08x\n", net_seconds(h->net), h->index,
+			spi);
+	if (!given || given->told)
+		return;
+	given->told = true;
+	tell(h, SPW_SA_EV_EARLY, spi);
+}
+
+static void
 deliver_esp(struct net *net, const struct net_packet *p)
 {
 	struct net_host *h = &net->host[p->to];
@@ -30,23 +59,14 @@ deliver_esp(struct net *net, const struct net_packet *p)
 	if (h->dead)
 		return;
 	if (!sa || !sa->in) {
-		net->esp_lost++;
-		if (net->trace)
-			fprintf(stderr, "%10.3f %d LOST esp spi=%08x\n", net_seconds(net), p->to,
-				p->spi);
+		lose_esp(h, p->spi);
 		return;
 	}
 	first = !sa->heard;
 	sa->heard = true;
 	h->last_inbound = net->now;
-	if (first && !h->down_until) {
-		const struct spw_dp_sa_event ev = {
-			.kind = SPW_SA_EV_FIRST_IN, .tunnel = NET_TUNNEL, .spi_in = p->spi};
-
-		net_call_begins(h);
-		ike_engine_sa_event(h->engine, net->now, &ev);
-		net_call_ends(h);
-	}
+	if (first)
+		tell(h, SPW_SA_EV_FIRST_IN, p->spi);
 }
 
 static void
@@ -105,9 +125,7 @@ send_traffic(struct net *net)
 			continue;
 		}
 		net->esp_sent++;
-		const struct net_packet p = {
-			.esp = true, .to = !i, .spi = sa->spi_out, .at = net->now + net_delay(net)};
-		net_push(net, &p);
+		net_esp(net, !i, sa->spi_out);
 	}
 	net->traffic_at = net->now + net->traffic_every;
 }

@@ -4,9 +4,9 @@
  *
  * Each keeps a table of child SAs and refuses what a real one refuses: an SPI that it did not give
  * out, an SPI twice, a key that was ever there before. It keeps account of the SPIs that are given
- * out and neither installed nor freed. After a kill of the process it lives on with what it has:
- * what the next process does not take over is an orphan. An operation of a process that is being
- * killed has no effect (net_process.c says which).
+ * out and neither installed nor freed, and tells of the first packet on each. After a kill of the
+ * process it lives on with what it has: what the next process does not take over is an orphan. An
+ * operation of a process that is being killed has no effect (net_process.c says which).
  */
 #include "tests/ike/net_priv.h"
 
@@ -36,6 +36,26 @@ net_find_sa(struct net_host *h, uint32_t spi_in)
 	return NULL;
 }
 
+struct net_spi *
+net_find_spi(struct net_host *h, uint32_t spi)
+{
+	for (unsigned int i = 0; spi && i < NET_SPIS; i++)
+		if (h->given[i].spi == spi)
+			return &h->given[i];
+	return NULL;
+}
+
+/* One less is given out. */
+static void
+spi_settled(struct net_host *h, uint32_t spi)
+{
+	struct net_spi *given = net_find_spi(h, spi);
+
+	if (given)
+		*given = (struct net_spi){0};
+	h->spis_out--;
+}
+
 static int
 op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
 {
@@ -45,8 +65,10 @@ op_spi_alloc(void *ctx, uint32_t tunnel, uint32_t *spi)
 	do
 		*spi = (uint32_t)net_random(&h->rng);
 	while (*spi < 256 || net_find_sa(h, *spi));
-	if (!net_dying(h, false))
-		h->spis_out++;
+	if (net_dying(h, false))
+		return 0;
+	h->spis_out++;
+	h->given[h->next_given++ % NET_SPIS] = (struct net_spi){.spi = *spi};
 	return 0;
 }
 
@@ -59,7 +81,7 @@ op_spi_free(void *ctx, uint32_t tunnel, uint32_t spi)
 	if (net_dying(h, true))
 		return;
 	assert_true(h->spis_out > 0);
-	h->spis_out--;
+	spi_settled(h, spi);
 	assert_true(!sa || sa->orphan); /* nobody waits for the message that it was made for */
 	if (sa)
 		sa->in = sa->out = false;
@@ -73,7 +95,7 @@ take_over(struct net_host *h, struct net_sa *slot, const struct spw_sa_desc *sa)
 	assert_memory_equal(slot->key_in, sa->key_in, sa->key_len);
 	assert_memory_equal(slot->key_out, sa->key_out, sa->key_len);
 	slot->orphan = false;
-	h->spis_out--;
+	spi_settled(h, sa->spi_in);
 	h->adopted++;
 }
 
@@ -134,7 +156,7 @@ op_sa_install(void *ctx, const struct spw_sa_desc *sa, bool outbound)
 	slot = slot_for(h, sa);
 	if (!slot)
 		return -EINVAL;
-	h->spis_out--;
+	spi_settled(h, sa->spi_in);
 	h->installs++;
 	h->sa_top += slot == &h->sa[h->sa_top];
 	fill(slot, sa);
@@ -252,6 +274,7 @@ net_dataplane_reset(struct net *net, int i)
 	h->active = 0;
 	h->incarnation++;
 	h->spis_out = 0;
+	memset(h->given, 0, sizeof(h->given));
 	net_call_begins(h);
 	ike_engine_incarnation(h->engine, 1 + h->incarnation);
 	ike_engine_dataplane_reset(h->engine, net->now, 0xffff);

@@ -22,6 +22,8 @@ void net_wire_free(struct net *net);
 
 /* The SA with this inbound SPI of which a half lives; NULL when there is none. */
 struct net_sa *net_find_sa(struct net_host *h, uint32_t spi_in);
+/* This SPI is given out and has no SA yet; NULL when it is not. */
+struct net_spi *net_find_spi(struct net_host *h, uint32_t spi);
 /* As net_wire_ops(). */
 void net_dataplane_ops(struct ike_ops *ops);
 

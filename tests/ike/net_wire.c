@@ -199,6 +199,15 @@ net_inject(struct net *net, int to, const uint8_t *bytes, size_t len, uint16_t p
 }
 
 void
+net_esp(struct net *net, int to, uint32_t spi)
+{
+	const struct net_packet p = {
+		.esp = true, .to = to, .spi = spi, .at = net->now + net_delay(net)};
+
+	net_push(net, &p);
+}
+
+void
 net_wire_ops(struct ike_ops *ops)
 {
 	ops->send = op_send;
