@@ -8,6 +8,10 @@
  * most DP_PARK_MS. Only an SPI that we allocated, with all its random bits, is worth a place;
  * anything else is refused at once, so that strangers cannot fill the park by guessing.
  *
+ * The first of them is told to iked, once for each SPI given out (RFC 7296 2.8: the answer to the
+ * request that offered the SPI is probably lost). It is told even when the park is full, and an SPI
+ * that nobody expects costs what it costs with room in the park, one load.
+ *
  * Order: while packets of an SPI wait, others with that SPI that the same worker receives wait
  * behind them, installed or not, until the loop takes them all. When the park is full and the SA
  * is there, a packet overtakes rather than being lost; the replay window takes it.
@@ -36,10 +40,13 @@ dp_park_add(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_park *park = &w->park;
 	uint32_t spi = dp_pkt(m)->spi;
+	bool expected = dp_sad_expects(w->sad, spi);
 
+	if (unlikely(expected))
+		dp_sad_early(w->sad, spi);
 	if (park->n == DP_PARK_MAX)
 		return false;
-	if (!dp_sad_expects(w->sad, spi) && !dp_park_holds(park, spi))
+	if (!expected && !dp_park_holds(park, spi))
 		return false;
 	park->at[park->n++] = (struct dp_parked){.m = m, .since_tsc = w->now_tsc, .spi = spi};
 	park->fresh = true;

@@ -296,7 +296,9 @@ dp_sad_spi_alloc(struct dp_sad *sad, uint32_t tunnel, uint32_t *spi, struct spw_
 	s->tunnel = tunnel;
 	s->state = DP_SPI_ALLOCATED;
 	s->given_ns = sad->clock();
-	atomic_store_explicit(&sad->expect[slot], s->spi, memory_order_relaxed);
+	atomic_store_explicit(&s->early, false, memory_order_relaxed);
+	/* Partner: dp_sad_expects(). */
+	atomic_store_explicit(&sad->expect[slot], s->spi, memory_order_release);
 	*spi = s->spi;
 	return 0;
 }

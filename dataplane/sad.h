@@ -57,7 +57,8 @@ int dp_sad_move(struct dp_sad *sad, const struct spw_dp_sa_move *move, struct sp
  */
 void dp_sad_tick(struct dp_sad *sad, uint64_t now_ns);
 /*
- * API thread: take the next event raised by workers (first packet in, soft, hard, peer moved).
+ * API thread: take the next event raised by workers (first packet in, soft, hard, peer moved,
+ * packet before its SA).
  * False when there is none.
  */
 bool dp_sad_event(struct dp_sad *sad, struct spw_dp_sa_event *ev);

@@ -150,12 +150,13 @@ struct dp_tunnel_sum {
 
 enum dp_spi_state { DP_SPI_FREE, DP_SPI_ALLOCATED, DP_SPI_INSTALLED };
 
-/* One value of the index bits. API thread only. */
+/* One value of the index bits. API thread only, except `early`. */
 struct dp_spi_slot {
 	uint32_t spi;
 	uint32_t tunnel;
 	uint32_t next; /* in the queue of free slots */
 	uint8_t state;
+	_Atomic bool early; /* a packet came before the SA, and that was noted; any worker sets it */
 	uint64_t freed_ns; /* 0 = never used */
 	uint64_t given_ns; /* allocated */
 	struct dp_child *child;
@@ -283,6 +284,12 @@ dp_peer_of(const struct spw_addr *addr, uint16_t port)
 void dp_child_raise(struct dp_sad *sad, struct dp_child *c, uint32_t spi_in,
 		    enum spw_dp_sa_event_kind kind, enum spw_dp_sa_limit_kind limit);
 
+/*
+ * A packet came on an SPI that is expected and has no SA: note that once for each time the SPI is
+ * given out. Any worker.
+ */
+void dp_sad_early(struct dp_sad *sad, uint32_t spi);
+
 static inline bool
 dp_child_raised(const struct dp_child *c, enum spw_dp_sa_event_kind kind)
 {
@@ -328,8 +335,9 @@ dp_sad_sends(const struct dp_sad *sad, uint32_t spi)
 static inline bool
 dp_sad_expects(const struct dp_sad *sad, uint32_t spi)
 {
+	/* Partner: dp_sad_spi_alloc(). */
 	return spi != 0 && atomic_load_explicit(&sad->expect[spi & sad->index_mask],
-						memory_order_relaxed) == spi;
+						memory_order_acquire) == spi;
 }
 
 /*

@@ -11,6 +11,10 @@
  *
  * Each event is handed out once: `delivered` is kept by the API thread alone. A note that did not
  * fit in the ring is sent again by the tick, from the bit.
+ *
+ * An early packet has no child yet, only the slot of its SPI. Whoever sets the mark there sends the
+ * note; when the ring is full the mark is taken back and the next packet tells. It is handed out if
+ * the SPI still waits for its SA by then.
  */
 #include <rte_cycles.h>
 
@@ -42,6 +46,19 @@ dp_child_raise(struct dp_sad *sad, struct dp_child *c, uint32_t spi_in,
 	if ((atomic_fetch_or_explicit(&c->raised, 1u << kind, memory_order_acq_rel) & 1u << kind) ==
 	    0)
 		send_note(sad, c, spi_in, kind);
+}
+
+void
+dp_sad_early(struct dp_sad *sad, uint32_t spi)
+{
+	_Atomic bool *early = &sad->slots[spi & sad->index_mask].early;
+	struct dp_sa_note note = {.kind = SPW_SA_EV_EARLY, .spi_in = spi};
+
+	if (atomic_load_explicit(early, memory_order_relaxed) ||
+	    atomic_exchange_explicit(early, true, memory_order_relaxed))
+		return;
+	if (rte_ring_mp_enqueue_elem(sad->events, &note, sizeof(note)) != 0)
+		atomic_store_explicit(early, false, memory_order_relaxed);
 }
 
 static bool
@@ -141,6 +158,19 @@ dp_sad_tick(struct dp_sad *sad, uint64_t now_ns)
 	dp_sad_spi_tick(sad, now_ns);
 }
 
+/* False when its SA is there by now, or nobody waits for one any more. */
+static bool
+deliver_early(const struct dp_sad *sad, const struct dp_sa_note *note, struct spw_dp_sa_event *ev)
+{
+	const struct dp_spi_slot *s = &sad->slots[note->spi_in & sad->index_mask];
+
+	if (s->state != DP_SPI_ALLOCATED || s->spi != note->spi_in)
+		return false;
+	*ev = (struct spw_dp_sa_event){
+		.kind = SPW_SA_EV_EARLY, .tunnel = s->tunnel, .spi_in = note->spi_in};
+	return true;
+}
+
 /* False when the event was handed out before, its SA is gone, or it was for the SAD itself. */
 static bool
 deliver(struct dp_sad *sad, const struct dp_sa_note *note, struct spw_dp_sa_event *ev)
@@ -151,6 +181,8 @@ deliver(struct dp_sad *sad, const struct dp_sa_note *note, struct spw_dp_sa_even
 		dp_sad_mtu_heard(sad, note);
 		return false;
 	}
+	if (note->kind == SPW_SA_EV_EARLY)
+		return deliver_early(sad, note, ev);
 	c = dp_sad_child(sad, note->spi_in);
 	if (c == NULL)
 		return false;

@@ -7,6 +7,7 @@
 #include "tests/dataplane/esp_bed.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -385,6 +386,211 @@ park_gives_all_buffers_back_at_the_end(void **state)
 	close_early(&t);
 }
 
+/* Early packets told since the last look; the one there is, is of this end's tunnel and SPI. */
+static void
+expect_told(struct early *t, unsigned int n)
+{
+	struct spw_dp_sa_event ev = {0};
+
+	assert_int_equal(bed_events(&t->b, SPW_SA_EV_EARLY, &ev), n);
+	if (n == 0)
+		return;
+	assert_int_equal(ev.spi_in, t->at_b.spi_in);
+	assert_int_equal(ev.tunnel, BED_TUNNEL);
+	assert_int_equal(ev.limit, 0);
+}
+
+static void
+early_packets_are_told_once_for_each_spi_given_out(void **state)
+{
+	struct early t;
+
+	open_early(&t);
+	expect_told(&t, 0);
+	receive(&t, 10, 0);
+	expect_told(&t, 1);
+	for (int i = 0; i < 3; i++) { /* however long it lasts */
+		receive(&t, 5, 0);
+		pass_ms(&t, DP_PARK_MS);
+		look(&t, 0);
+	}
+	expect_told(&t, 0);
+	pair_half(&t, &t.at_a, &t.at_b); /* another SPI; the sender takes that one */
+	receive(&t, 2, 0);
+	receive(&t, 2, 0);
+	expect_told(&t, 1);
+	t.came = t.sent - 4;
+	install(&t);
+	look(&t, 4);
+	receive(&t, 3, 3);
+	expect_told(&t, 0);
+	t.came = 4 + 3;
+	close_early(&t);
+}
+
+static void
+early_packets_of_no_spi_given_out_are_not_told(void **state)
+{
+	const uint32_t wrong[] = {1u << 31, 1u << 8, 1u << 20 | 1u << 9, 1};
+	struct dp_burst b;
+	struct early t;
+
+	open_early(&t);
+	for (unsigned int i = 0; i < 4; i++) {
+		arrive(&t, &b, 1);
+		spw_put_be32(rte_pktmbuf_mtod(b.pkt[0], uint8_t *), t.at_b.spi_in ^ wrong[i]);
+		dp_stage_esp_open(&t.b.w, &b);
+		assert_int_equal(rte_ring_count(t.b.sad->events), 0); /* not even a note */
+	}
+	receive(&t, 1, 0);
+	expect_told(&t, 1);
+	assert_int_equal(dp_sad_spi_free(t.b.sad, BED_TUNNEL, t.at_b.spi_in, NULL), 0);
+	look(&t, 0);
+	receive(&t, 1, 0);
+	expect_told(&t, 0);
+	close_early(&t);
+}
+
+/* What stands, or stood, has no answer to come. */
+static void
+early_packets_are_not_told_when_the_sa_is_there_or_gone(void **state)
+{
+	struct early t;
+
+	open_early(&t);
+	receive(&t, 1, 0);
+	install(&t); /* before anybody has taken the note */
+	expect_told(&t, 0);
+	look(&t, 1);
+	receive(&t, 1, 1);
+	expect_told(&t, 0);
+	assert_int_equal(dp_sad_delete(t.b.sad, t.at_b.spi_in, SPW_SA_PART_IN, NULL), 0);
+	receive(&t, 1, 0);
+	expect_told(&t, 0);
+	pair_half(&t, &t.at_a, &t.at_b);
+	receive(&t, 1, 0);
+	assert_int_equal(dp_sad_spi_free(t.b.sad, BED_TUNNEL, t.at_b.spi_in, NULL), 0);
+	expect_told(&t, 0);
+	look(&t, 0);
+	close_early(&t);
+}
+
+static void
+early_packet_is_told_though_the_park_is_full(void **state)
+{
+	struct spw_sa_desc first;
+	struct early t;
+
+	open_early(&t);
+	receive(&t, DP_PARK_MAX, 0);
+	expect_told(&t, 1);
+	first = t.at_b;
+	pair_half(&t, &t.at_a, &t.at_b);
+	receive(&t, 1, 0);
+	assert_int_equal(bed_drops(&t.b, DP_DROP_ESP_SPI), 1);
+	expect_told(&t, 1);
+	t.at_b = first;
+	install(&t);
+	look(&t, DP_PARK_MAX);
+	close_early(&t);
+}
+
+static void
+early_packet_that_the_ring_has_no_room_for_is_told_by_the_next(void **state)
+{
+	struct dp_sa_note filler = {.kind = SPW_SA_EV_SOFT, .spi_in = 1};
+	struct early t;
+
+	open_early(&t);
+	while (rte_ring_mp_enqueue_elem(t.b.sad->events, &filler, sizeof(filler)) == 0)
+		;
+	receive(&t, 2, 0);
+	expect_told(&t, 0);
+	receive(&t, 2, 0);
+	expect_told(&t, 1);
+	dp_park_flush(&t.b.w);
+	close_early(&t);
+}
+
+/* Its index comes back with another SPI after a rest, and that one is told anew. */
+static void
+early_packet_is_told_again_when_its_index_is_given_out_again(void **state)
+{
+	uint32_t before, spi = 0;
+	struct early t;
+
+	open_early(&t);
+	receive(&t, 1, 0);
+	expect_told(&t, 1);
+	before = t.at_b.spi_in;
+	assert_int_equal(dp_sad_spi_free(t.b.sad, BED_TUNNEL, before, NULL), 0);
+	bed_now += DP_SPI_REST_NS;
+	for (uint32_t n = 0; n <= t.b.sad->index_mask && (spi ^ before) & t.b.sad->index_mask; n++)
+		assert_int_equal(dp_sad_spi_alloc(t.b.sad, BED_TUNNEL, &spi, NULL), 0);
+	assert_int_not_equal(spi, before);
+	dp_sad_early(t.b.sad, spi);
+	t.at_b.spi_in = spi;
+	expect_told(&t, 1);
+	look(&t, 0);
+	close_early(&t);
+}
+
+#define RACED	200
+#define WORKERS 2
+
+struct raced {
+	struct dp_sad *sad;
+	_Atomic unsigned int ready;
+	uint32_t spi[RACED];
+};
+
+/* Each SPI is told of when all workers are there. */
+static void *
+tell_all(void *arg)
+{
+	struct raced *r = arg;
+
+	for (unsigned int i = 0; i < RACED; i++) {
+		atomic_fetch_add(&r->ready, 1);
+		while (atomic_load(&r->ready) < (i + 1) * WORKERS)
+			sched_yield();
+		dp_sad_early(r->sad, r->spi[i]);
+	}
+	return NULL;
+}
+
+/* Each worker has packets on each SPI, at the same time. */
+static void
+tell_at_once(struct early *t, struct raced *r)
+{
+	pthread_t worker[WORKERS];
+
+	atomic_store(&r->ready, 0);
+	for (unsigned int i = 0; i < RACED; i++)
+		assert_int_equal(dp_sad_spi_alloc(r->sad, BED_TUNNEL, &r->spi[i], NULL), 0);
+	for (unsigned int i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&worker[i], NULL, tell_all, r), 0);
+	for (unsigned int i = 0; i < WORKERS; i++)
+		pthread_join(worker[i], NULL);
+	assert_int_equal(bed_events(&t->b, SPW_SA_EV_EARLY, NULL), RACED);
+	for (unsigned int i = 0; i < RACED; i++)
+		assert_int_equal(dp_sad_spi_free(r->sad, BED_TUNNEL, r->spi[i], NULL), 0);
+	bed_now += DP_SPI_REST_NS;
+}
+
+static void
+early_packets_at_several_workers_are_told_once(void **state)
+{
+	static struct raced r;
+	struct early t;
+
+	open_early(&t);
+	r.sad = t.b.sad;
+	for (unsigned int round = 0; round < 30; round++)
+		tell_at_once(&t, &r);
+	close_early(&t);
+}
+
 int
 main(void)
 {
@@ -402,6 +608,13 @@ main(void)
 		cmocka_unit_test(park_lets_each_sa_go_by_itself),
 		cmocka_unit_test(park_loses_and_reorders_nothing_while_the_install_races),
 		cmocka_unit_test(park_gives_all_buffers_back_at_the_end),
+		cmocka_unit_test(early_packets_are_told_once_for_each_spi_given_out),
+		cmocka_unit_test(early_packets_of_no_spi_given_out_are_not_told),
+		cmocka_unit_test(early_packets_are_not_told_when_the_sa_is_there_or_gone),
+		cmocka_unit_test(early_packet_is_told_though_the_park_is_full),
+		cmocka_unit_test(early_packet_that_the_ring_has_no_room_for_is_told_by_the_next),
+		cmocka_unit_test(early_packet_is_told_again_when_its_index_is_given_out_again),
+		cmocka_unit_test(early_packets_at_several_workers_are_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, bed_start, bed_stop);
