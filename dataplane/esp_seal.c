@@ -303,6 +303,22 @@ count_tunnel(struct dp_worker *w, const struct run *r)
 	dp_count(&n->violations, violations);
 }
 
+/* A packet of `len` inner bytes that was counted does not go out after all; its number is used up.
+ */
+static void
+uncount(struct dp_worker *w, struct dp_sa_out *sa, uint32_t len, uint8_t flags)
+{
+	struct dp_tunnel_count *n = &w->sad->tunnel_count[w->index][sa->tunnel];
+	const bool mine = (flags & DP_PKT_FROM_TWIN) != 0;
+	const uint64_t one_less = UINT64_MAX;
+
+	atomic_fetch_add_explicit(&sa->refused_packets, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&sa->refused_bytes, len, memory_order_relaxed);
+	dp_count(mine ? &n->own_out : &n->transit_out, one_less);
+	if (!mine && (flags & DP_PKT_ER_STOOD) != 0)
+		dp_count(&n->violations, one_less);
+}
+
 /* What the packets of a run have in common, out of reach of the stores into them. */
 struct stamp {
 	uint32_t spi_be;
@@ -412,8 +428,10 @@ spread(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 	taken = dp_spread_add(w->spread, w->crypto, &out, way);
 	for (uint16_t i = 0; i < taken; i++)
 		b->pkt[r->item[i].at] = NULL;
-	for (uint32_t i = taken; i < r->n; i++)
+	for (uint32_t i = taken; i < r->n; i++) {
+		uncount(w, r->sa, r->item[i].len, r->item[i].flags);
 		refuse(w, b, r->item[i].at, DP_DROP_SPREAD_WAIT);
+	}
 	return true;
 }
 
@@ -439,14 +457,6 @@ prepare_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 	return true;
 }
 
-/* A packet that the cipher left as it was does not go out; its number is used up. */
-static void
-count_unsealed(struct dp_sa_out *sa, uint32_t len)
-{
-	atomic_fetch_add_explicit(&sa->refused_packets, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&sa->refused_bytes, len, memory_order_relaxed);
-}
-
 /* Drop what of the run was not sealed. */
 static void
 refuse_unsealed(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
@@ -458,7 +468,7 @@ refuse_unsealed(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t
 			r->item[kept++] = r->item[i];
 			continue;
 		}
-		count_unsealed(r->sa, r->item[i].len);
+		uncount(w, r->sa, r->item[i].len, r->item[i].flags);
 		refuse(w, b, r->item[i].at, DP_DROP_SEAL_FAILED);
 	}
 	r->n = kept;
@@ -551,7 +561,8 @@ dp_esp_seal_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk 
 		struct rte_mbuf *m = chunk->pkt[i];
 
 		if (unlikely((chunk->good >> i & 1) == 0)) {
-			count_unsealed(sa, chunk->job[i].text_len);
+			/* How long its padding is cannot be read: the longest, never too many. */
+			uncount(w, sa, chunk->job[i].text_len - sa->align - 1, dp_pkt(m)->flags);
 			dp_drop(w, m, DP_DROP_SEAL_FAILED);
 			continue;
 		}

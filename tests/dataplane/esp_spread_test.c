@@ -14,6 +14,7 @@
 
 #define BURST	64
 #define LEN	1400
+#define WORTH	(DP_SPREAD_WORTH / LEN + 1) /* packets that make a chunk */
 #define ADDR_A	0xc0000201u
 #define ADDR_B	0xc6336401u
 #define COUNTER 28 /* in the inner packet, behind the UDP header */
@@ -240,6 +241,24 @@ seals_nothing(struct dp_crypto *c, const struct dp_crypto_key *key,
 	return 0;
 }
 
+/* What the rows of the SA and of its tunnel say: so many packets, a third of them our own. */
+static void
+counted_as_sent(struct ends *e, uint32_t n)
+{
+	struct spw_dp_sa_stats sa;
+	struct spw_dp_tunnel_stats t;
+	uint32_t at = 0;
+
+	assert_true(dp_sad_stats(e->a.sad, &at, &sa));
+	assert_int_equal(sa.out_packets, n);
+	assert_true(sa.out_bytes >= (uint64_t)n * LEN && sa.out_bytes < (uint64_t)(n + 64) * LEN);
+	at = 0;
+	assert_true(dp_sad_tunnel_stats(e->a.sad, &at, &t));
+	assert_int_equal(t.own_out + t.transit_out, n);
+	assert_true(t.own_out <= n / 3 + 1);
+	assert_true(t.violations == t.transit_out || t.violations == 0);
+}
+
 static void
 what_no_worker_sealed_never_leaves(void **state)
 {
@@ -261,6 +280,42 @@ what_no_worker_sealed_never_leaves(void **state)
 		assert_int_equal(b.n, 0);
 	} while (dp_spread_out(e.all[0]));
 	assert_int_equal(bed_drops(&e.a, DP_DROP_SEAL_FAILED), sent);
+	counted_as_sent(&e, 0);
+	ends_close(&e);
+}
+
+static void
+what_finds_no_place_behind_a_worker_that_stands_still_was_not_sent(void **state)
+{
+	uint32_t sent = 0, back = 0;
+	struct ends e;
+
+	ends_open(&e, true);
+	e.a.w.backlog = true;
+	dp_spread_set_hungry(e.all[1], true); /* and then takes nothing */
+	while (bed_drops(&e.a, DP_DROP_SPREAD_WAIT) == 0) {
+		struct dp_burst b = {0};
+
+		while (b.n < WORTH) {
+			struct rte_mbuf *m = numbered(sent++);
+
+			dp_pkt(m)->flags |= sent % 3 == 0 ? DP_PKT_FROM_TWIN : DP_PKT_ER_STOOD;
+			b.pkt[b.n++] = m;
+		}
+		dp_stage_esp_seal(&e.a.w, &b);
+		assert_int_equal(b.n, 0);
+	}
+	while (dp_spread_out(e.all[0])) {
+		struct dp_burst b = {0};
+
+		dp_spread_run_own(e.all[0], e.a.w.crypto, false);
+		dp_stage_esp_back(&e.a.w, &b);
+		back += b.n;
+		bed_free(&b);
+		dp_seal_sent(&e.a.w);
+	}
+	assert_int_equal(back + bed_drops(&e.a, DP_DROP_SPREAD_WAIT), sent);
+	counted_as_sent(&e, back);
 	ends_close(&e);
 }
 
@@ -352,6 +407,8 @@ main(void)
 			opened_by_a_helper_packets_come_back_in_order_and_copies_pass_once),
 		cmocka_unit_test(sealed_by_a_helper_packets_leave_in_order_and_open),
 		cmocka_unit_test(what_no_worker_sealed_never_leaves),
+		cmocka_unit_test(
+			what_finds_no_place_behind_a_worker_that_stands_still_was_not_sent),
 		cmocka_unit_test(
 			packets_wait_for_numbers_up_to_the_window_in_order_and_not_for_ever),
 	};
