@@ -11,8 +11,9 @@
  * together first: nothing behind this stage sees a chain.
  *
  * From an interface of role Internet nothing is forwarded in the clear, and not even the gateway
- * itself takes a clear packet whose source or destination lies in a protected prefix or whose
- * destination is the address of an inner interface: those must come out of a tunnel (RFC 4301 5.2).
+ * itself takes a clear packet whose source or destination lies in a protected prefix (a group or a
+ * link-local destination lies in none) or whose destination is the address of an inner interface:
+ * those must come out of a tunnel (RFC 4301 5.2).
  *
  * A burst comes from one port and mostly carries the same tags, so the interface is looked up when
  * these differ from the frame before, and its counters are written once for each such run.
@@ -35,15 +36,21 @@ is_tag(uint16_t ethertype)
 	return ethertype == DP_ETHERTYPE_VLAN || ethertype == DP_ETHERTYPE_QINQ;
 }
 
+static bool
+has_tags_off(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)) != 0;
+}
+
 /* Tags that the port has taken off, as outer << 16 | inner; VLAN 0 is none. */
 static uint32_t
 tags_of_port(const struct rte_mbuf *m)
 {
-	uint32_t first = m->vlan_tci & 0xfffu;
+	uint32_t first = m->vlan_tci & 0xfffu, outer = m->vlan_tci_outer & 0xfffu;
 
-	if (m->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED)
-		return (m->vlan_tci_outer & 0xfffu) << 16 | first;
-	return m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? first << 16 : DP_TAGS_NONE;
+	if ((m->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED) && outer)
+		return outer << 16 | first;
+	return has_tags_off(m) ? first << 16 : DP_TAGS_NONE;
 }
 
 /*
@@ -74,8 +81,7 @@ tags_take(struct rte_mbuf *m)
 static bool
 has_tags(const struct rte_mbuf *m)
 {
-	return (m->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)) ||
-	       is_tag(dp_be16(rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)));
+	return has_tags_off(m) || is_tag(dp_be16(rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)));
 }
 
 /* Write what the run of frames of one interface has come to. */
@@ -146,6 +152,14 @@ static bool
 dest_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
 {
 	return addr_protected(w, ip + (ipv6 ? 24 : 16), ipv6);
+}
+
+/* Does a packet to a group or a link-local address have a source that only a tunnel may bring? */
+static bool
+group_must_come_protected(const struct dp_worker *w, const struct dp_iface *iface,
+			  const uint8_t *ip, bool ipv6)
+{
+	return iface->conf.role == SPW_IF_ROLE_INTERNET && source_protected(w, ip, ipv6);
 }
 
 /*
@@ -323,7 +337,9 @@ parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 	cut_to_ip(m, tot_len);
 	dp_pkt(m)->flags |= DP_PKT_IPV6;
 	if (unlikely(dp_ipv6_link_local(ip + 24))) {
-		if (!dp_monitor_take(w, m, (uint16_t)s->iface->conf.id))
+		if (group_must_come_protected(w, s->iface, ip, true))
+			dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
+		else if (!dp_monitor_take(w, m, (uint16_t)s->iface->conf.id))
 			to_kernel(w, m, s->iface, false);
 		return false;
 	}
@@ -354,13 +370,22 @@ group_smuggles(const uint8_t *frame, uint32_t len, const struct dp_scan *s)
 
 /*
  * A group or broadcast MAC: the kernel's, but never with one of our own addresses inside, which
- * would slip past what unicast packets are asked.
+ * would slip past what unicast packets are asked, nor from where only a tunnel may bring packets.
  */
 static void
 parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 {
-	if (group_smuggles(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, s)) {
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint16_t type = dp_be16(frame + 12);
+
+	if (group_smuggles(frame, m->data_len, s)) {
 		dp_drop(w, m, DP_DROP_MARTIAN);
+		return;
+	}
+	if ((type == DP_ETHERTYPE_IPV4 || type == DP_ETHERTYPE_IPV6) &&
+	    group_must_come_protected(w, s->iface, frame + DP_ETHER_LEN,
+				      type == DP_ETHERTYPE_IPV6)) {
+		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 		return;
 	}
 	rte_pktmbuf_adj(m, DP_ETHER_LEN);

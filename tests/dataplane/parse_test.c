@@ -188,6 +188,12 @@ tags_that_the_port_took_off_name_the_interface(void **state)
 		 0,
 		 DOUBLE},
 		{RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED, 300, 20, {0}, 0, 0},
+		{RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED,
+		 100,
+		 0xe000, /* a priority alone */
+		 {0},
+		 0,
+		 TAGGED},
 		{RTE_MBUF_F_RX_VLAN_STRIPPED, 20, 300, {0}, 0, 0},
 	};
 	uint8_t f[128];
