@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -31,6 +30,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/monitor_probe.h"
 #include "dataplane/pages.h"
+#include "dataplane/run_lock.h"
 #include "dataplane/spread_turn.h"
 
 #define POOL_CACHE 256
@@ -82,20 +82,19 @@ static int
 run_dir_lock(struct app *a, struct spw_err *err)
 {
 	char path[512];
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/dataplane.lock", a->opt.run_dir);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return spw_fail(err, -errno, "cannot open %s: %s", path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+	fd = dp_run_lock(path);
+	if (fd >= 0) {
 		a->lock_fd = fd + 1;
 		return 0;
 	}
-	close(fd);
-	return spw_fail(err, -EBUSY,
-			"another data plane runs in %s; stop it or name another --run-dir",
-			a->opt.run_dir);
+	if (fd == -EWOULDBLOCK)
+		return spw_fail(err, -EBUSY,
+				"another data plane runs in %s; stop it or name another --run-dir",
+				a->opt.run_dir);
+	return spw_fail(err, fd, "cannot open %s: %s", path, strerror(-fd));
 }
 
 static void
