@@ -231,7 +231,8 @@ on_neigh(void *ctx, const struct ctl_nl_neigh *nl, bool gone)
 	struct ctl_runtime *rt = ctx;
 	struct ctl_iface *i = ctl_iface_by_index(rt, nl->index);
 	struct ctl_neighbour *n;
-	bool usable = !gone && (nl->state & NUD_USABLE) && nl->has_mac;
+	/* The kernel resolves a network's broadcast address to all stations: no neighbour. */
+	bool usable = !gone && (nl->state & NUD_USABLE) && nl->has_mac && !(nl->mac[0] & 1);
 
 	if (!i || i->kind == SPW_IFACE_TUNNEL)
 		return;

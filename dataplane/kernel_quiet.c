@@ -7,12 +7,20 @@
  * reverse path filtering (nothing is ever routed out of a device without addresses, so every IPv4
  * packet fails it), no answers to ARP, no IPv6. The old values come back when the port closes.
  *
+ * A data plane that is killed leaves the device as it is, and the next one would take what it finds
+ * for the old values. So these are written down in the run directory before the first is changed,
+ * and the file goes when they are back. What it says counts for the same device (by its index,
+ * which another of that name has not) as long as the setting still has the value that was given to
+ * it.
+ *
  * API thread.
  */
 #include "dataplane/kernel_quiet.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,38 +37,164 @@ static const struct {
 	{"ipv6", "disable_ipv6", "1"},
 };
 
-/* Read the value into `was` (if not NULL) and write `value`. 0 or -errno. */
+#define KEPT_NONE "-" /* in the file: not known */
+
+static void
+setting_path(char path[128], unsigned int n, const char *device)
+{
+	snprintf(path, 128, "/proc/sys/net/%s/conf/%s/%s", settings[n].family, device,
+		 settings[n].name);
+}
+
+/* Read a setting. 0 or -errno. */
 static int
-setting_swap(unsigned int n, const char *device, char *was, size_t size, const char *value)
+setting_get(unsigned int n, const char *device, char value[DP_QUIET_VALUE])
+{
+	char path[128];
+	ssize_t len;
+
+	setting_path(path, n, device);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, value, DP_QUIET_VALUE - 1);
+	close(fd);
+	value[len > 0 ? len : 0] = '\0';
+	value[strcspn(value, "\n")] = '\0';
+	return 0;
+}
+
+/* Write a setting. 0 or -errno. */
+static int
+setting_put(unsigned int n, const char *device, const char *value)
 {
 	char path[128];
 	int rc = 0;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", settings[n].family, device,
-		 settings[n].name);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	setting_path(path, n, device);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	if (was) {
-		ssize_t len = pread(fd, was, size - 1, 0);
-
-		was[len > 0 ? len : 0] = '\0';
-		was[strcspn(was, "\n")] = '\0';
-	}
-	if (pwrite(fd, value, strlen(value), 0) < 0)
+	if (write(fd, value, strlen(value)) < 0)
 		rc = -errno;
 	close(fd);
 	return rc;
 }
 
-void
-dp_kernel_quiet(struct dp_kernel_quiet *q, const char *device)
+static void
+kept_path(char path[512], const struct dp_kernel_quiet *q, const char *suffix)
 {
-	snprintf(q->device, sizeof(q->device), "%s", device);
-	for (unsigned int n = 0; n < DP_QUIET_SETTINGS; n++) {
-		int rc = setting_swap(n, device, q->was[n], sizeof(q->was[n]), settings[n].value);
+	snprintf(path, 512, "%s/dataplane.quiet.%s%s", q->dir, q->device, suffix);
+}
 
+static bool
+is_number(const char *text)
+{
+	return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* What an earlier data plane wrote down; "" where there is nothing. */
+static void
+kept_read(const struct dp_kernel_quiet *q, unsigned int index,
+	  char kept[DP_QUIET_SETTINGS][DP_QUIET_VALUE])
+{
+	char path[512];
+	unsigned int of = 0;
+	int n = 0;
+
+	_Static_assert(DP_QUIET_SETTINGS == 3 && DP_QUIET_VALUE == 12, "as the format says");
+	memset(kept, 0, sizeof(kept[0]) * DP_QUIET_SETTINGS);
+	kept_path(path, q, "");
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+	if (f) {
+		n = fscanf(f, "%u %11s %11s %11s", &of, kept[0], kept[1], kept[2]);
+		fclose(f);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	for (unsigned int i = 0; i < DP_QUIET_SETTINGS; i++)
+		if (n != 1 + DP_QUIET_SETTINGS || of != index || !is_number(kept[i]))
+			kept[i][0] = '\0';
+}
+
+/* A line of the index and the old values; its length. */
+static int
+kept_format(char line[64], const struct dp_kernel_quiet *q, unsigned int index)
+{
+	int len = snprintf(line, 64, "%u", index);
+
+	for (unsigned int n = 0; n < DP_QUIET_SETTINGS; n++)
+		len += snprintf(line + len, 64 - (size_t)len, " %s",
+				q->was[n][0] ? q->was[n] : KEPT_NONE);
+	return len;
+}
+
+/* Write the old values down, whole or not at all. 0 or -errno. */
+static int
+kept_write(const struct dp_kernel_quiet *q, unsigned int index)
+{
+	char path[512], made[512], line[64];
+	int len = kept_format(line, q, index), rc = 0, fd;
+
+	kept_path(path, q, "");
+	kept_path(made, q, ".new");
+	unlink(made);
+	fd = open(made, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, line, (size_t)len) != len)
+		rc = -EIO;
+	close(fd);
+	if (rc == 0 && rename(made, path) != 0)
+		rc = -errno;
+	if (rc != 0)
+		unlink(made);
+	return rc;
+}
+
+static void
+kept_forget(const struct dp_kernel_quiet *q)
+{
+	char path[512];
+
+	kept_path(path, q, "");
+	unlink(path);
+}
+
+/* Find out what the settings are without us. */
+static void
+originals_find(struct dp_kernel_quiet *q, unsigned int index)
+{
+	char kept[DP_QUIET_SETTINGS][DP_QUIET_VALUE];
+
+	kept_read(q, index, kept);
+	for (unsigned int n = 0; n < DP_QUIET_SETTINGS; n++) {
+		if (setting_get(n, q->device, q->was[n]) != 0)
+			q->was[n][0] = '\0';
+		else if (kept[n][0] && strcmp(q->was[n], settings[n].value) == 0)
+			memcpy(q->was[n], kept[n], sizeof(kept[n]));
+	}
+}
+
+void
+dp_kernel_quiet(struct dp_kernel_quiet *q, const char *device, const char *dir)
+{
+	unsigned int index = if_nametoindex(device);
+	int rc;
+
+	snprintf(q->device, sizeof(q->device), "%s", device);
+	q->dir = dir;
+	originals_find(q, index);
+	rc = kept_write(q, index);
+	if (rc != 0)
+		spw_log(SPW_LOG_WARNING, "port", "kernel-settings-not-kept",
+			"device=%s cause=\"%s\"", device, strerror(-rc));
+	for (unsigned int n = 0; n < DP_QUIET_SETTINGS; n++) {
+		rc = setting_put(n, device, settings[n].value);
 		if (rc == 0)
 			continue;
 		q->was[n][0] = '\0';
@@ -74,8 +208,11 @@ dp_kernel_quiet(struct dp_kernel_quiet *q, const char *device)
 void
 dp_kernel_restore(const struct dp_kernel_quiet *q)
 {
+	if (!q->device[0])
+		return;
 	for (unsigned int n = 0; n < DP_QUIET_SETTINGS; n++)
-		if (q->was[n][0] && setting_swap(n, q->device, NULL, 0, q->was[n]) != 0)
+		if (q->was[n][0] && setting_put(n, q->device, q->was[n]) != 0)
 			spw_log(SPW_LOG_DEBUG, "port", "kernel-not-restored", "device=%s",
 				q->device);
+	kept_forget(q);
 }

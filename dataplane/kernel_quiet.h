@@ -4,19 +4,23 @@
 #define SPW_DATAPLANE_KERNEL_QUIET_H
 
 #define DP_QUIET_SETTINGS 3
+#define DP_QUIET_VALUE	  12
 
-/* What a device's settings were before; "" = not changed. */
+/* What a device's settings were before; "" = not changed. Zeroed = no device. */
 struct dp_kernel_quiet {
 	char device[16];
-	char was[DP_QUIET_SETTINGS][12];
+	const char *dir; /* where the old values are written down; borrowed */
+	char was[DP_QUIET_SETTINGS][DP_QUIET_VALUE];
 };
 
 /*
  * Make the kernel take no IP packet and answer no ARP on a device. What cannot be set is logged and
  * left. API thread.
  * @device  name of a kernel interface in our network namespace
+ * @dir     the run directory, where the old values outlive us until they are back; stays the
+ *          caller's for as long as `q` is used
  */
-void dp_kernel_quiet(struct dp_kernel_quiet *q, const char *device);
+void dp_kernel_quiet(struct dp_kernel_quiet *q, const char *device, const char *dir);
 /* Put the settings back; fine when nothing was changed or the device is gone. */
 void dp_kernel_restore(const struct dp_kernel_quiet *q);
 

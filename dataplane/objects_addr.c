@@ -336,6 +336,17 @@ dp_neigh_key_of(uint16_t iface, const struct spw_addr *addr)
 	return dp_neigh_key6(iface, bytes);
 }
 
+/*
+ * Where its frames go; NULL: it is not known. A group is no neighbour's address (RFC 1812 3.3.2):
+ * the kernel resolves the broadcast address of a network to it, and whoever sends there from
+ * elsewhere must not reach all stations (RFC 2644).
+ */
+static const uint8_t *
+neigh_mac(const struct spw_dp_neigh *n)
+{
+	return n->reachable && (n->mac[0] & 1) == 0 ? n->mac : NULL;
+}
+
 int
 dp_handle_neigh_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err)
 {
@@ -355,8 +366,7 @@ dp_handle_neigh_set(struct dp_control *c, struct dp_batch *b, struct spw_err *er
 	for (uint32_t i = 0; i < b->count; i++) {
 		struct dp_neigh_key key = dp_neigh_key_of((uint16_t)n[i].iface, &n[i].addr);
 
-		dp_neigh_set(c->tables->neighs, &key, n[i].reachable ? n[i].mac : NULL,
-			     n[i].generation);
+		dp_neigh_set(c->tables->neighs, &key, neigh_mac(&n[i]), n[i].generation);
 	}
 	dp_paths_prepare(c);
 	return 0;

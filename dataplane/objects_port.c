@@ -22,7 +22,8 @@ context(struct dp_control *c)
 					.mtu_max = c->opt->mbuf_size - 64,
 					.pool = c->pool,
 					.bits = c->tables->bits,
-					.bell = &c->bell};
+					.bell = &c->bell,
+					.run_dir = c->opt->run_dir};
 }
 
 /* Queues of worker `w` over all ports, `extra` ports not yet in the table included. */

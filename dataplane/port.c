@@ -281,7 +281,7 @@ dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 
 	kernel_iface(conf, name);
 	if (name[0])
-		dp_kernel_quiet(&p->quiet, name);
+		dp_kernel_quiet(&p->quiet, name, ctx->run_dir);
 	link_init(p);
 	*out = p;
 	return 0;

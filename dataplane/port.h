@@ -14,6 +14,7 @@ struct dp_port_context {
 	struct rte_mempool *pool;
 	struct dp_path_bits *bits;
 	struct dp_bell *bell; /* rung when the driver reports a link change */
+	const char *run_dir;
 };
 
 /*

@@ -145,9 +145,15 @@ class Forwarding(Bed):
         self.assertTrue(all(f.dst == '02:00:00:00:00:77' for f in got))
 
     def test_a_neighbour_that_never_answers_costs_its_packets_after_a_second(self):
-        self.lan.send(self.from_lan(IP(src=VNET, dst='10.1.0.78'), UDP()))
+        """Nor does a group answer: the kernel resolves the broadcast address of a network to all
+        stations, which nobody elsewhere shall reach (RFC 2644)."""
+        self.control.call('NEIGH_SET', dp.Neigh(LAN_IF, 1, dp.addr('10.1.0.255'),
+                                                dp.mac('ff:ff:ff:ff:ff:ff'), 1),
+                          dp.Neigh(LAN_IF, 1, dp.addr('10.1.0.79'), dp.mac('01:00:5e:00:00:79'), 1))
+        self.lan.send(*(self.from_lan(IP(src=VNET, dst=dst), UDP())
+                        for dst in ('10.1.0.78', '10.1.0.79', '10.1.0.255')))
         time.sleep(1.3)
-        self.dropped('no-neighbour', 1)
+        self.dropped('no-neighbour', 3)
         self.assertTrue(self.lan.quiet(lambda f: IP in f))
 
 
@@ -183,6 +189,15 @@ class Refusals(Bed):
                       frame / IP(src='203.0.113.5', dst=VNET) / UDP())
         self.assertTrue(self.lan.quiet(lambda f: IP in f))
         self.dropped('clear-inbound', 5)
+
+    def test_nothing_from_the_internet_to_a_group_has_a_protected_source(self):
+        for reason, src in (('clear-inbound', VNET), ('iface-down', '203.0.113.5')):  # no twin
+            with self.subTest(src=src):
+                self.before = self.control.drops()
+                for mac, dst in (('01:00:5e:00:00:05', '224.0.0.5'),
+                                 ('ff:ff:ff:ff:ff:ff', '255.255.255.255')):
+                    self.wan.send(Ether(src=self.wan.mac, dst=mac) / IP(src=src, dst=dst) / UDP())
+                self.dropped(reason, 2)
 
     def test_what_the_internet_stands_in_for_may_answer_over_it_meanwhile(self):
         frame = Ether(src=self.wan.mac, dst=self.macs['wan']) / IP(src=VNET, dst=HOST) / UDP()
@@ -527,6 +542,36 @@ class Process(unittest.TestCase):
         one.close()
         two.close()
         self.assertEqual(again.stop(), (0, []))
+
+    def test_what_the_kernel_did_before_comes_back_even_after_a_kill(self):
+        names = [f'/proc/sys/net/{n}' for n in ('ipv4/conf/p-lan/rp_filter',
+                                                'ipv4/conf/p-lan/arp_ignore',
+                                                'ipv6/conf/p-lan/disable_ipv6')]
+
+        def settings():
+            return [open(n).read().strip() for n in names]
+
+        def with_port(run_dir=None):
+            process = bed.Dataplane(run_dir=run_dir)
+            client = process.client(name='controld')
+            client.call('PORT_SET', dp.Port(id=0, generation=1, name=b'lan',
+                                            devargs=bed.devargs(0, 'p-lan').encode(), mtu=1500))
+            client.close()
+            return process
+        for n, value in zip(names, ('2', '0', '0')):
+            with open(n, 'w') as f:
+                f.write(value)
+        first = with_port()
+        self.assertEqual(settings(), ['1', '8', '1'])
+        first.process.kill()
+        first.process.wait()
+        again = with_port(first.dir)
+        with open(names[1], 'w') as f:
+            f.write('3')    # somebody's own wish meanwhile
+        again.process.kill()
+        again.process.wait()
+        self.assertEqual(with_port(first.dir).stop(), (0, []))
+        self.assertEqual(settings(), ['2', '3', '0'])
 
     def test_a_wrong_option_gives_one_sentence(self):
         for options, word in ((['--workers', '0'], '--workers'), (['--cores', '1-'], '--cores'),
