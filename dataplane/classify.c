@@ -24,6 +24,8 @@
 #define PROTO_ESP 50
 
 #define IPV6_LEN	40
+#define IKE_HEADER	28
+#define IKE_RESPONSE	0x20
 #define EXT_MAX		8 /* extension headers looked at */
 #define NEXT_HOP_BY_HOP 0
 #define NEXT_ROUTING	43
@@ -207,6 +209,23 @@ dp_ipv6_to_us(const uint8_t *ip, uint32_t tot_len, uint16_t *at)
 	    dp_be16(ip + x.at + 2) == DP_PORT_NATT)
 		return natt_to_us(ip + x.at, tot_len - x.at, x.fragment);
 	return x.fragment ? DP_TO_US_KERNEL_FRAG : DP_TO_US_KERNEL;
+}
+
+bool
+dp_ike_opens(const uint8_t *udp, uint32_t len)
+{
+	uint32_t at = 8;
+
+	if (len < at)
+		return false;
+	if (dp_be16(udp + 2) == DP_PORT_NATT)
+		at += 4; /* the marker */
+	else if (dp_be16(udp + 2) != DP_PORT_IKE)
+		return false;
+	if (len < at + IKE_HEADER)
+		return true;
+	return dp_be32(udp + at + 8) == 0 && dp_be32(udp + at + 12) == 0 &&
+	       !(udp[at + 19] & IKE_RESPONSE);
 }
 
 static bool

@@ -10,6 +10,7 @@
 #include "dataplane/packet.h"
 #include "dataplane/wire.h"
 
+#define DP_PORT_IKE  500
 #define DP_PORT_NATT 4500 /* RFC 3948 */
 
 /*
@@ -100,6 +101,14 @@ dp_ipv4_is_esp_udp(const uint8_t *ip, uint32_t tot_len)
  * @at   receives where the ESP or UDP header begins, with DP_TO_US_ESP and DP_TO_US_ESP_UDP
  */
 enum dp_to_us dp_ipv6_to_us(const uint8_t *ip, uint32_t tot_len, uint16_t *at);
+
+/*
+ * Is a datagram to us one by which a conversation of IKE begins, or none of IKE's though it goes
+ * there: to port 500, or 4500 behind the zero marker, and neither an answer nor with a responder's
+ * SPI (RFC 7296 3.1)?
+ * @udp  its UDP header; `len` bytes are there
+ */
+bool dp_ike_opens(const uint8_t *udp, uint32_t len);
 
 /*
  * Hash of the flow: addresses, protocol, and ports of unfragmented TCP, UDP and SCTP. All

@@ -33,6 +33,7 @@ struct dp_control {
 	_Atomic int stop;    /* for the workers */
 
 	struct dp_port *port[DP_PORTS_MAX];
+	struct dp_port_missed missed; /* of ports that are gone */
 	struct spw_dp_addr *addr;
 	uint32_t n_addrs;
 	struct spw_dp_tunnel *tunnel[DP_TUNNELS_MAX];

@@ -120,6 +120,23 @@ iface_row(struct dp_control *c, uint32_t *cursor, void *out)
 	return true;
 }
 
+/* No worker has seen these: the ports are asked. */
+static void
+missed_add(struct dp_control *c, struct spw_dp_drop_stats *row)
+{
+	row->packets += c->missed.packets;
+	row->last_ns = RTE_MAX(row->last_ns, c->missed.last_ns);
+	for (uint32_t i = 0; i < DP_PORTS_MAX; i++) {
+		struct dp_port *p = c->port[i];
+
+		if (!p)
+			continue;
+		dp_port_missed_renew(&p->missed, p->dpdk_id);
+		row->packets += p->missed.packets;
+		row->last_ns = RTE_MAX(row->last_ns, p->missed.last_ns);
+	}
+}
+
 static bool
 drop_row(struct dp_control *c, uint32_t *cursor, void *out)
 {
@@ -139,6 +156,8 @@ drop_row(struct dp_control *c, uint32_t *cursor, void *out)
 		last = RTE_MAX(last, b->drop_last_tsc[why]);
 	}
 	row->last_ns = dp_tsc_to_ns(last);
+	if (why == DP_DROP_MISSED)
+		missed_add(c, row);
 	return true;
 }
 

@@ -193,6 +193,15 @@ dp_port_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 	return 0;
 }
 
+/* What a port has lost is told for ever. */
+static void
+missed_keep(struct dp_control *c, struct dp_port *p)
+{
+	dp_port_missed_renew(&p->missed, p->dpdk_id);
+	c->missed.packets += p->missed.packets;
+	c->missed.last_ns = RTE_MAX(c->missed.last_ns, p->missed.last_ns);
+}
+
 /* Without memory for new lists the workers go on polling, so the port must stay. */
 int
 dp_port_del(struct dp_control *c, uint32_t id)
@@ -208,6 +217,7 @@ dp_port_del(struct dp_control *c, uint32_t id)
 	rxqs_publish(c, lists);
 	atomic_store_explicit(&c->tables->port[p->dpdk_id], NULL, memory_order_release);
 	dp_control_grace(c);
+	missed_keep(c, p);
 	dp_port_close(p);
 	return 0;
 }

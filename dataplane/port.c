@@ -88,11 +88,11 @@ static int
 device_probe(const struct spw_dp_port *conf, uint16_t *id, struct spw_err *err)
 {
 	struct rte_devargs da = {0};
-	char shown[64];
-	int rc;
+	char shown[64], devargs[2 * SPW_DP_DEVARGS];
+	int rc = dp_packet_devargs(conf->devargs, devargs, sizeof(devargs));
 
 	name_escape(shown, conf->devargs, sizeof(conf->devargs));
-	if (rte_devargs_parse(&da, conf->devargs) != 0) {
+	if (rc != 0 || rte_devargs_parse(&da, devargs) != 0) {
 		free(da.data);
 		return spw_fail(err, -EINVAL,
 				"port '%.15s': device '%s' is neither a PCI address nor a virtual "
@@ -103,7 +103,7 @@ device_probe(const struct spw_dp_port *conf, uint16_t *id, struct spw_err *err)
 	if (rc == 0 && port_by_device(da.name, id))
 		rc = spw_fail(err, -EEXIST, "port '%.15s': device '%s' is used by another port",
 			      conf->name, shown);
-	if (rc == 0 && (rc = rte_dev_probe(conf->devargs)) != 0)
+	if (rc == 0 && (rc = rte_dev_probe(devargs)) != 0)
 		rc = spw_fail(err, -ENODEV,
 			      "port '%.15s': device '%s' cannot be opened (%s); check that it "
 			      "exists and is bound to a DPDK driver",
@@ -280,8 +280,10 @@ dp_port_open(struct dp_port **out, const struct spw_dp_port *conf,
 	char name[IFNAMSIZ];
 
 	kernel_iface(conf, name);
-	if (name[0])
+	if (name[0]) {
 		dp_kernel_quiet(&p->quiet, name, ctx->run_dir);
+		dp_port_missed_begin(&p->missed, name);
+	}
 	link_init(p);
 	*out = p;
 	return 0;

@@ -176,19 +176,43 @@ must_come_protected(const struct dp_worker *w, uint16_t owner, const uint8_t *ip
 	       dest_protected(w, ip, ipv6);
 }
 
-/* Up to the twin with the Ethernet header that was cut off; strangers are rate limited. */
+/* Up to the twin with the Ethernet header that was cut off. NULL for `rate`: as many as come. */
 static void
-to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, bool fragment)
+up_to_twin(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface,
+	   struct dp_rate *rate)
 {
-	struct dp_worker_priv *p = dp_priv(w);
-	bool internet = iface->conf.role == SPW_IF_ROLE_INTERNET;
-
-	if ((internet || fragment) && !dp_rate_take(&p->stranger_rate, w->now_tsc)) {
+	if (rate && !dp_rate_take(rate, w->now_tsc)) {
 		dp_drop(w, m, DP_DROP_PUNT_RATE);
 		return;
 	}
 	rte_pktmbuf_prepend(m, DP_ETHER_LEN);
 	dp_mirror_frame(w, m, (uint16_t)iface->conf.id);
+}
+
+/* Up to the twin; strangers are rate limited. */
+static void
+to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, bool fragment)
+{
+	bool limited = fragment || iface->conf.role == SPW_IF_ROLE_INTERNET;
+
+	up_to_twin(w, m, iface, limited ? &dp_priv(w)->stranger_rate : NULL);
+}
+
+/*
+ * A whole packet to one of our addresses. What would begin an IKE SA has a rate of its own, so that
+ * a flood of it, from whomever, stands in no other's way: not in that of the IKE SAs there are.
+ */
+static void
+own_to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface,
+	      const uint8_t *ip, uint16_t at)
+{
+	uint8_t proto = dp_pkt(m)->flags & DP_PKT_IPV6 ? ip[6] : ip[9];
+
+	if (iface->conf.role == SPW_IF_ROLE_INTERNET && proto == 17 &&
+	    dp_ike_opens(ip + at, m->pkt_len - at))
+		up_to_twin(w, m, iface, &dp_priv(w)->hello_rate);
+	else
+		to_kernel(w, m, iface, false);
 }
 
 /* What the tunnel's end must know of the outer header. */
@@ -251,9 +275,10 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uin
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 	} else {
 		dp_pmtu_heard(w, m);
-		if (kind == DP_TO_US_KERNEL_FRAG ||
-		    !dp_monitor_take(w, m, (uint16_t)iface->conf.id))
-			to_kernel(w, m, iface, kind == DP_TO_US_KERNEL_FRAG);
+		if (kind == DP_TO_US_KERNEL_FRAG)
+			to_kernel(w, m, iface, true);
+		else if (!dp_monitor_take(w, m, (uint16_t)iface->conf.id))
+			own_to_kernel(w, m, iface, ip, at);
 	}
 	return false;
 }

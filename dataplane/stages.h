@@ -115,6 +115,7 @@ struct dp_worker_priv {
 	bool ring_api;
 	struct dp_rate punt_rate;     /* everything for the kernel */
 	struct dp_rate stranger_rate; /* the part that any host on the Internet can cause */
+	struct dp_rate hello_rate;    /* of it: what would begin an IKE SA */
 	struct dp_rate icmp_rate[2];
 	struct dp_rate ask_rate; /* neighbour events */
 	uint32_t neigh_changes;

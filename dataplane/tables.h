@@ -16,6 +16,7 @@
 #include "dataplane/kernel_quiet.h"
 #include "dataplane/l2.h"
 #include "dataplane/neigh.h"
+#include "dataplane/packet_port.h"
 #include "dataplane/shape.h"
 #include "dataplane/tx_plan.h"
 #include "lib/spillway.h"
@@ -65,6 +66,7 @@ struct dp_port {
 	bool lsc;		    /* the driver interrupts; otherwise it is asked now and then */
 	bool physical;		    /* a NIC, not a virtual device */
 	struct dp_kernel_quiet quiet;
+	struct dp_port_missed missed;
 };
 
 struct dp_iface {

@@ -183,6 +183,45 @@ packets_to_us_are_sorted(void **state)
 		assert_int_equal(dp_ipv4_to_us(rows[i].p.b, rows[i].p.len), rows[i].want);
 }
 
+/* An IKE header behind the marker, if any, that has these three bytes. */
+static bool
+opens(uint16_t port, uint8_t spi_r, uint8_t flags, uint16_t len, uint8_t marker)
+{
+	uint8_t b[8 + 4 + 28] = {0};
+
+	dp_put_be16(b + 2, port);
+	memset(b + 8 + marker, 0xaa, 8); /* the initiator's SPI */
+	b[8 + marker + 15] = spi_r;
+	b[8 + marker + 19] = flags;
+	return dp_ike_opens(b, len);
+}
+
+static void
+what_would_begin_an_ike_sa_is_told_from_what_belongs_to_one(void **state)
+{
+	const struct {
+		uint16_t port;
+		uint8_t spi_r, flags;
+		uint16_t len;
+		uint8_t marker;
+		bool want;
+	} rows[] = {
+		{500, 0, 0x08, 36, 0, true},   {4500, 0, 0x08, 40, 4, true},
+		{500, 1, 0x08, 36, 0, false},  {4500, 1, 0x08, 40, 4, false},
+		{500, 1, 0x00, 36, 0, false},  {500, 0, 0x20, 36, 0, false}, /* a cookie for us */
+		{4500, 0, 0x20, 40, 4, false}, {500, 1, 0x20, 36, 0, false},
+		{500, 0, 0x00, 36, 0, true},   {500, 1, 0x08, 35, 0, true}, /* no whole header */
+		{4500, 1, 0x08, 39, 4, true},  {500, 0, 0, 8, 0, true},
+		{500, 0, 0, 7, 0, false}, /* no UDP header */
+		{501, 0, 0x08, 36, 0, false},  {53, 0, 0x08, 36, 0, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(opens(rows[i].port, rows[i].spi_r, rows[i].flags, rows[i].len,
+				       rows[i].marker),
+				 rows[i].want);
+}
+
 static void
 a_flow_hash_ignores_ports_of_fragments_only(void **state)
 {
@@ -573,6 +612,7 @@ main(void)
 		cmocka_unit_test(options_must_add_up_and_never_route),
 		cmocka_unit_test(martians_are_what_no_host_may_use),
 		cmocka_unit_test(packets_to_us_are_sorted),
+		cmocka_unit_test(what_would_begin_an_ike_sa_is_told_from_what_belongs_to_one),
 		cmocka_unit_test(a_flow_hash_ignores_ports_of_fragments_only),
 		cmocka_unit_test(the_plain_case_agrees_with_the_full_check),
 		cmocka_unit_test(ipv6_headers_are_judged_by_version_and_length),

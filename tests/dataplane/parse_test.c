@@ -80,6 +80,7 @@ yard_open(struct yard *y)
 	y->w.priv = y->priv = calloc(1, sizeof(*y->priv));
 	y->w.now_tsc = 1000000000;
 	y->priv->stranger_rate = dp_rate_make(1000000000, 1000, 100);
+	y->priv->hello_rate = dp_rate_make(1000000000, 1000, 100);
 	port_new(y, 0, first, 4);
 	port_new(y, 1, second, 1);
 	iface_new(y, PLAIN, 0, SPW_IF_ROLE_LAN, true);
@@ -463,6 +464,76 @@ burst_is_that_of_singles(struct dp_burst *whole, struct dp_burst *singles)
 	}
 }
 
+/* An IKE message from the Internet to OUR_V4 or our_v6: what becomes of it. OTHER has no twin. */
+static enum dp_drop
+ike_comes(struct yard *y, bool ipv6, uint8_t spi_r)
+{
+	uint8_t f[14 + 40 + 8 + 28];
+	uint16_t at = ipv6 ? 14 + 40 : 14 + 20;
+	enum dp_drop why;
+
+	frame_v4(f, NULL, 0, 20 + 8 + 28);
+	if (ipv6) {
+		memset(f + 14, 0, sizeof(f) - 14);
+		dp_put_be16(f + 12, 0x86dd);
+		f[14] = 0x60;
+		dp_put_be16(f + 14 + 4, 8 + 28);
+		f[14 + 6] = 17;
+		f[14 + 8] = 0x20;
+		memcpy(f + 14 + 24, our_v6, 16);
+	} else {
+		dp_put_be32(f + 14 + 16, OUR_V4);
+		dp_put_be16(f + 14 + 10, 0);
+		dp_put_be16(f + 14 + 10, dp_csum_finish(dp_csum_add(0, f + 14, 20)));
+	}
+	dp_put_be16(f + at + 2, 500);
+	memset(f + at + 8 + 8, spi_r, 8);
+	f[at + 8 + 19] = 0x08;
+	assert_null(parse(y, received(f, at + 8 + 28, 1), &why));
+	return why;
+}
+
+/* How many of 50 such messages pass the rates. */
+static unsigned int
+ike_passes(struct yard *y, bool ipv6, uint8_t spi_r)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < 50; i++) {
+		enum dp_drop why = ike_comes(y, ipv6, spi_r);
+
+		assert_true(why == DP_DROP_IFACE_DOWN || why == DP_DROP_PUNT_RATE);
+		n += why == DP_DROP_IFACE_DOWN;
+	}
+	return n;
+}
+
+static void
+a_flood_that_would_begin_ike_sas_stands_in_no_others_way(void **state)
+{
+	const struct dp_local_entry v4 = {OUR_V4, OTHER};
+	struct dp_local6_entry v6 = {.iface = OTHER};
+
+	for (unsigned int ipv6 = 0; ipv6 < 2; ipv6++) {
+		for (unsigned int which = 0; which < 2; which++) {
+			struct yard y;
+
+			yard_open(&y);
+			free(atomic_load(&y.w.tables->local));
+			free(atomic_load(&y.w.tables->local6));
+			memcpy(v6.addr, our_v6, 16);
+			atomic_store(&y.w.tables->local, dp_local_new(&v4, 1, OUR_V4));
+			atomic_store(&y.w.tables->local6, dp_local6_new(&v6, 1, our_v6));
+			y.priv->hello_rate = dp_rate_make(1000000000, 1000, 10);
+			y.priv->stranger_rate = dp_rate_make(1000000000, 1000, 20);
+			/* Each finds its own tokens, whatever the other has used up. */
+			assert_int_equal(ike_passes(&y, ipv6, which ? 7 : 0), which ? 20 : 10);
+			assert_int_equal(ike_passes(&y, ipv6, which ? 0 : 7), which ? 10 : 20);
+			yard_close(&y);
+		}
+	}
+}
+
 /* Counters of the stage, to be compared. */
 union tally {
 	struct {
@@ -481,6 +552,7 @@ parse_counted(struct yard *y, struct dp_burst *b)
 	memset(y->w.count.drop, 0, sizeof(y->w.count.drop));
 	memset(y->w.iface, 0, sizeof(t.iface));
 	y->priv->stranger_rate = dp_rate_make(1000000000, 1000, 100);
+	y->priv->hello_rate = dp_rate_make(1000000000, 1000, 100);
 	dp_stage_parse(&y->w, b);
 	memcpy(t.drop, y->w.count.drop, sizeof(t.drop));
 	memcpy(t.iface, y->w.iface, sizeof(t.iface));
@@ -552,6 +624,7 @@ main(void)
 		cmocka_unit_test(a_chain_that_fits_no_buffer_has_no_room),
 		cmocka_unit_test(a_checksum_is_trusted_only_when_the_port_has_seen_it),
 		cmocka_unit_test(each_interface_counts_its_own_frames_in_a_mixed_burst),
+		cmocka_unit_test(a_flood_that_would_begin_ike_sas_stands_in_no_others_way),
 		cmocka_unit_test(noise_is_kept_or_dropped_and_always_counted),
 		cmocka_unit_test(the_short_way_decides_as_the_long_one),
 	};
