@@ -27,6 +27,7 @@
 
 #include <cmocka.h>
 
+#include "ike/bounds.h"
 #include "tests/ike/iked_bed.h"
 #include "tests/ike/proc.h"
 
@@ -286,6 +287,60 @@ a_soft_limit_rekeys_the_child(void **state)
 
 	fake_event(&a.dp, &ev);
 	assert_true(EVENTUALLY(moved_from(sa.spi_in)));
+	first_packet_from_a();
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
+}
+
+/* The next CREATE_CHILD_SA that waits for a stopped daemon, and when it was there; 0 = none. */
+static uint64_t
+waiting_request(struct bed_side *s, uint8_t *bytes, size_t size, ssize_t *len)
+{
+	struct pollfd p = {.fd = s->udp[0], .events = POLLIN};
+
+	while (poll(&p, 1, BED_WAIT_MS) == 1) {
+		*len = recv(s->udp[0], bytes, size, MSG_DONTWAIT);
+		if (*len > 28 && bytes[18] == 36)
+			return spw_clock_ns();
+	}
+	return 0;
+}
+
+static uint32_t
+newest_spi(struct fake_dataplane *f)
+{
+	uint32_t spi;
+
+	pthread_mutex_lock(&f->lock);
+	spi = f->spi_given[f->n_spis - 1];
+	pthread_mutex_unlock(&f->lock);
+	return spi;
+}
+
+/* The peer is stopped, so its answer does not come; its first packet on the new SA does. */
+static void
+a_packet_before_the_answer_repeats_the_request(void **state)
+{
+	struct spw_dp_sa_event ev = {.kind = SPW_SA_EV_SOFT, .tunnel = BED_TUNNEL};
+	uint8_t first[2048], again[2048];
+	ssize_t len, len_again;
+	struct spw_sa_desc sa;
+	uint64_t at, at_again;
+
+	assert_true(fake_outbound(&a.dp, BED_TUNNEL, &sa));
+	assert_int_equal(kill(b.pid, SIGSTOP), 0);
+	ev.spi_in = sa.spi_in;
+	fake_event(&a.dp, &ev);
+	at = waiting_request(&b, first, sizeof(first), &len);
+	ev = (struct spw_dp_sa_event){
+		.kind = SPW_SA_EV_EARLY, .tunnel = BED_TUNNEL, .spi_in = newest_spi(&a.dp)};
+	fake_event(&a.dp, &ev);
+	at_again = waiting_request(&b, again, sizeof(again), &len_again);
+	assert_int_equal(kill(b.pid, SIGCONT), 0);
+	assert_true(at != 0 && at_again != 0);
+	assert_true(at_again - at < IKE_RETRANSMIT_NS);
+	assert_int_equal(len_again, len);
+	assert_memory_equal(again, first, (size_t)len);
+	assert_true(EVENTUALLY(moved_from(sa.spi_in))); /* by the third, which is b's */
 	first_packet_from_a();
 	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
@@ -553,6 +608,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(bad_requests_are_refused_and_change_nothing),
 		cmocka_unit_test(the_same_settings_again_touch_nothing),
 		cmocka_unit_test(a_soft_limit_rekeys_the_child),
+		cmocka_unit_test(a_packet_before_the_answer_repeats_the_request),
 		cmocka_unit_test(a_strange_escrow_is_refused_and_an_empty_one_used),
 		cmocka_unit_test(a_killed_daemon_leaves_its_sas_and_replaces_them_later),
 		cmocka_unit_test(a_killed_daemon_goes_on_from_its_escrow),
