@@ -141,6 +141,30 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 }
 
 /*
+ * The packet of another SA than the one before, to the same peer over IPv4: send it the way that all
+ * packets there go. False: it goes elsewhere, or that is not known, and nothing was done.
+ */
+static inline bool
+step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, const struct run *r,
+     struct dp_ways *ways)
+{
+	struct dp_pkt *p = dp_pkt(m);
+
+	if (r->common == 0 || r->leaf != r->common || (p->flags & DP_PKT_IPV6) != 0 ||
+	    dp_be32(rte_pktmbuf_mtod(m, const uint8_t *) + 16) != r->dst || fixed_path(w, p) != 0)
+		return false;
+	w->iface[p->iface_out].tx_packets++;
+	w->iface[p->iface_out].tx_bytes += m->pkt_len;
+	ways->path.packets++;
+	ways->path.bytes += m->pkt_len;
+	follow(m, &r->way);
+	b->kinds |= (uint16_t)DP_KIND(r->way.next);
+	if (unlikely(m->pkt_len > r->mtu))
+		b->kinds |= DP_KIND_FIT;
+	return true;
+}
+
+/*
  * Send the packets from the `from`th on that are of the run's SA its way, and put them behind the
  * `kept` ones. Returns how many. What they have in common stays in registers.
  */
@@ -185,7 +209,7 @@ dp_stage_outer(struct dp_worker *w, struct dp_burst *b)
 		uint16_t n;
 
 		b->pkt[kept] = m;
-		if (dp_pkt(m)->next != DP_NEXT_OUTER) {
+		if (dp_pkt(m)->next != DP_NEXT_OUTER || step(w, b, m, &run, &ways)) {
 			kept++;
 			continue;
 		}

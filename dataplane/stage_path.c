@@ -334,6 +334,34 @@ lead(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, struct dp_ways
 	return true;
 }
 
+/*
+ * A packet of a burst whose groups are mixed: send it into the tunnel that its group's remembered way
+ * names. False: it has another way, or none that is known, and nothing was done.
+ */
+static inline bool
+step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, uint32_t epoch)
+{
+	const struct dp_pkt *p = dp_pkt(m);
+	const struct dp_way *way = dp_way_recall(w, p->group, epoch);
+	const struct dp_tunnel *tunnel;
+	uint64_t carries;
+
+	if (unlikely(way == NULL || way->next != DP_NEXT_SEAL))
+		return false;
+	tunnel = &w->sad->tunnels[way->tunnel];
+	carries = atomic_load_explicit(&tunnel->fit, memory_order_relaxed);
+	if (unlikely(carries == 0))
+		return false;
+	rte_prefetch0(atomic_load_explicit(&tunnel->out, memory_order_relaxed));
+	follow(m, way);
+	dp_priv(w)->path[way->path].packets++;
+	dp_priv(w)->path[way->path].bytes += m->pkt_len;
+	b->kinds |= way->kinds;
+	if (unlikely(!dp_fit_word_fits(carries, m, dp_fit_ipv6(p))))
+		b->kinds |= DP_KIND_FIT;
+	return true;
+}
+
 /* Look at some of the packets of a burst that all came here for their way. */
 static inline void
 sample(struct dp_worker *w, const struct dp_burst *b)
@@ -358,18 +386,25 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	struct beaten track = {0};
 	uint32_t epoch = dp_way_epoch(w);
 	uint16_t kept = 0;
-	bool all_came;
+	bool all_came, mixed;
 
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_PATH);
 	all_came = (b->kinds & ~DP_KIND_FIT) == 0;
-	dp_ways_fetch(w, b, epoch);
+	mixed = dp_ways_mixed(b);
+	if (unlikely(mixed))
+		dp_ways_fetch(w, b, epoch);
 	for (uint16_t i = 0; i < b->n;) {
 		struct rte_mbuf *m = b->pkt[i++];
 		uint16_t n;
 
-		if (likely(dp_pkt(m)->next == DP_NEXT_PATH) &&
-		    unlikely(!lead(w, b, m, &ways, epoch, &track)))
-			continue;
+		if (likely(dp_pkt(m)->next == DP_NEXT_PATH)) {
+			if (mixed && likely(step(w, b, m, epoch))) {
+				b->pkt[kept++] = m;
+				continue;
+			}
+			if (unlikely(!lead(w, b, m, &ways, epoch, &track)))
+				continue;
+		}
 		b->pkt[kept++] = m;
 		n = follow_all(b, i, kept, &track);
 		kept = (uint16_t)(kept + n);

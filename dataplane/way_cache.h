@@ -41,17 +41,19 @@ dp_way_fetch(const struct dp_worker *w, uint32_t group)
 	rte_prefetch0(&dp_priv(w)->way[group & (DP_GROUPS_MAX - 1)]);
 }
 
-/*
- * Bring near what the ways of a burst will touch, when its ends have not one group: the tunnels
- * and counters that the answers name.
- */
+/* Have the packets of a burst several groups? Its ends tell, which may err either way. */
+static inline bool
+dp_ways_mixed(const struct dp_burst *b)
+{
+	return unlikely(b->n != 0 && dp_pkt(b->pkt[0])->group != dp_pkt(b->pkt[b->n - 1])->group);
+}
+
+/* Bring near what the ways of a burst will touch: the tunnels and counters that the answers name. */
 static inline void
 dp_ways_fetch(const struct dp_worker *w, const struct dp_burst *b, uint32_t epoch)
 {
 	const struct dp_way *way = dp_priv(w)->way;
 
-	if (likely(b->n == 0 || dp_pkt(b->pkt[0])->group == dp_pkt(b->pkt[b->n - 1])->group))
-		return;
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct dp_way *at = &way[dp_pkt(b->pkt[i])->group & (DP_GROUPS_MAX - 1)];
 
