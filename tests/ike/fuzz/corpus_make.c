@@ -235,6 +235,10 @@ sockets(void)
 	const uint8_t again[] = {0,   1, 0, 1, 2, 0, 2,	  5, 0, 3, 0, 0, 4, 5,	  0, 3, 0, 0,
 				 0xf, 0, 0, 0, 1, 0, 0xf, 0, 0, 0, 2, 0, 1, 0x82, 0, 1, 1, 0};
 	const uint8_t differ[] = {0, 1, 0, 0xf, 0, 0, 0, 2, 0};
+	const uint8_t early[] = {
+		0, 1,	 0, 1,	 0,    0, 0xf, 0, 0, /* hello, no rows, next socket */
+		0, 1,	 0, 5,	 0x53, 0,	     /* hello, packets before the answer, twice */
+		5, 0x53, 0, 0xf, 0,    0};
 	char name[64];
 
 	for (uint8_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
@@ -252,6 +256,7 @@ sockets(void)
 	write_file("dataplane", "hello-and-rows", session, sizeof(session), "", 0);
 	write_file("dataplane", "operations-and-restart", again, sizeof(again), "", 0);
 	write_file("dataplane", "two-incarnations", differ, sizeof(differ), "", 0);
+	write_file("dataplane", "early-packets", early, sizeof(early), "", 0);
 	write_file("udp", "init-changed", (const uint8_t[]){0x10, 3, 0, 40, 7}, 5, "", 0);
 	write_file("udp", "keepalive", (const uint8_t[]){5, 1, 0xff}, 3, "", 0);
 	write_file("udp", "esp-by-mistake", (const uint8_t[]){5, 8}, 2, "\1\2\3\4\0\0\0\1", 8);

@@ -6,7 +6,8 @@
  * wait already, followed by the end of the connection; so nothing is ever waited for. A record is
  * a byte that says what, an argument, a length, and changes; it becomes the answer to hello, rows
  * of SAs, an SPI, an empty answer, a refusal, an event, or bytes as they are. The daemon connects,
- * is told of events and asks for every operation on an SA; both connections stand or none does.
+ * is told of events and asks for every operation on an SA; both connections stand or none does. It
+ * has an IKE SA whose request offers an SPI and waits for its answer: packets may come on that.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +16,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ike/engine.h"
 #include "tests/ike/fuzz/daemon.h"
 
 #define NEXT_SOCKET 0xf
+#define OFFERED	    0x1002 /* among the SPIs of events */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_spw_msg_connect(const char *path, struct spw_err *err);
@@ -168,6 +171,40 @@ operations(struct iked *d)
 	check(d);
 }
 
+static void
+cipher_make(struct ike_cipher **c, const struct spw_ike_proposal *suite)
+{
+	static const uint8_t key[36];
+
+	if (ike_cipher_new(c, suite->encr, key, sizeof(key), suite->integ, NULL, 0) != 0)
+		fuzz_daemon_broken("no cipher");
+}
+
+/* An IKE_AUTH of ours that nobody answers. */
+static void
+request_wait(struct iked *d, const struct spw_ike_conn *conn)
+{
+	struct ike_conn *c = ike_conn_find(d->engine, conn->name);
+	struct ike_sa *sa = c ? ike_sa_new(d->engine, c, true) : NULL;
+	uint8_t msg[IKE_HEADER_LEN] = {[27] = IKE_HEADER_LEN};
+
+	if (!sa)
+		fuzz_daemon_broken("no IKE SA");
+	sa->spi_i = 1;
+	sa->spi_r = 2;
+	sa->local = conn->local;
+	sa->remote = conn->remote;
+	sa->local_port = sa->remote_port = IKE_PORT;
+	sa->suite = conn->ike[0];
+	cipher_make(&sa->seal, &sa->suite);
+	cipher_make(&sa->open, &sa->suite);
+	sa->req.spi_in = OFFERED;
+	ike_state_set(sa, IKE_SA_AUTH_SENT);
+	if (ike_request_launch(sa, IKE_TASK_AUTH, IKE_X_AUTH, msg, sizeof(msg)) != 0)
+		fuzz_daemon_broken("no request");
+	(void)ike_engine_tick(d->engine, spw_clock_ns());
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -182,6 +219,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (iked_engine_start(&d, &err) != 0 ||
 	    ike_engine_conn_set(d.engine, spw_clock_ns(), &conn, &err) != 0)
 		fuzz_daemon_broken(err.text);
+	request_wait(&d, &conn);
 	check(&d);
 	for (int session = 0; session < 4; session++) {
 		fuzz_daemon_turn(&d);
