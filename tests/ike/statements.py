@@ -67,7 +67,7 @@ IKE-072 -- a child that the peer has lost is made anew, once
 IKE-073 P1 groups of children: told, tried once, none when none is chosen
 IKE-074 P1 a rekey proposes what was agreed and takes a superset
 IKE-075 P1 the responder receives on the new SA first and sends on it last
-IKE-076 P1 the initiator moves over, then deletes
+IKE-076 P1 the initiator moves over, then deletes; a packet before the answer repeats the request
 IKE-077 P1 the old inbound SA lingers 5 s
 IKE-078 P1 rekey of the IKE SA: keys, message ids, roles, children, Delete last
 IKE-079 -- no child is begun on an IKE SA that is being rekeyed
@@ -267,6 +267,11 @@ ELSEWHERE = (
     ('IKE-074', RULES, 'narrowing_is_intersection'),
     ('IKE-075', REKEY, 'responder_waits_for_proof'),
     ('IKE-076', REKEY, 'hundred_child_rekeys_lose_nothing'),
+    ('IKE-076', IKED, 'a_packet_before_the_answer_repeats_the_request'),
+    ('IKE-076', 'dataplane/park_test.c', 'early_packets_are_told_once_for_each_spi_given_out'),
+    ('IKE-076', 'dataplane/park_test.c', 'early_packets_of_no_spi_given_out_are_not_told'),
+    ('IKE-076', 'dataplane/tunnel_test.py',
+     'test_packets_whose_sa_never_comes_are_dropped_after_a_moment'),
     ('IKE-077', REKEY, 'responder_waits_for_proof'),
     ('IKE-077', 'dataplane/sad_test.c', 'switch_moves_outbound_and_both_inbound_stay'),
     ('IKE-078', REKEY, 'twenty_ike_rekeys_lose_nothing'),
@@ -409,7 +414,6 @@ NOTES = {
     'IKE-051': 'A key is the octets of its file: no hexadecimal and no base64 form, so that a key '
                'that begins with 0x is what Azure takes it for',
     'IKE-053': 'Every comparison of octets in ike/ is listed by the test with what it compares',
-    'IKE-076': 'An SA is installed when the answer comes, so no packet can come on it before',
     'IKE-138': 'It is not sent at all',
     'IKE-157': 'Without jitter',
     'NAT-08': 'ESP of the tunnel counts as something else, IKE does not',
