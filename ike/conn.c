@@ -378,6 +378,7 @@ status_sa(struct spw_ike_status *s, const struct ike_sa *sa)
 	s->state = shown_state(sa);
 	s->local = sa->local;
 	s->remote = sa->remote;
+	s->remote_port = sa->remote_port;
 	s->initiator = sa->initiator;
 	s->ike = sa->suite;
 	s->spi_i = sa->spi_i;

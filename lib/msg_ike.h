@@ -169,6 +169,7 @@ struct spw_ike_status {
 	uint32_t check;	 /* enum spw_ike_check */
 	uint32_t check_notify; /* REFUSED: notify type of the peer, 0 = an unusable answer */
 	uint32_t check_wanted; /* group the peer asked for instead, IANA number; 0 = not said */
+	uint32_t remote_port;  /* where the peer's IKE and ESP in UDP come from; 0 = not known */
 	uint64_t check_ns;     /* CLOCK_MONOTONIC of that outcome, 0 = none */
 	uint64_t check_at_ns;  /* when it is tried, 0 = no check waits */
 	char reason[SPW_IKE_STATE_TEXT]; /* why it is not established, for a person */

@@ -141,17 +141,14 @@ rows_take(const struct spw_msg *m, struct iked_sas *sas, bool known_only)
 	const struct spw_dp_sa_stats *row = (const struct spw_dp_sa_stats *)m->body;
 
 	for (unsigned int i = 0; i < m->hdr.count; i++) {
-		struct iked_sa *sa;
+		struct iked_sa *sa = known_only
+					     ? iked_sas_find(sas, row[i].spi_in)
+					     : iked_sas_append(sas, row[i].spi_in, row[i].tunnel);
 
-		if (!known_only) {
-			int rc = iked_sas_add(sas, row[i].spi_in, row[i].tunnel, false);
-
-			if (rc != 0)
-				return rc;
-		}
-		sa = iked_sas_find(sas, row[i].spi_in);
 		if (sa)
 			row_take(sa, &row[i]);
+		else if (!known_only)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -181,7 +178,10 @@ rows_read(struct iked *d, struct iked_sas *sas, bool known_only, struct spw_err 
 int
 iked_dataplane_sas(struct iked *d, struct iked_sas *found, struct spw_err *err)
 {
-	return rows_read(d, found, false, err);
+	int rc = rows_read(d, found, false, err);
+
+	iked_sas_sort(found);
+	return rc;
 }
 
 int

@@ -182,9 +182,12 @@ void iked_udp_stop(struct iked *d);
 /* Is this the first message of a handshake with us? Any bytes. */
 bool iked_udp_is_first(const uint8_t *bytes, size_t len);
 void iked_op_send(void *ctx, const struct ike_datagram *dg);
-/* One 0xFF from port 4500 to port 4500 (RFC 3948 2.3). */
-void iked_udp_keepalive(struct iked *d, const struct spw_addr *local,
-			const struct spw_addr *remote);
+/*
+ * One 0xFF from port 4500 to where ESP goes (RFC 3948 2.3): a NAT before us keeps a mapping for each
+ * place, and the peer behind one of its own is not at 4500. @remote_port  0 = 4500
+ */
+void iked_udp_keepalive(struct iked *d, const struct spw_addr *local, const struct spw_addr *remote,
+			uint16_t remote_port);
 enum iked_udp_kind { IKED_UDP_IKE, IKED_UDP_KEEPALIVE, IKED_UDP_ESP, IKED_UDP_SHORT };
 /* What a datagram on port 4500 is (RFC 3948 2.2, 2.3). */
 enum iked_udp_kind iked_udp_classify(const uint8_t *bytes, size_t len);

@@ -57,7 +57,7 @@ state_follow(struct iked *d, const struct spw_ike_status *row, uint64_t now)
 	state_log(c, row);
 	iked_conn_sent(c, iked_sas_sent(&d->dp.sas, c->tunnel), now);
 	if (iked_conn_keepalive(c, row->nat_here && row->children > 0, now))
-		iked_udp_keepalive(d, &row->local, &row->remote);
+		iked_udp_keepalive(d, &row->local, &row->remote, (uint16_t)row->remote_port);
 }
 
 static void

@@ -9,7 +9,9 @@
  *
  * A sorted array, searched by halves, because the data plane's whole list is matched against it;
  * and chains of the SAs of each tunnel, because every second each tunnel is asked about. The chains
- * name SPIs, not places, which move: each hop is a search. 0 is no SPI. One thread.
+ * name SPIs, not places, which move: each hop is a search. 0 is no SPI. A whole list is appended
+ * and then sorted, because room for each in its place would be made by moving half of those before
+ * it. One thread.
  */
 #include "ike/iked/sas.h"
 
@@ -123,6 +125,34 @@ iked_sas_add(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel, bool orphan)
 		.spi_in = spi_in, .tunnel = tunnel, .orphan = orphan, .present = true};
 	chain_add(s, &s->sa[i]);
 	return 0;
+}
+
+struct iked_sa *
+iked_sas_append(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel)
+{
+	struct iked_sa *sa;
+
+	if (grow(s) != 0)
+		return NULL;
+	sa = &s->sa[s->n++];
+	*sa = (struct iked_sa){.spi_in = spi_in, .tunnel = tunnel, .present = true};
+	chain_add(s, sa);
+	return sa;
+}
+
+static int
+by_spi(const void *one, const void *other)
+{
+	const struct iked_sa *a = one, *b = other;
+
+	return (a->spi_in > b->spi_in) - (a->spi_in < b->spi_in);
+}
+
+void
+iked_sas_sort(struct iked_sas *s)
+{
+	if (s->n > 1)
+		qsort(s->sa, s->n, sizeof(*s->sa), by_spi);
 }
 
 struct iked_sa *

@@ -37,6 +37,14 @@ struct iked_sas {
 /* Add, or change the SA of this SPI. 0 or -ENOMEM. */
 int iked_sas_add(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel, bool orphan)
 	__attribute__((warn_unused_result));
+/*
+ * Add many: each is put behind the others without a look at these, and then all are sorted. An SPI
+ * comes once, and nothing else is asked before they are sorted. The SA, valid until the next call;
+ * NULL without memory.
+ */
+struct iked_sa *iked_sas_append(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel)
+	__attribute__((warn_unused_result));
+void iked_sas_sort(struct iked_sas *s);
 /* NULL when unknown; valid until the next add or del. */
 struct iked_sa *iked_sas_find(const struct iked_sas *s, uint32_t spi_in);
 void iked_sas_del(struct iked_sas *s, uint32_t spi_in);

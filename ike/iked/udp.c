@@ -313,10 +313,11 @@ iked_op_send(void *ctx, const struct ike_datagram *dg)
 }
 
 void
-iked_udp_keepalive(struct iked *d, const struct spw_addr *local, const struct spw_addr *remote)
+iked_udp_keepalive(struct iked *d, const struct spw_addr *local, const struct spw_addr *remote,
+		   uint16_t remote_port)
 {
 	uint8_t byte = 0xff;
 	struct iovec iov = {&byte, 1};
 
-	send_out(d, local, 1, remote, ports[1], &iov, 1);
+	send_out(d, local, 1, remote, remote_port ? remote_port : ports[1], &iov, 1);
 }

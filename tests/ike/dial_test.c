@@ -223,6 +223,8 @@ behind_a_nat_everything_goes_to_4500(void **state)
 	assert_int_equal(net_status(net, 0).nat_here, 1);
 	assert_int_equal(net_status(net, 0).nat_there, 0);
 	assert_int_equal(net_status(net, 1).nat_there, 1);
+	assert_int_equal(net_status(net, 0).remote_port, 4500);
+	assert_int_equal(net_status(net, 1).remote_port, 31001); /* of keepalives, too */
 	for (int i = 0; i < NET_SAS; i++) {
 		if (net->host[0].sa[i].in)
 			assert_int_equal(net->host[0].sa[i].flags,

@@ -9,8 +9,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <event2/event.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "ike/iked/conns.h"
+#include "ike/iked/iked.h"
 #include "ike/iked/sas.h"
 
 #define S SPW_NS_PER_S
@@ -90,6 +94,89 @@ an_sa_that_is_owed_its_deletion_is_no_sign_of_life(void **state)
 	iked_sas_clear(&sas);
 }
 
+static int
+bound(const struct spw_addr *addr, uint16_t port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = spw_addr_to_sockaddr(addr, port, &ss);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
+	return fd;
+}
+
+/* Both behind NATs: the mapping of ours that ESP uses is the one to where the peer's NAT has it. */
+static void
+nat_08_a_keepalive_goes_where_esp_goes(void **state)
+{
+	const struct spw_addr local = {.family = AF_INET, .bytes = {127, 77, 0, 1}};
+	const struct spw_addr peer = {.family = AF_INET, .bytes = {127, 77, 0, 2}};
+	int ours[2] = {bound(&local, 500), bound(&local, 4500)};
+	int moved = bound(&peer, 31001), standard = bound(&peer, 4500);
+	struct iked d = {.base = event_base_new()};
+	uint8_t byte = 0;
+
+	assert_int_equal(iked_udp_set(&d, &local, ours, NULL), 0);
+	iked_udp_keepalive(&d, &local, &peer, 31001);
+	assert_int_equal(recv(moved, &byte, 1, MSG_DONTWAIT), 1);
+	assert_int_equal(byte, 0xff);
+	assert_int_equal(recv(standard, &byte, 1, MSG_DONTWAIT), -1);
+	iked_udp_keepalive(&d, &local, &peer, 0);
+	assert_int_equal(recv(standard, &byte, 1, MSG_DONTWAIT), 1);
+	iked_udp_stop(&d);
+	event_base_free(d.base);
+	close(moved);
+	close(standard);
+}
+
+/* As they are added, one after another, so they are when appended and sorted. */
+static void
+a_list_that_is_sorted_at_the_end_is_the_same(void **state)
+{
+	struct iked_sas one = {0}, all = {0};
+	uint32_t spi = 1;
+
+	for (uint32_t i = 0; i < 500; i++) {
+		spi = spi * 1664525u + 1013904223u;
+		assert_int_equal(iked_sas_add(&one, spi, spi >> 8 & 15, false), 0);
+		assert_non_null(iked_sas_append(&all, spi, spi >> 8 & 15));
+	}
+	iked_sas_sort(&all);
+	assert_int_equal(all.n, 500);
+	assert_memory_equal(&one.cap, &all.cap, sizeof(all.cap));
+	for (uint32_t i = 0; i < 500; i++) {
+		assert_int_equal(one.sa[i].spi_in, all.sa[i].spi_in);
+		iked_sas_find(&all, one.sa[i].spi_in)->sent = 1;
+		iked_sas_find(&one, one.sa[i].spi_in)->sent = 1;
+	}
+	for (uint32_t tunnel = 0; tunnel < 16; tunnel++)
+		assert_int_equal(iked_sas_sent(&one, tunnel), iked_sas_sent(&all, tunnel));
+	for (uint32_t i = 0; i < 500; i++)
+		iked_sas_del(&all, one.sa[i].spi_in);
+	assert_int_equal(all.n, 0);
+	assert_int_equal(iked_sas_sent(&all, 3), 0);
+	iked_sas_clear(&one);
+	iked_sas_clear(&all);
+}
+
+/* Twenty times as many as there may be; in their place one after another they took a minute. */
+static void
+a_list_is_read_in_no_time_however_long_it_is(void **state)
+{
+	uint64_t began = spw_clock_ns();
+	struct iked_sas sas = {0};
+	uint32_t spi = 1;
+
+	for (uint32_t i = 0; i < 400000; i++) {
+		spi = spi * 1664525u + 1013904223u;
+		assert_non_null(iked_sas_append(&sas, spi, i));
+	}
+	iked_sas_sort(&sas);
+	assert_true(spw_clock_ns() - began < 5 * S);
+	iked_sas_clear(&sas);
+}
+
 int
 main(void)
 {
@@ -98,6 +185,9 @@ main(void)
 		cmocka_unit_test(nat_08_an_sa_that_ends_is_nothing_sent),
 		cmocka_unit_test(nat_08_all_sas_of_a_tunnel_count_and_no_other),
 		cmocka_unit_test(an_sa_that_is_owed_its_deletion_is_no_sign_of_life),
+		cmocka_unit_test(nat_08_a_keepalive_goes_where_esp_goes),
+		cmocka_unit_test(a_list_that_is_sorted_at_the_end_is_the_same),
+		cmocka_unit_test(a_list_is_read_in_no_time_however_long_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
