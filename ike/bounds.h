@@ -37,7 +37,9 @@
 #define IKE_CHECK_AGAIN_NS    (60 * SPW_NS_PER_S) /* the check of rekeying: a busy peer */
 #define IKE_CHECK_TRIES	      2			  /* that went unanswered */
 #define IKE_COOKIE_ROUNDS     5
-#define IKE_MID_MAX	      0x80000000u
+#define IKE_MID_MAX	      0x80000000u /* then the IKE SA is rekeyed */
+#define IKE_MID_RENEW	      0xffff0000u /* or another one is made */
+#define IKE_MID_LAST	      0xfffffff0u /* or it ends */
 #define IKE_CONN_MARK	      32
 #define IKE_CREATES_PER_S     10  /* CREATE_CHILD_SA of a peer, twice that at once */
 #define IKE_INFOS_PER_S	      100 /* its INFORMATIONAL */

@@ -70,6 +70,15 @@ fill_desc(struct spw_sa_desc *d, struct ike_sa *sa, const struct ike_child_plan 
 	memcpy(d->sel_remote, plan->remote, sizeof(d->sel_remote));
 }
 
+/* The moment a second after a limit of so many; never when there is none, or it is that far. */
+static uint64_t
+second_after(uint64_t now, uint64_t seconds)
+{
+	if (seconds == 0 || seconds >= UINT64_MAX / SPW_NS_PER_S)
+		return UINT64_MAX;
+	return ike_after(now, (seconds + 1) * SPW_NS_PER_S);
+}
+
 /* The object, with its timers, linked to its IKE SA. */
 static struct ike_child *
 new_child(struct ike_sa *sa, const struct ike_child_plan *plan, const struct spw_sa_desc *d)
@@ -94,10 +103,8 @@ new_child(struct ike_sa *sa, const struct ike_child_plan *plan, const struct spw
 	c->proven = plan->mine;
 	c->prove_at = c->delete_at = c->gone_at = UINT64_MAX;
 	/* the data plane raises these first; ours is the fall-back */
-	c->rekey_at =
-		d->seconds.soft ? ike_after(now, (d->seconds.soft + 1) * SPW_NS_PER_S) : UINT64_MAX;
-	c->hard_at =
-		d->seconds.hard ? ike_after(now, (d->seconds.hard + 1) * SPW_NS_PER_S) : UINT64_MAX;
+	c->rekey_at = second_after(now, d->seconds.soft);
+	c->hard_at = second_after(now, d->seconds.hard);
 	c->next = sa->children;
 	sa->children = c;
 	return c;

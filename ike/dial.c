@@ -159,6 +159,28 @@ probe_at(const struct ike_sa *sa)
 						 (sa->initiator ? 0 : SPW_NS_PER_S));
 }
 
+/*
+ * Message ids must not come again: what was recorded under them would be taken for new. So the IKE
+ * SA is rekeyed when half of them are used, where that is refused another one is made beside it
+ * before they end, and in any case it does not outlive them. IKE-155.
+ */
+static void
+mind_ids(struct ike_sa *sa)
+{
+	uint32_t used = sa->next_out > sa->next_in ? sa->next_out : sa->next_in;
+	uint64_t now = sa->e->now;
+
+	if (used <= IKE_MID_MAX || sa->pending || sa->redundant)
+		return;
+	ike_touch(sa);
+	if (sa->rekey_at > ike_after(now, IKE_BUSY_MAX_NS)) /* nearer: it has been refused */
+		sa->rekey_at = now;
+	if (used > IKE_MID_RENEW)
+		sa->conn->renew = true;
+	if (used > IKE_MID_LAST)
+		sa->close_at = now;
+}
+
 /* Begin the most urgent exchange an established IKE SA wants. */
 static void
 start_next(struct ike_sa *sa)
@@ -170,13 +192,14 @@ start_next(struct ike_sa *sa)
 
 	if (sa->quiet_until > now)
 		return;
+	mind_ids(sa);
 	if (sa->close_at <= now)
 		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
 	else if ((c = due_delete(sa)))
 		rc = ike_child_delete_start(c);
 	else if (sa->pending || sa->redundant)
 		return;
-	else if (sa->rekey_at <= now || sa->next_out > IKE_MID_MAX || sa->next_in > IKE_MID_MAX)
+	else if (sa->rekey_at <= now)
 		rc = ike_rekey_start(sa);
 	else if ((c = due_rekey(sa)))
 		rc = ike_child_rekey_start(c, c->group);
