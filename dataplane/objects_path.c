@@ -30,9 +30,12 @@ tunnel_check(struct dp_control *c, const struct spw_dp_tunnel *t, struct spw_err
 		return spw_fail(err, -EAFNOSUPPORT,
 				"tunnel '%.15s': outer addresses must both be IPv4 or both IPv6",
 				t->name);
-	if (t->mtu < 576 || t->mtu > 65535)
-		return spw_fail(err, -EINVAL, "tunnel '%.15s': MTU %u is not in 576..65535",
-				t->name, t->mtu);
+	if (t->mtu < 576 || t->mtu > c->opt->mbuf_size - DP_MBUF_SPARE)
+		return spw_fail(
+			err, -EINVAL,
+			"tunnel '%.15s': MTU %u is not in 576..%u; larger ones need a larger "
+			"--mbuf-size",
+			t->name, t->mtu, c->opt->mbuf_size - DP_MBUF_SPARE);
 	if (t->outer_path != SPW_DP_ADDR_NONE &&
 	    (t->outer_path >= SPW_DP_PATHS_MAX || !dp_path_get(c->tables, t->outer_path)))
 		return spw_fail(err, -ENOENT, "tunnel '%.15s': there is no path %u", t->name,

@@ -19,7 +19,7 @@ static struct dp_port_context
 context(struct dp_control *c)
 {
 	return (struct dp_port_context){.n_workers = c->n_workers,
-					.mtu_max = c->opt->mbuf_size - 64,
+					.mtu_max = c->opt->mbuf_size - DP_MBUF_SPARE,
 					.pool = c->pool,
 					.bits = c->tables->bits,
 					.bell = &c->bell,

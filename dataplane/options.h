@@ -11,6 +11,7 @@
 #include "lib/spillway.h"
 
 #define DP_WORKERS_MAX 32
+#define DP_MBUF_SPARE  64 /* of a buffer, kept for what stands around an IP packet */
 
 struct dp_options {
 	const char *run_dir;

@@ -383,7 +383,19 @@ class Tunnel(Bed):
         self.assertEqual(s.recv(100), b'answer')
         t = self.a.tunnel_stats()
         self.assertEqual((t.own_out, t.own_in, t.transit_out, t.transit_in), (1, 1, 0, 0))
+        bed.run('ip', 'link', 'set', 'tun-a', 'mtu', '9000')
+        s.sendto(b'x' * 5000, (self.b.host, 9))     # the kernel is told
+        bed.until(lambda: self.a.control.drops())
+        self.assertEqual(self.a.control.drops(), {'too-big': 1})
         self.law()
+
+    def test_no_tunnel_takes_more_than_a_buffer_holds(self):
+        """What the kernel sends would be cut off at its end, and leave so."""
+        with self.assertRaises(dp.Refused) as r:
+            self.a.control.call('TUNNEL_SET', dp.Tunnel(
+                id=TUNNEL, generation=1, name=b'azure-a', local=dp.addr(self.a.wan_ip),
+                remote=dp.addr(self.a.peer_ip), mtu=2304, outer_path=dp.NONE))
+        self.assertIn('--mbuf-size', r.exception.text)
 
 
 class TwoWorkers(Bed):
