@@ -7,9 +7,11 @@
  * MAC is looked up among the kernel's neighbours. When it is not known, some packets wait
  * (DP_PENDING_PKTS for each of DP_PENDING_SLOTS next hops of a worker, found by hash), the API
  * thread is asked to have it resolved, at a limited rate, and asked again while packets keep
- * coming. What waits longer than a second is dropped; no packet ever leaves with a guessed
- * address. Waiting packets hold ids only: interfaces and paths may change meanwhile, and a path
- * that leads elsewhere by then costs the packet, because its size was fitted to the way it had.
+ * coming. So it is for a next hop whose slot another has: somebody who walks through a network of
+ * silent addresses takes all slots, and must not keep a host from being found. What waits longer
+ * than a second is dropped; no packet ever leaves with a guessed address. Waiting packets hold ids
+ * only: interfaces and paths may change meanwhile, and a path that leads elsewhere by then costs
+ * the packet, because its size was fitted to the way it had.
  *
  * Worker thread.
  */
@@ -20,17 +22,23 @@
 #define ASK_AGAIN_MS 200
 #define CHECK_MS     20
 
-static void
-ask(struct dp_worker *w, struct dp_pending *slot)
+/* False: not now. */
+static bool
+ask(struct dp_worker *w, const struct dp_neigh_key *key)
 {
-	struct dp_worker_priv *p = dp_priv(w);
 	struct dp_worker_event ev = {
-		.kind = DP_EVENT_NEIGH_MISS, .iface = (uint16_t)slot->key.iface, .tsc = w->now_tsc};
+		.kind = DP_EVENT_NEIGH_MISS, .iface = (uint16_t)key->iface, .tsc = w->now_tsc};
 
-	if (slot->asked_tsc && w->now_tsc - slot->asked_tsc < p->hz / 1000 * ASK_AGAIN_MS)
+	dp_neigh_key_addr(key, ev.addr);
+	return dp_rate_take(&dp_priv(w)->ask_rate, w->now_tsc) && dp_worker_tell(w, &ev);
+}
+
+static void
+ask_for(struct dp_worker *w, struct dp_pending *slot)
+{
+	if (slot->asked_tsc && w->now_tsc - slot->asked_tsc < dp_priv(w)->hz / 1000 * ASK_AGAIN_MS)
 		return;
-	dp_neigh_key_addr(&slot->key, ev.addr);
-	if (dp_rate_take(&p->ask_rate, w->now_tsc) && dp_worker_tell(w, &ev))
+	if (ask(w, &slot->key))
 		slot->asked_tsc = w->now_tsc;
 }
 
@@ -42,12 +50,13 @@ wait_for(struct dp_worker *w, struct rte_mbuf *m, const struct dp_neigh_key *key
 
 	if (!dp_neigh_key_equal(&slot->key, key)) {
 		if (slot->n) {
+			(void)ask(w, key);
 			dp_drop(w, m, DP_DROP_NEIGHBOUR_QUEUE);
 			return;
 		}
 		*slot = (struct dp_pending){.key = *key};
 	}
-	ask(w, slot);
+	ask_for(w, slot);
 	if (slot->n == DP_PENDING_PKTS) {
 		dp_drop(w, m, DP_DROP_NEIGHBOUR_QUEUE);
 		return;

@@ -158,6 +158,25 @@ class Forwarding(Bed):
 
 
 class Refusals(Bed):
+    def test_a_walk_through_silent_addresses_keeps_no_neighbour_from_being_found(self):
+        self.er.send(*(Ether(src=self.er.mac, dst=self.macs['er']) /
+                       IP(src=VNET, dst=f'10.1.0.{n}') / UDP() for n in range(100, 250)))
+        time.sleep(0.4)     # all that are asked at once have been
+        self.control.events.clear()
+        late = [f'10.1.0.{n}' for n in range(40, 60)]
+        self.lan.send(*(self.from_lan(IP(src=VNET, dst=a), UDP()) for a in late))
+        asked = set()
+        while len(asked) < len(late):
+            ev = self.control.wait_event(lambda n, e: n == 130 and str(e.addr) in late)
+            self.assertIsNotNone(ev, f'only {asked}')
+            asked.add(str(ev.addr))
+        self.control.call('NEIGH_SET', *(dp.Neigh(LAN_IF, 1, dp.addr(a), dp.mac(bed.mac_of('h-lan')), 1)
+                                         for a in late))
+        self.lan.flush()
+        self.er.send(*(Ether(src=self.er.mac, dst=self.macs['er']) / IP(src=VNET, dst=a) / UDP()
+                       for a in late))
+        self.assertEqual(len(self.lan.collect(20, lambda f: IP in f and f[IP].dst in late)), 20)
+
     def test_broken_packets_fall_under_their_reason(self):
         cases = [
             ('ip-header', self.from_lan(IP(src=HOST, dst=VNET, chksum=1), UDP())),
