@@ -349,6 +349,7 @@ dp_key_fetch(const struct dp_crypto_key *key, uint32_t text_len)
 {
 	const char *front = (const char *)key, *end = front + DP_CRYPTO_KEY_BYTES;
 
+#pragma GCC unroll 4
 	for (unsigned int at = 0; at < DP_KEY_HOT; at += RTE_CACHE_LINE_SIZE) {
 		rte_prefetch0(front + at);
 		rte_prefetch0(end - at - RTE_CACHE_LINE_SIZE);
