@@ -216,8 +216,9 @@ start_next(struct ike_sa *sa)
 	sa->probe_wanted = false;
 	if (rc == 0)
 		return;
-	spw_log_limited(&sa->e->log, SPW_LOG_ERROR, "ike", "start-failed", "conn=%s errno=%d",
-			conn->set.name, -rc);
+	spw_log_limited(&sa->e->log, SPW_LOG_ERROR, "ike", "start-failed",
+			"conn=%s errno=%d cause=\"%s\"", conn->set.name, -rc,
+			conn->reason[0] ? conn->reason : strerror(-rc));
 	ike_touch(sa);
 	ike_request_clear(sa);
 	conn->child_at = ike_after(now, SPW_NS_PER_S);

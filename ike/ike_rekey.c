@@ -126,7 +126,7 @@ judge(struct ike_sa *sa, const struct ike_msg *m, struct ike_choice *choice)
 	if (!m->has_sa || !m->has_nonce)
 		return IKE_FAULT_CHILD_SYNTAX;
 	if (ike_proposal_choose(&m->sa, set->ike, set->n_ike, &rule, choice) != 0)
-		return IKE_FAULT_CHILD_PROPOSAL;
+		return IKE_FAULT_IKE_PROPOSAL;
 	if (m->has_ke && m->ke_group == spw_group_info(choice->what.group)->ike_id)
 		return IKE_OK;
 	spw_put_be16(sa->e->detail.data, spw_group_info(choice->what.group)->ike_id);

@@ -112,7 +112,8 @@ delete_children(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *
 		ike_build_delete(b, spis, n);
 	if (n && sa->conn && ike_conn_live_children(sa->conn) == 0) {
 		sa->conn->child_at = ike_after(sa->e->now, SPW_NS_PER_S);
-		ike_sa_reason(sa, "the peer deleted the child SA");
+		if (!sa->conn->reason[0]) /* a rekey of it that was refused says more */
+			ike_sa_reason(sa, "the peer deleted the child SA");
 	}
 }
 
@@ -149,7 +150,8 @@ ike_delete_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	if (sa->req.rival && sa->req.task == IKE_TASK_IKE_REKEY)
 		ike_rekey_adopt(sa); /* IKE-113: children live on with the survivor */
 	if (sa->state == IKE_SA_ESTABLISHED && sa->children && !sa->redundant) {
-		ike_sa_reason(sa, "the peer closed the IKE SA");
+		if (sa->conn && !sa->conn->reason[0])
+			ike_sa_reason(sa, "the peer closed the IKE SA");
 		if (sa->conn && sa->conn->next_try <= sa->e->now)
 			sa->conn->next_try = ike_after(sa->e->now, SPW_NS_PER_S);
 	}

@@ -284,6 +284,28 @@ judge_request(struct ike_sa *sa, const struct ike_msg *m, int parsed, struct ike
 	return ike_state_step(sa, ev, m, b);
 }
 
+/*
+ * What a peer asked for and did not get: nobody else says so at this end. What it asks for again at
+ * once, or in a while, is no refusal. Should the tunnel go down for it, that is why.
+ */
+static void
+tell_refused(struct ike_sa *sa, const struct ike_msg *m, enum ike_fault fault)
+{
+	const struct ike_fault_info *info = ike_fault_info(fault);
+	bool again = fault == IKE_FAULT_BUSY || fault == IKE_FAULT_KE_GROUP;
+
+	if (info->action != IKE_KEEP)
+		return;
+	spw_log_limited(&sa->e->log, again ? SPW_LOG_DEBUG : SPW_LOG_WARNING, "ike",
+			"request-refused", "conn=%s exchange=%u answer=%s cause=\"%s\"",
+			sa->conn ? sa->conn->set.name : "-", m->hdr.exchange,
+			ike_notify_name(info->notify), info->text);
+	if (sa->conn && !sa->conn->reason[0] &&
+	    (fault == IKE_FAULT_CHILD_PROPOSAL || fault == IKE_FAULT_IKE_PROPOSAL ||
+	     fault == IKE_FAULT_CHILD_TS))
+		ike_sa_reason(sa, info->text);
+}
+
 static void
 handle_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m, int parsed)
 {
@@ -300,6 +322,7 @@ handle_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike
 	if (ike_fault_info(fault)->action == IKE_SILENT)
 		return;
 	if (fault != IKE_OK) {
+		tell_refused(sa, m, fault);
 		ike_build_rewind(&b);
 		ike_build_fault(&b, e, fault);
 	}

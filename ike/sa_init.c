@@ -235,6 +235,31 @@ note_hint(struct ike_sa *sa, const struct ike_notify *n)
 	ike_sa_reason(sa, text);
 }
 
+/* An answer that we can do nothing with; not seen in the log it would be as if there was none. */
+static void
+note_unusable(struct ike_sa *sa, const struct ike_msg *m)
+{
+	const struct ike_notify *ke = ike_wire_notify(m, IKE_N_INVALID_KE_PAYLOAD);
+	char text[SPW_IKE_STATE_TEXT];
+
+	if (sa->hint_ns == sa->e->now) /* it has been said */
+		return;
+	sa->hint_ns = sa->e->now;
+	if (ke && ke->data.len == 2)
+		snprintf(text, sizeof(text),
+			 "peer wants group %u for the key exchange: put it into ike-proposal, or "
+			 "ours into the peer's policy",
+			 spw_get_be16(ke->data.bytes));
+	else if (ike_wire_notify(m, IKE_N_COOKIE))
+		snprintf(text, sizeof(text),
+			 "peer asks for one cookie after another: it takes no handshake now");
+	else
+		snprintf(text, sizeof(text),
+			 "peer's answer to IKE_SA_INIT is not what was offered; compare "
+			 "ike-proposal with its policy");
+	ike_sa_reason(sa, text);
+}
+
 void
 ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h)
 {
@@ -260,6 +285,8 @@ ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d, const stru
 	}
 	if (fault == IKE_FAULT_PARKED)
 		ike_park(sa->e, sa, d, h, &(const struct ike_chunk){d->bytes, d->len}, IKE_P_NONE);
+	if (fault == IKE_FAULT_UNEXPECTED)
+		note_unusable(sa, &m);
 	if (fault == IKE_FAULT_REFUSED) {
 		ike_dial_failed(sa->conn);
 		ike_state_set(sa, IKE_SA_DEAD);

@@ -362,6 +362,25 @@ exchange_keys(struct ike_engine *e, struct ike_conn *conn, const struct ike_data
 	ike_dh_free(x.dh);
 }
 
+/* Somebody dials whom no tunnel names: perhaps a peer whose address is another than configured. */
+static void
+tell_stranger(struct ike_engine *e, const struct ike_datagram *d)
+{
+	const char *cause = "it is no tunnel's remote-address";
+	char local[SPW_ADDR_TEXT], remote[SPW_ADDR_TEXT];
+
+	for (const struct ike_conn *c = ike_index_near(e, &d->remote); c; c = c->near) {
+		if (!spw_addr_equal(&c->set.remote, &d->remote))
+			continue;
+		cause = spw_addr_equal(&c->set.local, &d->local)
+				? "its tunnel has mode initiate"
+				: "its tunnel has another local-address";
+	}
+	spw_log_limited(&e->strangers_log, SPW_LOG_INFO, "ike", "not-answered",
+			"remote=%s local=%s cause=\"%s\"", spw_addr_format(&d->remote, remote),
+			spw_addr_format(&d->local, local), cause);
+}
+
 /* `waited`: it has passed the cookie, and has waited for its keys. */
 static void
 take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ike_header *h,
@@ -372,9 +391,12 @@ take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ik
 	struct ike_choice choice;
 	uint8_t group[2];
 
-	if (!conn || e->shutdown || h->mid != 0 || h->spi_r != 0 ||
-	    !(h->flags & IKE_FLAG_INITIATOR))
+	if (e->shutdown || h->mid != 0 || h->spi_r != 0 || !(h->flags & IKE_FLAG_INITIATOR))
 		return;
+	if (!conn) {
+		tell_stranger(e, d);
+		return;
+	}
 	if (ike_wire_payloads(&m, h->next, d->bytes + IKE_HEADER_LEN, d->len - IKE_HEADER_LEN))
 		return;
 	if (m.critical) {
@@ -389,7 +411,8 @@ take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ik
 		conn = match_address(e, d);
 		if (!conn->up)
 			snprintf(conn->reason, sizeof(conn->reason),
-				 "no common IKE proposal: none of the peer's %u is configured here; make "
+				 "no common IKE proposal: none of the peer's %u is configured "
+				 "here; make "
 				 "ike-proposal and its policy the same",
 				 m.sa.n_proposals);
 		ike_reply_plain(e, d, h, IKE_N_NO_PROPOSAL_CHOSEN, NULL, 0);

@@ -139,11 +139,12 @@ iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 	if (rc == -ENOTCONN)
 		owe(d, spi_in, parts);
 	spw_log(rc == 0 ? SPW_LOG_DEBUG : SPW_LOG_WARNING, AREA,
-		rc == 0 ? "deleted" : "delete-failed", "spi-in=%08" PRIx32 " parts=%s%s%s", spi_in,
+		rc == 0 ? "deleted" : "delete-failed", "spi-in=%08" PRIx32 " parts=%s%s%s%s",
+		spi_in,
 		(parts & all) == all	 ? "both"
 		: parts & SPW_SA_PART_IN ? "in"
 					 : "out",
-		rc == 0 ? "" : " cause=", rc == 0 ? "" : err.text);
+		rc == 0 ? "" : " cause=\"", rc == 0 ? "" : err.text, rc == 0 ? "" : "\"");
 	return rc;
 }
 

@@ -285,7 +285,7 @@ send_out(struct iked *d, const struct spw_addr *local, int which, const struct s
 {
 	const struct iked_socket *s = socket_find(d, local);
 	struct sockaddr_storage to;
-	char text[SPW_ADDR_TEXT];
+	char text[SPW_ADDR_TEXT], there[SPW_ADDR_TEXT];
 	struct msghdr m = {.msg_name = &to,
 			   .msg_namelen = spw_addr_to_sockaddr(remote, remote_port, &to),
 			   .msg_iov = iov,
@@ -295,8 +295,9 @@ send_out(struct iked *d, const struct spw_addr *local, int which, const struct s
 	if (s && (sendmsg(s->fd[which], &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
 		  sendmsg(s->fd[which], &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0))
 		return;
-	spw_log_limited(&odd_limit, SPW_LOG_WARNING, AREA, "not-sent", "local=%s cause=\"%s\"",
-			spw_addr_format(local, text),
+	spw_log_limited(&odd_limit, SPW_LOG_WARNING, AREA, "not-sent",
+			"local=%s remote=%s cause=\"%s\"", spw_addr_format(local, text),
+			spw_addr_format(remote, there),
 			s ? strerror(errno) : "no socket for this local address yet");
 }
 

@@ -5,12 +5,14 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "tests/ike/net.h"
+#include "tests/ike/puppet_init.h"
 
 #define INITIATE SPW_IKE_MODE_INITIATE
 #define RESPOND	 SPW_IKE_MODE_RESPOND
@@ -211,6 +213,171 @@ a_refused_stranger_is_not_the_reason_of_a_tunnel_that_is_up(void **state)
 	net_free(net);
 }
 
+/* Azure rekeys without a key exchange, and we demand one (azure.md 5, 1 and 2). */
+static void
+a_rekey_of_the_peer_that_is_refused_here_is_why_the_tunnel_goes_down(void **state)
+{
+	struct net *net = net_new(34);
+
+	for (int i = 1; i >= 0; i--) {
+		struct spw_ike_conn c = net_conn(net, i);
+
+		c.mode = i ? RESPOND : INITIATE;
+		if (i == 0)
+			c.child_seconds = (struct spw_sa_limit){.soft = 20, .hard = 40};
+		else
+			c.esp[0].group = SPW_GROUP_ECP256;
+		net_set(net, i, &c);
+	}
+	assert_true(net_run_up(net, 5 * NET_S));
+	while (net_up(net, 1))
+		net_run(net, 10 * NET_MS);
+	expect_told(net_status(net, 1).reason, "no common ESP proposal", "PFS");
+	net_free(net);
+}
+
+/* An answer to host 0's IKE_SA_INIT with a cipher that it did not offer. */
+static void
+answer_other_cipher(struct net *net)
+{
+	static const struct spw_ike_proposal other = {.encr = SPW_ENCR_AES128_GCM,
+						      .prf = SPW_PRF_HMAC_SHA256,
+						      .group = SPW_GROUP_MODP2048};
+	const struct ike_header h = {.spi_i = puppet_sa(net, 0)->spi_i,
+				     .spi_r = 1,
+				     .exchange = IKE_X_SA_INIT,
+				     .flags = IKE_FLAG_RESPONSE};
+	uint8_t buf[1024], value[256] = {1};
+	struct ike_builder b;
+	size_t len;
+
+	ike_build_start(&b, buf, sizeof(buf), &h);
+	ike_build_sa(&b, IKE_PROTO_IKE, 0, 0, &other, 1, 1, true);
+	ike_build_ke(&b, 14, value, sizeof(value));
+	ike_build_bytes(&b, IKE_P_NONCE, value, 32);
+	assert_int_equal(ike_build_finish(&b, &len), 0);
+	puppet_raw(net, 0, &net->host[1].addr, 500, 500, buf, len);
+}
+
+/* "No reply" would send its reader to look for a firewall. */
+static void
+an_answer_that_is_of_no_use_is_told_and_not_taken_for_silence(void **state)
+{
+	static const struct {
+		const char *what, *mend;
+	} t[] = {{"peer wants group 2 for the key exchange", "ike-proposal"},
+		 {"one cookie after another", "takes no handshake"},
+		 {"is not what was offered", "compare ike-proposal"}};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct net *net = init_dialled(40 + i, false);
+
+		if (i == 0)
+			(void)init_hint(net, IKE_N_INVALID_KE_PAYLOAD, "\0\2", 2);
+		for (uint8_t n = 0; i == 1 && n < 8; n++)
+			(void)init_hint(net, IKE_N_COOKIE, &n, 1);
+		if (i == 2)
+			answer_other_cipher(net);
+		assert_int_equal(puppet_sa(net, 0)->state, IKE_SA_INIT_SENT);
+		while (net_status(net, 0).attempts == 0)
+			net_run(net, 100 * NET_MS);
+		expect_told(net_status(net, 0).reason, t[i].what, t[i].mend);
+		tape_free(net);
+	}
+}
+
+/* What is logged while `act` runs. */
+static void
+log_of(void (*act)(struct net *net), struct net *net, char *out, size_t size)
+{
+	FILE *f = tmpfile();
+	int before = dup(STDERR_FILENO);
+	size_t n;
+
+	assert_non_null(f);
+	spw_log_init("test", SPW_LOG_INFO);
+	dup2(fileno(f), STDERR_FILENO);
+	act(net);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	spw_log_init("test", SPW_LOG_ERROR);
+	rewind(f);
+	n = fread(out, 1, size - 1, f);
+	out[n] = '\0';
+	fclose(f);
+}
+
+static void
+dial_host_1(struct net *net)
+{
+	struct spw_ike_conn c = net_conn(net, 0);
+
+	c.mode = INITIATE;
+	for (unsigned int n = 0; n < 20; n++) { /* whoever it is cannot fill the log */
+		net_set(net, 0, &c);
+		net_run(net, 5 * NET_S);
+	}
+}
+
+/* Azure's second instance, or an address with a slip in it: nothing else would be seen. */
+static void
+who_dials_and_is_nobodys_peer_is_logged(void **state)
+{
+	static const char *const causes[] = {"cause=\"it is no tunnel's remote-address\"",
+					     "cause=\"its tunnel has mode initiate\"",
+					     "cause=\"its tunnel has another local-address\""};
+	char log[16384];
+
+	for (size_t i = 0; i < 3; i++) {
+		struct net *net = net_new(50 + i);
+		struct spw_ike_conn c = net_conn(net, 1);
+		unsigned int lines = 0;
+
+		c.mode = i == 1 ? INITIATE : RESPOND;
+		if (i == 0)
+			c.remote = spw_addr_v4(0xcb007107);
+		if (i == 2)
+			c.local = spw_addr_v4(0xcb007107);
+		net_set(net, 1, &c);
+		log_of(dial_host_1, net, log, sizeof(log));
+		for (const char *p = log; (p = strstr(p, " not-answered ")) != NULL; p++)
+			lines++;
+		assert_in_range(lines, 1, 10);
+		assert_non_null(strstr(log, "remote=192.0.2.1 local=198.51.100.1"));
+		assert_non_null(strstr(log, causes[i]));
+		net_free(net);
+	}
+}
+
+/* What the peer asks for and is refused is told by nobody else at this end. */
+static void
+dial_without_pfs(struct net *net)
+{
+	net_rekey(net, 0, SPW_IKE_RESET_CHILD);
+	net_run(net, 1 * NET_S);
+	net_rekey(net, 0, SPW_IKE_RESET_IKE);
+	net_run(net, 1 * NET_S);
+}
+
+static void
+a_refused_request_is_logged_with_what_mends_it(void **state)
+{
+	struct net *net = net_new(60);
+	struct ike_conn *c;
+	char log[16384];
+
+	net_connect(net, INITIATE, RESPOND);
+	assert_true(net_run_up(net, 5 * NET_S));
+	net_run(net, 1 * NET_S);
+	c = puppet_sa(net, 1)->conn;
+	c->set.esp[0].group = c->set.ike[0].group = SPW_GROUP_ECP384;
+	log_of(dial_without_pfs, net, log, sizeof(log));
+	assert_non_null(strstr(log, "request-refused conn=azure exchange=36 "
+				    "answer=NO_PROPOSAL_CHOSEN cause=\"no common ESP proposal"));
+	assert_non_null(strstr(log, "make ike-proposal"));
+	net_free(net);
+}
+
 static enum net_verdict
 count_auth(struct net *net, int from, const struct ike_header *h)
 {
@@ -294,6 +461,11 @@ main(void)
 		cmocka_unit_test(a_child_that_ends_at_its_hard_limit_is_told_with_why),
 		cmocka_unit_test(a_rekey_that_failed_is_forgotten_when_one_works),
 		cmocka_unit_test(a_refused_stranger_is_not_the_reason_of_a_tunnel_that_is_up),
+		cmocka_unit_test(
+			a_rekey_of_the_peer_that_is_refused_here_is_why_the_tunnel_goes_down),
+		cmocka_unit_test(an_answer_that_is_of_no_use_is_told_and_not_taken_for_silence),
+		cmocka_unit_test(who_dials_and_is_nobodys_peer_is_logged),
+		cmocka_unit_test(a_refused_request_is_logged_with_what_mends_it),
 		cmocka_unit_test(
 			a_data_plane_without_the_cipher_is_told_and_nothing_empty_is_offered),
 		cmocka_unit_test(every_sentence_about_a_fault_fits_where_it_is_shown),
