@@ -30,6 +30,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/monitor_probe.h"
 #include "dataplane/pages.h"
+#include "dataplane/priority.h"
 #include "dataplane/run_lock.h"
 #include "dataplane/spread_turn.h"
 
@@ -321,6 +322,16 @@ stop(struct app *a)
 	run_dir_unlock(a);
 }
 
+/* Without it the data plane works, only worse beside others. */
+static void
+priority_keep(void)
+{
+	int rc = dp_priority_keep();
+
+	if (rc != 0)
+		spw_log(SPW_LOG_DEBUG, "main", "priority-not-kept", "cause=\"%s\"", strerror(-rc));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -334,6 +345,7 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	if (rc == 0) {
 		spw_log_init("spillway-dataplane", a.opt.log_level);
+		priority_keep();
 		rc = start(&a, &err);
 	}
 	if (rc == 0) {

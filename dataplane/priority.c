@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker that does not get its core loses packets, so the service has Nice=-10. Where the kernel
+ * groups the processes of each session (sched_autogroup_enabled, sched(7)), as Debian's does, that
+ * number counts inside the session alone: all sessions get the same share, whatever the priorities
+ * in them, and a compiler at the lowest has as much of a core as the data plane. The session itself
+ * has such a number, too; it is given the one that the process has.
+ *
+ * systemd starts each service in a session of its own. Started from a shell the session is the
+ * user's, with everything else that runs there, and stays as it is.
+ *
+ * Once, at start.
+ */
+#include "dataplane/priority.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int
+dp_priority_keep(void)
+{
+	char text[16];
+	int nice = getpriority(PRIO_PROCESS, 0), n, fd, rc = 0;
+
+	if (nice >= 0 || getsid(0) != getpid())
+		return 0;
+	n = snprintf(text, sizeof(text), "%d", nice);
+	fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, (size_t)n) != n)
+		rc = -errno;
+	close(fd);
+	return rc;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to dataplane/: the priority of the process among those of the whole machine. */
+#ifndef SPW_DATAPLANE_PRIORITY_H
+#define SPW_DATAPLANE_PRIORITY_H
+
+/*
+ * Make the priority that the process was started with count beyond its own session. Nothing is done
+ * where it has none above the usual, or where the session is not its own. At start, any thread.
+ * 0 or -errno; -ENOENT: the kernel does not group sessions.
+ */
+int dp_priority_keep(void);
+
+#endif
