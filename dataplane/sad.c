@@ -82,12 +82,14 @@ make_arrays(struct dp_sad *sad)
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
 	sad->tunnel_base = calloc(sad->max_tunnels, sizeof(*sad->tunnel_base));
 	sad->learnt = calloc(sad->max_tunnels, sizeof(*sad->learnt));
+	sad->spis = calloc(sad->max_tunnels, sizeof(*sad->spis));
 	sad->keys = dp_keys_new();
 	sad->once = dp_once_new();
 	sad->events = make_ring();
 	if (sad->in == NULL || sad->expect == NULL || sad->sends == NULL || sad->slots == NULL ||
 	    sad->tunnels == NULL || sad->tunnel_conf == NULL || sad->tunnel_base == NULL ||
-	    sad->learnt == NULL || sad->keys == NULL || sad->once == NULL || sad->events == NULL)
+	    sad->learnt == NULL || sad->spis == NULL || sad->keys == NULL || sad->once == NULL ||
+	    sad->events == NULL)
 		return -ENOMEM;
 	return make_counts(sad);
 }
@@ -175,6 +177,7 @@ dp_sad_free(struct dp_sad *sad)
 	dp_keys_free(sad->keys);
 	dp_crypto_free(sad->crypto);
 	free(sad->learnt);
+	free(sad->spis);
 	free(sad->tunnel_base);
 	free(sad->tunnel_conf);
 	rte_free(sad->tunnels);
@@ -235,7 +238,7 @@ dp_sad_tunnel_set(struct dp_sad *sad, const struct spw_dp_tunnel *t, struct spw_
 static void
 free_allocated(struct dp_sad *sad, uint32_t tunnel)
 {
-	for (uint32_t i = 0; i <= sad->index_mask; i++)
+	for (uint32_t i = 0; i <= sad->index_mask && sad->spis[tunnel].allocated != 0; i++)
 		if (sad->slots[i].state == DP_SPI_ALLOCATED && sad->slots[i].tunnel == tunnel)
 			dp_sad_slot_free(sad, i);
 }
@@ -243,17 +246,14 @@ free_allocated(struct dp_sad *sad, uint32_t tunnel)
 int
 dp_sad_tunnel_del(struct dp_sad *sad, uint32_t tunnel, struct spw_err *err)
 {
-	struct dp_child *c, *next;
+	struct dp_child *c;
 
 	if (tunnel >= sad->max_tunnels || sad->tunnel_conf[tunnel].mtu == 0)
 		return spw_fail(err, -ENOENT, "tunnel %u: there is none", tunnel);
 	dp_sad_mtu_forget(sad, tunnel);
 	atomic_store_explicit(&sad->tunnels[tunnel].fit, 0, memory_order_relaxed);
-	for (c = LIST_FIRST(&sad->children); c != NULL; c = next) {
-		next = LIST_NEXT(c, all);
-		if (c->tunnel == tunnel)
-			dp_sad_child_remove(sad, c);
-	}
+	while ((c = LIST_FIRST(&sad->spis[tunnel].children)) != NULL)
+		dp_sad_child_remove(sad, c);
 	free_allocated(sad, tunnel);
 	memset(&sad->tunnel_conf[tunnel], 0, sizeof(sad->tunnel_conf[tunnel]));
 	return 0;
@@ -295,6 +295,7 @@ dp_sad_spi_alloc(struct dp_sad *sad, uint32_t tunnel, uint32_t *spi, struct spw_
 	s->spi = choose_spi(sad, slot);
 	s->tunnel = tunnel;
 	s->state = DP_SPI_ALLOCATED;
+	sad->spis[tunnel].allocated++;
 	s->given_ns = sad->clock();
 	atomic_store_explicit(&s->early, false, memory_order_relaxed);
 	/* Partner: dp_sad_expects(). */
@@ -317,6 +318,8 @@ dp_sad_slot_free(struct dp_sad *sad, uint32_t slot)
 
 	atomic_store_explicit(&sad->expect[slot], 0, memory_order_relaxed);
 	dp_sad_changed(sad);
+	if (s->state == DP_SPI_ALLOCATED)
+		sad->spis[s->tunnel].allocated--;
 	s->state = DP_SPI_FREE;
 	s->child = NULL;
 	s->freed_ns = sad->clock();

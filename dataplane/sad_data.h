@@ -125,6 +125,14 @@ struct dp_child {
 	struct dp_crypto_key *key_in, *key_out;
 	struct dp_selectors sel;
 	LIST_ENTRY(dp_child) all;
+	LIST_ENTRY(dp_child) mates; /* of the tunnel */
+};
+LIST_HEAD(dp_child_list, dp_child);
+
+/* SPIs of a tunnel. API thread only. */
+struct dp_tunnel_spis {
+	struct dp_child_list children;
+	uint32_t allocated; /* and not installed */
 };
 
 /* Counters of one tunnel by one worker. */
@@ -217,7 +225,8 @@ struct dp_sad {
 	struct dp_tunnel_sum *tunnel_base; /* [max_tunnels] counters when the tunnel was made */
 	struct dp_learnt_mtu *learnt;	   /* [max_tunnels] */
 	uint64_t learnt_until_ns;	   /* the first of them ends; 0 = there is none */
-	LIST_HEAD(, dp_child) children;
+	struct dp_child_list children;
+	struct dp_tunnel_spis *spis; /* [max_tunnels] */
 };
 
 /* Wait until no worker holds anything that was unpublished before the call. API thread. */

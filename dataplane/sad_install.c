@@ -360,6 +360,8 @@ dp_sad_install(struct dp_sad *sad, const struct spw_sa_desc *sa, bool outbound, 
 	s->state = DP_SPI_INSTALLED;
 	s->child = c;
 	LIST_INSERT_HEAD(&sad->children, c, all);
+	LIST_INSERT_HEAD(&sad->spis[c->tunnel].children, c, mates);
+	sad->spis[c->tunnel].allocated--;
 	sad->n_children++;
 	/* Partner: the acquire load in the open stage. */
 	atomic_store_explicit(&sad->in[c->slot], c->in, memory_order_release);
@@ -404,6 +406,7 @@ static void
 retire_child(struct dp_sad *sad, struct dp_child *c)
 {
 	LIST_REMOVE(c, all);
+	LIST_REMOVE(c, mates);
 	sad->n_children--;
 	dp_sad_slot_free(sad, c->slot);
 	rte_free(c);

@@ -280,6 +280,47 @@ tunnel_takes_its_sas_along(void **state)
 	bed_two_close(&t);
 }
 
+/* A tunnel of a SAD of ten thousand, with an SPI or two that nobody has installed. */
+static void
+tunnel_with_spis(struct dp_sad *sad, uint32_t id, unsigned int spis)
+{
+	const struct spw_dp_tunnel t = {
+		.id = id, .local = spw_addr_v4(1), .remote = spw_addr_v4(2), .mtu = 1400};
+	uint32_t spi;
+
+	assert_int_equal(dp_sad_tunnel_set(sad, &t, NULL), 0);
+	while (spis-- > 0)
+		assert_int_equal(dp_sad_spi_alloc(sad, id, &spi, NULL), 0);
+}
+
+/* Each looked through all SPIs and all SAs: the API thread did nothing else for two seconds. */
+static void
+ten_thousand_tunnels_go_at_once_and_their_spis_come_back(void **state)
+{
+	const struct dp_sad_config config = {
+		.n_workers = 1, .max_sas = 65536, .max_tunnels = 16384, .isa = DP_CRYPTO_AUTO};
+	struct dp_sad *sad;
+	uint64_t began;
+	uint32_t spi, n = 0;
+
+	assert_int_equal(dp_sad_init(&sad, &config, NULL), 0);
+	for (uint32_t id = 0; id < 10000; id++)
+		tunnel_with_spis(sad, id, id < 10 ? 2 : 0);
+	began = spw_clock_ns();
+	for (uint32_t id = 0; id < 10000; id++)
+		assert_int_equal(dp_sad_tunnel_del(sad, id, NULL), 0);
+	assert_true(spw_clock_ns() - began < SPW_NS_PER_S / 4);
+	for (uint32_t slot = 0; slot <= sad->index_mask; slot++)
+		n += sad->slots[slot].state != DP_SPI_FREE;
+	assert_int_equal(n, 0);
+	tunnel_with_spis(sad, 7, 0);
+	assert_int_equal(sad->spis[7].allocated, 0);
+	assert_int_equal(dp_sad_spi_alloc(sad, 7, &spi, NULL), 0);
+	assert_int_equal(dp_sad_spi_free(sad, 7, spi, NULL), 0);
+	assert_int_equal(sad->spis[7].allocated, 0);
+	dp_sad_free(sad);
+}
+
 static void
 tunnel_set_refuses_nonsense(void **state)
 {
@@ -399,6 +440,7 @@ main(void)
 		cmocka_unit_test(deleting_the_old_sa_leaves_the_new_one_sending),
 		cmocka_unit_test(deleted_keys_are_wiped),
 		cmocka_unit_test(tunnel_takes_its_sas_along),
+		cmocka_unit_test(ten_thousand_tunnels_go_at_once_and_their_spis_come_back),
 		cmocka_unit_test(tunnel_set_refuses_nonsense),
 		cmocka_unit_test(move_changes_the_outer_header_of_a_running_sa),
 		cmocka_unit_test(a_move_without_memory_changes_nothing),
