@@ -17,6 +17,8 @@
 #define CTL_ADDRS 8
 #define CTL_LIST  64
 
+#define CTL_TUNNEL_LOCALS 128 /* different addresses that tunnels start from */
+
 #define CTL_VNET_CIRCUITS 4
 #define CTL_VNET_PROBES	  4
 

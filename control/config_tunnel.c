@@ -99,11 +99,12 @@ tunnel_compare(const void *a, const void *b)
 	return rc ? rc : spw_addr_compare(&x->remote, &y->remote);
 }
 
-/* IKE finds the tunnel by its pair of addresses. */
+/* IKE finds the tunnel by its pair of addresses, and has two sockets for each of ours. */
 static int
 check_tunnel_pairs(const struct ctl_config *c, struct spw_err *err)
 {
 	const struct ctl_tunnel **t = calloc(c->n_tunnels + 1, sizeof(*t));
+	unsigned int locals = 1;
 	int rc = 0;
 
 	if (t == NULL)
@@ -111,12 +112,19 @@ check_tunnel_pairs(const struct ctl_config *c, struct spw_err *err)
 	for (unsigned int i = 0; i < c->n_tunnels; i++)
 		t[i] = &c->tunnels[i];
 	qsort(t, c->n_tunnels, sizeof(*t), tunnel_compare);
-	for (unsigned int i = 1; i < c->n_tunnels && rc == 0; i++)
+	for (unsigned int i = 1; i < c->n_tunnels && rc == 0; i++) {
+		locals += !spw_addr_equal(&t[i - 1]->local, &t[i]->local);
 		if (tunnel_compare(&t[i - 1], &t[i]) == 0)
 			rc = spw_fail(
 				err, -EINVAL,
 				"tunnel %s: the same local-address and remote-address as tunnel %s",
 				t[i]->name, t[i - 1]->name);
+		else if (locals > CTL_TUNNEL_LOCALS)
+			rc = spw_fail(err, -EINVAL,
+				      "tunnel %s local-address: tunnels start from more than %d "
+				      "addresses: let some share one",
+				      t[i]->name, CTL_TUNNEL_LOCALS);
+	}
 	free(t);
 	return rc;
 }

@@ -5,8 +5,6 @@
 
 #include "control/iked.h"
 
-#define CTL_IKED_LOCALS 32
-
 struct ctl_iked_local {
 	struct spw_addr addr;
 	int fd[2];	 /* ports 500 and 4500 */
@@ -23,7 +21,7 @@ struct ctl_iked {
 	int escrow_fd; /* of iked's IKE SAs, for its next instance; -1 = none */
 	struct spw_ike_hello_reply hello;
 	unsigned int n_locals;
-	struct ctl_iked_local local[CTL_IKED_LOCALS];
+	struct ctl_iked_local local[CTL_TUNNEL_LOCALS];
 	struct spw_msg msg, event;
 };
 

@@ -84,13 +84,22 @@ sockets_make(struct ctl_runtime *rt, struct ctl_iked_local *l)
 }
 
 static struct ctl_iked_local *
-local_get(struct ctl_iked *k, const struct spw_addr *addr)
+local_find(struct ctl_iked *k, const struct spw_addr *addr)
 {
 	for (unsigned int i = 0; i < k->n_locals; i++)
 		if (spw_addr_equal(&k->local[i].addr, addr))
 			return &k->local[i];
-	if (k->n_locals == CTL_IKED_LOCALS)
-		return NULL;
+	return NULL;
+}
+
+/* NULL: there are more than the commit would have let through. */
+static struct ctl_iked_local *
+local_get(struct ctl_iked *k, const struct spw_addr *addr)
+{
+	struct ctl_iked_local *l = local_find(k, addr);
+
+	if (l || k->n_locals == CTL_TUNNEL_LOCALS)
+		return l;
 	k->local[k->n_locals] = (struct ctl_iked_local){.addr = *addr, .fd = {-1, -1}};
 	return &k->local[k->n_locals++];
 }
@@ -168,6 +177,20 @@ ctl_iked_sockets_close(struct ctl_iked *k, bool all)
 	k->n_locals = kept;
 }
 
+/* Mark what the tunnels use, with what `find` gives for an address. */
+static void
+locals_mark(struct ctl_runtime *rt,
+	    struct ctl_iked_local *(*find)(struct ctl_iked *k, const struct spw_addr *addr))
+{
+	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
+		struct ctl_iked_local *l =
+			t->keep && t->conf.enabled ? find(rt->iked, &t->conf.local) : NULL;
+
+		if (l)
+			l->used = true;
+	}
+}
+
 void
 ctl_iked_sockets_sync(struct ctl_runtime *rt)
 {
@@ -175,14 +198,9 @@ ctl_iked_sockets_sync(struct ctl_runtime *rt)
 
 	for (unsigned int i = 0; i < k->n_locals; i++)
 		k->local[i].used = false;
-	for (const struct ctl_tun *t = rt->tunnels; t; t = t->next) {
-		struct ctl_iked_local *l =
-			t->keep && t->conf.enabled ? local_get(k, &t->conf.local) : NULL;
-
-		if (l)
-			l->used = true;
-	}
-	ctl_iked_sockets_close(k, false);
+	locals_mark(rt, local_find);
+	ctl_iked_sockets_close(k, false); /* room for new ones */
+	locals_mark(rt, local_get);
 	ctl_iked_uplinks(rt);
 	for (unsigned int i = 0; i < k->n_locals && k->connected; i++)
 		local_sync(rt, &k->local[i]);

@@ -3,6 +3,7 @@
  * From a tree to the typed configuration: defaults, what a gateway that does not fit together makes
  * the build say, what it warns about.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -181,6 +182,43 @@ build_with(const char *const *lines, struct ctl_config **c, struct ctl_lines *wa
 	return rc;
 }
 
+/* Each needs sockets of its own; one without them would stay down without a word. */
+static void
+tunnels_start_from_as_many_addresses_as_ike_has_sockets_for(void **state)
+{
+	struct ctl_tree tree = bed_gateway();
+	struct spw_err err = {0};
+	char line[160];
+
+	for (int n = 0; n < CTL_TUNNEL_LOCALS; n++) {
+		struct ctl_config *c = NULL;
+		int rc, i = n / 8;
+
+		if (n % 8 == 0) {
+			snprintf(line, sizeof(line),
+				 "set interfaces w%d role internet parent wan0 vlan %d", i, i + 10);
+			bed_apply(&tree, line);
+		}
+		snprintf(line, sizeof(line), "set interfaces w%d address 198.18.%d.%d/28", i, i,
+			 1 + n % 8);
+		bed_apply(&tree, line);
+		snprintf(line, sizeof(line),
+			 "set tunnel m%d local-address 198.18.%d.%d remote-address 203.0.113.77 "
+			 "pre-shared-key-file x",
+			 n, i, 1 + n % 8);
+		bed_apply(&tree, line);
+		if (n < CTL_TUNNEL_LOCALS - 2)
+			continue;
+		/* with that of the gateway's own tunnels */
+		rc = ctl_model_build(bed_model, &tree, "/keys", &c, NULL, &err);
+		assert_int_equal(rc, n + 1 < CTL_TUNNEL_LOCALS ? 0 : -EINVAL);
+		if (rc == 0)
+			ctl_config_free(c);
+	}
+	assert_non_null(strstr(err.text, "let some share one"));
+	ctl_tree_free(&tree);
+}
+
 static void
 esp_40_outer_df_is_set_copied_or_cleared_as_configured(void **state)
 {
@@ -300,6 +338,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tags_are_dot1q_unless_dot1ad_is_said),
 		cmocka_unit_test(defaults_are_azures),
+		cmocka_unit_test(tunnels_start_from_as_many_addresses_as_ike_has_sockets_for),
 		cmocka_unit_test(esp_40_outer_df_is_set_copied_or_cleared_as_configured),
 		cmocka_unit_test(keys_of_a_tunnel_are_files_below_the_keys_directory),
 		cmocka_unit_test(bad_configurations_are_refused_with_path_and_remedy),
