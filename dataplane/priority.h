@@ -9,5 +9,10 @@
  * 0 or -errno; -ENOENT: the kernel does not group sessions.
  */
 int dp_priority_keep(void);
+/*
+ * Ask for short turns for the calling thread: its share of a core stays, it waits less for it when
+ * it wakes. 0 or -errno; kernels before 6.12 take the wish and do nothing.
+ */
+int dp_priority_quick(void);
 
 #endif

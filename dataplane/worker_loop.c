@@ -24,6 +24,7 @@
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/monitor_ring.h"
 #include "dataplane/pages.h"
+#include "dataplane/priority.h"
 #include "dataplane/sad.h"
 #include "dataplane/spread_turn.h"
 
@@ -320,6 +321,10 @@ dp_worker_main(void *worker)
 {
 	struct dp_worker *w = worker;
 
+	int rc = dp_priority_quick();
+
+	if (rc != 0)
+		spw_log(SPW_LOG_DEBUG, "worker", "no-short-turns", "cause=\"%s\"", strerror(-rc));
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
 	rte_rcu_qsbr_thread_register(w->tables->qsbr, w->index);
 	rte_rcu_qsbr_thread_online(w->tables->qsbr, w->index);

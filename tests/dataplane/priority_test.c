@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The priority of a session follows that of the process which leads it; root alone may raise one.
  */
+#include <linux/sched/types.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,10 +78,30 @@ only_who_leads_a_session_raises_it(void **state)
 	assert_int_equal(session_of_child(true, 7), 0);
 }
 
+/* Nothing else of the thread changes. */
+static void
+short_turns_leave_policy_and_priority_alone(void **state)
+{
+	struct sched_attr before = {0}, after = {0};
+
+	assert_int_equal(setpriority(PRIO_PROCESS, 0, 3), 0);
+	assert_int_equal(syscall(SYS_sched_getattr, 0, &before, sizeof(before), 0), 0);
+	assert_int_equal(dp_priority_quick(), 0);
+	assert_int_equal(syscall(SYS_sched_getattr, 0, &after, sizeof(after), 0), 0);
+	assert_int_equal(after.sched_policy, before.sched_policy);
+	assert_int_equal(after.sched_flags, before.sched_flags);
+	assert_int_equal(after.sched_nice, 3);
+	if (before.sched_runtime != 0) /* the kernel tells turns: 6.12 and later */
+		assert_int_equal(after.sched_runtime, 100000);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(only_who_leads_a_session_raises_it)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_who_leads_a_session_raises_it),
+		cmocka_unit_test(short_turns_leave_policy_and_priority_alone),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
