@@ -20,7 +20,7 @@ FLOWS = 16
 RATE = 800                      # packets a second each way, over all flows
 EDGES = ("er1", "er2")
 TUNNELS = ("azure1", "azure2")
-DEVICE = "net_af_packet%d,iface=%s,qdisc_bypass=1,framesz=2048,blocksz=65536,framecnt=1024"
+DEVICE = "net_af_packet%d,iface=%s,qdisc_bypass=1"
 
 LINES = """\
 set system host-name gw

@@ -22,6 +22,7 @@ PROGRAMS = {
     "controld": ("spillway-controld", "--run-dir {run} --state-dir {state} --frr-dir {frr}"),
 }
 SHELL = "spillway"
+NICE = {"dataplane": -10}       # as its service has it
 PLACES = ("dataplane", "ike", "ike/iked", "control", "control/cli")
 
 DEMO_CONFIG = os.path.join(ROOT, "conf", "examples", "demo", "gateway.set")
@@ -78,8 +79,8 @@ class Gateway:
                   "iked_account": IKED_USER if has_user(IKED_USER) else "root"}
         programs = []
         for name, (binary, options) in PROGRAMS.items():
-            argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), *self.wrap,
-                    program(binary)]
+            argv = ["nsenter", "--net=/run/netns/" + self.lab.ns("gw"), "nice", "-n",
+                    str(NICE.get(name, 0)), *self.wrap, program(binary)]
             words = options.format(**places).split() + self.options.get(name, "").split()
             programs.append({"name": name, "argv": argv + words})
         spec = self.lab.path("supervisor.json")

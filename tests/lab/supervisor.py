@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A tiny service manager for the lab, behaving like systemd's Type=notify, Restart=on-failure.
+"""A tiny service manager for the lab, behaving like systemd's Type=notify, Restart=on-failure: each
+program has a session of its own.
 
 usage: supervisor.py SPEC.json
 
@@ -50,7 +51,7 @@ class Program:
         env = dict(os.environ, NOTIFY_SOCKET=self.notify_path)
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log,
-                                          stderr=log, env=env)
+                                          stderr=log, env=env, start_new_session=True)
         self.ready = False
         self.started = time.monotonic()
         self.start_again = None

@@ -20,7 +20,7 @@ SECOND, SECOND_ROUTER = "198.51.200.2", "198.51.200.1"
 FLOWS, RATE, SPAN_S = 16, 400, 2
 LINES = """\
 set interfaces wan0 gateway {first_router}
-set interfaces wan1 device net_af_packet3,iface=p-wan2,qdisc_bypass=1,framesz=2048,blocksz=65536,framecnt=1024
+set interfaces wan1 device net_af_packet3,iface=p-wan2,qdisc_bypass=1
 set interfaces wan1 role internet
 set interfaces wan1 address {second}/24
 set interfaces wan1 gateway {second_router}
