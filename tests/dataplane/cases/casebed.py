@@ -335,14 +335,21 @@ class Gateway:
         before, drops = self.control.totals(), self.control.drops()
         for port, frame in sent:
             self.wire[port].send(frame)
-        after = self.conserved(before['rx'] + len(sent))
+        try:
+            after = self.conserved(before['rx'] + len(sent))
+        except Wrong:
+            for w in self.wire:
+                w.take()        # not for the case that comes next
+            raise
         n = after['tx'] - before['tx']
         got = self.collect(n)
         now = self.control.drops()
-        if sum(now.values()) != after['drops']:
-            raise Wrong(f'drops by reason {now} are not the drops {after["drops"]}')
+        dropped = {k: v - drops.get(k, 0) for k, v in now.items() if v != drops.get(k, 0)}
+        dropped.pop('missed', 0)        # of an exchange that failed: never received, so no worker's drop
+        if sum(dropped.values()) != after['drops'] - before['drops']:
+            raise Wrong(f'drops by reason {dropped} are not the drops {after["drops"] - before["drops"]}')
         self.distinct(got[WAN])
-        return Result(got, {k: v - drops.get(k, 0) for k, v in now.items() if v != drops.get(k, 0)})
+        return Result(got, dropped)
 
     def conserved(self, rx, timeout=3.0):
         """Wait for this many received packets and for each to have ended somewhere."""
@@ -354,7 +361,9 @@ class Gateway:
             if time.monotonic() > end:
                 if self.dataplane.process.poll() is not None:
                     raise Wrong('the data plane died:\n' + self.dataplane.text()[-2000:])
-                raise Wrong(f'not conserved, or received {t["rx"]} of {rx}: {t}')
+                missed = self.control.drops().get('missed', 0)
+                raise Wrong(f'not conserved, or received {t["rx"]} of {rx}: {t}; {missed} ever found no room '
+                            'in a receive ring, as happens when the machine is busy')
             time.sleep(0.0002)
 
     def collect(self, n, timeout=2.0):
