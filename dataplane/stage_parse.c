@@ -154,12 +154,25 @@ dest_protected(const struct dp_worker *w, const uint8_t *ip, bool ipv6)
 	return addr_protected(w, ip + (ipv6 ? 24 : 16), ipv6);
 }
 
+/* A source that is known on its link alone, or none yet: no prefix has it, be it the default. */
+static bool
+is_source_of_link(const uint8_t *ip, bool ipv6)
+{
+	uint32_t src;
+
+	if (ipv6)
+		return dp_ipv6_link_local(ip + 8) || dp_ipv6_martian(ip + 8);
+	src = dp_be32(ip + 12);
+	return dp_ipv4_martian(src) || src >> 16 == 0xa9fe; /* RFC 3927 */
+}
+
 /* Does a packet to a group or a link-local address have a source that only a tunnel may bring? */
 static bool
 group_must_come_protected(const struct dp_worker *w, const struct dp_iface *iface,
 			  const uint8_t *ip, bool ipv6)
 {
-	return iface->conf.role == SPW_IF_ROLE_INTERNET && source_protected(w, ip, ipv6);
+	return iface->conf.role == SPW_IF_ROLE_INTERNET && !is_source_of_link(ip, ipv6) &&
+	       source_protected(w, ip, ipv6);
 }
 
 /*

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import bed  # noqa: E402
 import dpclient as dp  # noqa: E402
 from routing_bed import ER_IF, LAN_IF, WAN_IF, RoutingBed  # noqa: E402
-from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, Raw, UDP  # noqa: E402
+from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, IPv6, Raw, UDP  # noqa: E402
 
 VLAN_IF = 4
 P_ER, P_LAN, P_WAN, P_ER2, P_VLAN = 1, 2, 3, 4, 5
@@ -217,6 +217,24 @@ class Refusals(Bed):
                                  ('ff:ff:ff:ff:ff:ff', '255.255.255.255')):
                     self.wan.send(Ether(src=self.wan.mac, dst=mac) / IP(src=src, dst=dst) / UDP())
                 self.dropped(reason, 2)
+
+    def test_what_is_of_the_link_alone_lies_in_no_prefix_not_even_in_a_protected_default(self):
+        everything = [dp.Route(dp.prefix(p), G_VNET, 1) for p in ('0.0.0.0/0', '::/0')]
+        self.control.call('ROUTE_SET', *everything)
+        self.addCleanup(self.control.call, 'ROUTE_DEL', *everything)
+        ours, all6, all4 = self.macs['wan'], '33:33:00:00:00:01', 'ff:ff:ff:ff:ff:ff'
+        for reason, mac, packet in (
+                ('iface-down', all6, IPv6(src='fe80::2', dst='ff02::1')),       # no twin: kernel
+                ('iface-down', all6, IPv6(src='::', dst='ff02::1')),
+                ('iface-down', ours, IPv6(src='fe80::2', dst='fe80::1')),
+                ('iface-down', all4, IP(src='0.0.0.0', dst='255.255.255.255')),
+                ('iface-down', all4, IP(src='169.254.7.7', dst='255.255.255.255')),
+                ('clear-inbound', all6, IPv6(src='2001:db8:9::1', dst='ff02::1')),
+                ('clear-inbound', ours, IPv6(src='2001:db8:9::1', dst='fe80::1'))):
+            with self.subTest(packet=packet.summary()):
+                self.before = self.control.drops()
+                self.wan.send(Ether(src=self.wan.mac, dst=mac) / packet / UDP())
+                self.dropped(reason, 1)
 
     def test_what_the_internet_stands_in_for_may_answer_over_it_meanwhile(self):
         frame = Ether(src=self.wan.mac, dst=self.macs['wan']) / IP(src=VNET, dst=HOST) / UDP()
