@@ -46,6 +46,19 @@ buffers_enlarge(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
+/* Somebody listens there, be it without ever accepting. */
+static bool
+is_taken(const struct sockaddr_un *sun)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool taken = fd >= 0 && (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ||
+				 errno == EAGAIN);
+
+	if (fd >= 0)
+		close(fd);
+	return taken;
+}
+
 int
 spw_msg_listen(const char *path, gid_t gid, struct spw_err *err)
 {
@@ -54,6 +67,11 @@ spw_msg_listen(const char *path, gid_t gid, struct spw_err *err)
 
 	if (rc != 0)
 		return rc;
+	if (is_taken(&sun))
+		return spw_fail(err, -EADDRINUSE,
+				"another daemon listens on %s: end it first, or use another "
+				"--run-dir",
+				path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return spw_fail(err, -errno, "cannot make a socket: %s", strerror(errno));

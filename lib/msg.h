@@ -69,8 +69,9 @@ struct spw_peer {
 };
 
 /*
- * Listen on DIR/NAME. An old socket file is replaced; mode 0660, group `gid` (or -1 = unchanged).
- * Returns a non-blocking, close-on-exec descriptor or -errno with a sentence.
+ * Listen on DIR/NAME. An old socket file is replaced, unless somebody listens there still
+ * (-EADDRINUSE); mode 0660, group `gid` (or -1 = unchanged). Returns a non-blocking, close-on-exec
+ * descriptor or -errno with a sentence.
  */
 int spw_msg_listen(const char *path, gid_t gid, struct spw_err *err);
 /*

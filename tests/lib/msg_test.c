@@ -131,6 +131,32 @@ connecting_to_one_that_accepts_nobody_never_waits(void **state)
 	rmdir(dir);
 }
 
+/* A second daemon started by mistake must not take the clients of the first, nor its file. */
+static void
+a_socket_is_taken_over_from_the_dead_alone(void **state)
+{
+	char dir[] = "/tmp/spw-msg-XXXXXX", path[64];
+	struct spw_err err = {0};
+	int first, client;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+	first = spw_msg_listen(path, (gid_t)-1, &err);
+	assert_true(first >= 0);
+	assert_int_equal(spw_msg_listen(path, (gid_t)-1, &err), -EADDRINUSE);
+	assert_non_null(strstr(err.text, "another daemon listens on"));
+	client = spw_msg_connect(path, &err);
+	assert_true(client >= 0);
+	close(client);
+	close(first); /* as when it is killed: its file stays */
+	assert_int_equal(access(path, F_OK), 0);
+	first = spw_msg_listen(path, (gid_t)-1, &err);
+	assert_true(first >= 0);
+	close(first);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void
 only_iked_may_touch_sas_and_only_controld_routes(void **state)
 {
@@ -221,6 +247,7 @@ main(void)
 		cmocka_unit_test(wrong_framing_is_refused),
 		cmocka_unit_test(client_takes_only_the_reply_to_its_request),
 		cmocka_unit_test(connecting_to_one_that_accepts_nobody_never_waits),
+		cmocka_unit_test(a_socket_is_taken_over_from_the_dead_alone),
 		cmocka_unit_test(only_iked_may_touch_sas_and_only_controld_routes),
 		cmocka_unit_test(secret_compares_and_is_gone_after_free),
 		cmocka_unit_test(every_algorithm_is_found_by_name_and_number),
