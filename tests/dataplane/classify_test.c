@@ -191,7 +191,7 @@ opens(uint16_t port, uint8_t spi_r, uint8_t flags, uint16_t len, uint8_t marker)
 
 	dp_put_be16(b + 2, port);
 	memset(b + 8 + marker, 0xaa, 8); /* the initiator's SPI */
-	b[8 + marker + 15] = spi_r;
+	b[8 + marker + (spi_r == 2 ? 8 : 15)] = spi_r; /* its first or its last byte */
 	b[8 + marker + 19] = flags;
 	return dp_ike_opens(b, len);
 }
@@ -210,6 +210,7 @@ what_would_begin_an_ike_sa_is_told_from_what_belongs_to_one(void **state)
 		{500, 1, 0x08, 36, 0, false},  {4500, 1, 0x08, 40, 4, false},
 		{500, 1, 0x00, 36, 0, false},  {500, 0, 0x20, 36, 0, false}, /* a cookie for us */
 		{4500, 0, 0x20, 40, 4, false}, {500, 1, 0x20, 36, 0, false},
+		{500, 2, 0x08, 36, 0, false},  {4500, 2, 0x08, 40, 4, false},
 		{500, 0, 0x00, 36, 0, true},   {500, 1, 0x08, 35, 0, true}, /* no whole header */
 		{4500, 1, 0x08, 39, 4, true},  {500, 0, 0, 8, 0, true},
 		{500, 0, 0, 7, 0, false}, /* no UDP header */
