@@ -190,7 +190,7 @@ opens(uint16_t port, uint8_t spi_r, uint8_t flags, uint16_t len, uint8_t marker)
 	uint8_t b[8 + 4 + 28] = {0};
 
 	dp_put_be16(b + 2, port);
-	memset(b + 8 + marker, 0xaa, 8); /* the initiator's SPI */
+	memset(b + 8 + marker, 0xaa, 8);	       /* the initiator's SPI */
 	b[8 + marker + (spi_r == 2 ? 8 : 15)] = spi_r; /* its first or its last byte */
 	b[8 + marker + 19] = flags;
 	return dp_ike_opens(b, len);
