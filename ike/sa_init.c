@@ -271,8 +271,12 @@ ike_init_response_in(struct ike_sa *sa, const struct ike_datagram *d, const stru
 	    (h->flags & IKE_FLAG_INITIATOR) || !spw_addr_equal(&d->remote, &sa->remote))
 		return;
 	if (ike_wire_payloads(&m, h->next, d->bytes + IKE_HEADER_LEN, d->len - IKE_HEADER_LEN) ||
-	    m.critical)
+	    m.critical) {
+		sa->hint_ns = sa->e->now;
+		ike_sa_reason(sa, "peer's answer to IKE_SA_INIT is malformed, or of another "
+				  "version of IKEv2");
 		return;
+	}
 	error = ike_wire_error(&m);
 	if (m.has_sa && m.has_ke && m.has_nonce && h->spi_r != 0 && !error) {
 		if (ike_blob_set(&sa->peer_init, d->bytes, d->len) == 0)

@@ -390,6 +390,7 @@ take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ik
 	struct ike_conn *conn = match_address(e, d);
 	struct ike_choice choice;
 	uint8_t group[2];
+	int rc;
 
 	if (e->shutdown || h->mid != 0 || h->spi_r != 0 || !(h->flags & IKE_FLAG_INITIATOR))
 		return;
@@ -397,8 +398,13 @@ take_request(struct ike_engine *e, const struct ike_datagram *d, const struct ik
 		tell_stranger(e, d);
 		return;
 	}
-	if (ike_wire_payloads(&m, h->next, d->bytes + IKE_HEADER_LEN, d->len - IKE_HEADER_LEN))
+	rc = ike_wire_payloads(&m, h->next, d->bytes + IKE_HEADER_LEN, d->len - IKE_HEADER_LEN);
+	if (rc != 0) {
+		spw_log_limited(&e->strangers_log, SPW_LOG_INFO, "ike", "not-answered",
+				"conn=%s cause=\"its first message %s\"", conn->set.name,
+				rc == -E2BIG ? "has more parts than are taken" : "is malformed");
 		return;
+	}
 	if (m.critical) {
 		ike_reply_plain(e, d, h, IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
 		return;

@@ -267,9 +267,10 @@ an_answer_that_is_of_no_use_is_told_and_not_taken_for_silence(void **state)
 		const char *what, *mend;
 	} t[] = {{"peer wants group 2 for the key exchange", "ike-proposal"},
 		 {"one cookie after another", "takes no handshake"},
-		 {"is not what was offered", "compare ike-proposal"}};
+		 {"is not what was offered", "compare ike-proposal"},
+		 {"is malformed", "IKEv2"}};
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct net *net = init_dialled(40 + i, false);
 
 		if (i == 0)
@@ -278,6 +279,8 @@ an_answer_that_is_of_no_use_is_told_and_not_taken_for_silence(void **state)
 			(void)init_hint(net, IKE_N_COOKIE, &n, 1);
 		if (i == 2)
 			answer_other_cipher(net);
+		if (i == 3) /* a window size has four octets */
+			(void)init_hint(net, IKE_N_SET_WINDOW_SIZE, "", 1);
 		assert_int_equal(puppet_sa(net, 0)->state, IKE_SA_INIT_SENT);
 		while (net_status(net, 0).attempts == 0)
 			net_run(net, 100 * NET_MS);
@@ -347,6 +350,33 @@ who_dials_and_is_nobodys_peer_is_logged(void **state)
 		assert_non_null(strstr(log, causes[i]));
 		net_free(net);
 	}
+}
+
+static void
+more(struct ike_builder *b)
+{
+	for (unsigned int n = 0; n <= IKE_MAX_NOTIFIES; n++)
+		ike_build_notify(b, 40000, 0, 0, NULL, 0);
+}
+
+static void
+knock_with_too_much(struct net *net)
+{
+	const struct init_parts p = {.spi_i = 1, .more = more};
+
+	assert_null(init_ask(net, &p));
+}
+
+static void
+a_first_message_that_is_dropped_is_logged(void **state)
+{
+	struct net *net = init_responder(61);
+	char log[4096];
+
+	log_of(knock_with_too_much, net, log, sizeof(log));
+	assert_non_null(strstr(log, "not-answered conn=azure "
+				    "cause=\"its first message has more parts than are taken\""));
+	tape_free(net);
 }
 
 /* What the peer asks for and is refused is told by nobody else at this end. */
@@ -465,6 +495,7 @@ main(void)
 			a_rekey_of_the_peer_that_is_refused_here_is_why_the_tunnel_goes_down),
 		cmocka_unit_test(an_answer_that_is_of_no_use_is_told_and_not_taken_for_silence),
 		cmocka_unit_test(who_dials_and_is_nobodys_peer_is_logged),
+		cmocka_unit_test(a_first_message_that_is_dropped_is_logged),
 		cmocka_unit_test(a_refused_request_is_logged_with_what_mends_it),
 		cmocka_unit_test(
 			a_data_plane_without_the_cipher_is_told_and_nothing_empty_is_offered),
