@@ -60,6 +60,10 @@ ike_check_up(struct ike_conn *conn)
 	bool restored = conn->restored;
 
 	conn->restored = false;
+	if (wait == 0 && k->due_ns != UINT64_MAX) { /* switched off since */
+		touch(conn);
+		k->due_ns = UINT64_MAX;
+	}
 	if (wait == 0 || k->running || k->due_ns != UINT64_MAX ||
 	    !ike_check_wanted(k->outcome, k->tries, restored))
 		return;

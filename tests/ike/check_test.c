@@ -259,6 +259,21 @@ a_rekey_of_the_peer_without_our_group_proves_nothing(void **state)
 }
 
 static void
+one_that_waits_for_its_time_is_not_made_once_it_is_switched_off(void **state)
+{
+	struct net *net = network(47, AFTER_S, SPW_GROUP_ECP256, SPW_GROUP_ECP256);
+	struct spw_ike_conn c = net->host[0].conn;
+
+	assert_true(net_status(net, 0).check_at_ns > net->now);
+	c.pfs_check_s = 0;
+	net_set(net, 0, &c);
+	assert_int_equal(net_status(net, 0).check_at_ns, 0);
+	net_run(net, 60 * NET_S);
+	expect_outcome(net, SPW_IKE_CHECK_NOT_YET, 0, 0);
+	net_free(net);
+}
+
+static void
 switched_off_nothing_is_tried_and_switched_on_it_is(void **state)
 {
 	struct net *net = network(25, 0, SPW_GROUP_ECP256, SPW_GROUP_ECP256);
@@ -320,6 +335,7 @@ main(void)
 		cmocka_unit_test(a_peer_that_closes_instead_of_answering_has_not_answered),
 		cmocka_unit_test(a_rekey_of_the_peer_with_our_group_proves_it_without_one_of_ours),
 		cmocka_unit_test(a_rekey_of_the_peer_without_our_group_proves_nothing),
+		cmocka_unit_test(one_that_waits_for_its_time_is_not_made_once_it_is_switched_off),
 		cmocka_unit_test(switched_off_nothing_is_tried_and_switched_on_it_is),
 		cmocka_unit_test(who_is_killed_does_not_check_again),
 	};

@@ -70,6 +70,61 @@ ike_070_who_begins_the_exchange_sends_with_the_first_key(void **state)
 
 /* ---- answers and identities ---- */
 
+#define NEW_SPI UINT64_C(0x1122334455667788)
+
+static const uint8_t rekey_nonce[32] = {0x77};
+
+/* A rekey of the IKE SA with another PRF, and the key pair at ctx. */
+static void
+fill_other_prf(struct ike_builder *b, void *ctx)
+{
+	static const struct spw_ike_proposal other = {
+		.encr = SPW_ENCR_AES256_GCM, .prf = SPW_PRF_HMAC_SHA384, .group = SPW_GROUP_ECP256};
+
+	ike_build_sa(b, IKE_PROTO_IKE, NEW_SPI, 8, &other, 1, 1, true);
+	ike_build_bytes(b, IKE_P_NONCE, rekey_nonce, sizeof(rekey_nonce));
+	ike_build_ke(b, 19, ike_dh_public(ctx), 64);
+}
+
+/* SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the old PRF, SK_* with the new (2.18). */
+static void
+ike_078_the_old_prf_makes_the_seed_and_the_new_one_the_keys(void **state)
+{
+	struct net *net = tape_up(93);
+	struct ike_conn *conn = puppet_sa(net, 1)->conn;
+	struct spw_secret shared = {0}, seed = {0}, want = {0};
+	uint8_t old_d[32], spis[16], made[32];
+	const struct taped *t;
+	struct ike_dh *dh = NULL;
+
+	conn->set.n_ike = 2;
+	conn->set.ike[1] = conn->set.ike[0];
+	conn->set.ike[1].prf = SPW_PRF_HMAC_SHA384;
+	assert_int_equal(puppet_sa(net, 1)->keys.d.len, sizeof(old_d));
+	memcpy(old_d, puppet_sa(net, 1)->keys.d.bytes, sizeof(old_d));
+	assert_int_equal(ike_dh_new(&dh, SPW_GROUP_ECP256), 0);
+	t = puppet_ask(net, 0, IKE_X_CREATE_CHILD, fill_other_prf, dh);
+	assert_true(t && t->m.has_ke);
+	assert_int_equal(ike_dh_shared(dh, t->m.ke.bytes, t->m.ke.len, &shared), 0);
+	const struct ike_chunk old[] = {
+		{shared.bytes, shared.len}, {rekey_nonce, 32}, {t->m.nonce.bytes, t->m.nonce.len}};
+	const struct ike_chunk new[] = {old[1], old[2], {spis, sizeof(spis)}};
+
+	assert_int_equal(ike_prf(SPW_PRF_HMAC_SHA256, old_d, sizeof(old_d), old, 3, made), 0);
+	assert_int_equal(spw_secret_set(&seed, made, sizeof(made)), 0);
+	spw_put_be64(spis, NEW_SPI);
+	spw_put_be64(spis + 8, t->m.sa.proposal[0].spi);
+	assert_int_equal(ike_prf_plus(SPW_PRF_HMAC_SHA384, &seed, new, 3, 48, &want), 0);
+	assert_int_equal(puppet_sa(net, 1)->spi_i, NEW_SPI);
+	assert_int_equal(puppet_sa(net, 1)->keys.d.len, 48);
+	assert_memory_equal(puppet_sa(net, 1)->keys.d.bytes, want.bytes, 48);
+	spw_secret_free(&shared);
+	spw_secret_free(&seed);
+	spw_secret_free(&want);
+	ike_dh_free(dh);
+	tape_free(net);
+}
+
 static void
 ike_050_an_answer_of_another_method_is_not_believed(void **state)
 {
@@ -195,6 +250,30 @@ nat_09_behind_a_nat_of_our_own_nobody_is_followed(void **state)
 }
 
 /* ---- strangers and peers ---- */
+
+/* What did not come from where we dialled is nobody's answer, whatever SPI it knows. */
+static void
+ike_041_an_answer_from_elsewhere_is_none(void **state)
+{
+	const struct spw_addr elsewhere = spw_addr_v4(0xcb007163);
+	struct net *net = init_dialled(91, false);
+	const struct ike_header h = {.spi_i = puppet_sa(net, 0)->spi_i,
+				     .exchange = IKE_X_SA_INIT,
+				     .flags = IKE_FLAG_RESPONSE};
+	unsigned int before = tape.n;
+	struct ike_builder b;
+	uint8_t buf[128];
+	size_t n;
+
+	ike_build_start(&b, buf, sizeof(buf), &h);
+	ike_build_notify(&b, IKE_N_COOKIE, 0, 0, "abcd", 4);
+	assert_int_equal(ike_build_finish(&b, &n), 0);
+	puppet_raw(net, 0, &elsewhere, 500, 500, buf, n);
+	assert_int_equal(tape.n, before);
+	puppet_raw(net, 0, &net->host[1].addr, 500, 500, buf, n);
+	assert_int_equal(tape.n, before + 1);
+	tape_free(net);
+}
 
 /* The same SPI and nonce from another peer's address is another IKE SA. */
 static void
@@ -362,6 +441,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(nat_03_esp_is_never_put_into_udp_on_port_500),
 		cmocka_unit_test(ike_013_nothing_at_all_of_an_ike_sa_changes_before_the_icv),
 		cmocka_unit_test(nat_09_behind_a_nat_of_our_own_nobody_is_followed),
+		cmocka_unit_test(ike_041_an_answer_from_elsewhere_is_none),
+		cmocka_unit_test(ike_078_the_old_prf_makes_the_seed_and_the_new_one_the_keys),
 		cmocka_unit_test(ike_036_the_address_tells_requests_apart),
 		cmocka_unit_test(
 			dos_01_above_thirty_half_open_ike_sas_in_all_a_cookie_is_asked_for),

@@ -307,6 +307,29 @@ ike_155_the_ids_of_the_peer_count_as_ours_do(void **state)
 	tape_free(net);
 }
 
+/* Authentic is not enough: it has to be the answer to this request, of this IKE SA. */
+static void
+ike_150_an_answer_is_of_its_exchange_and_of_both_spis(void **state)
+{
+	struct net *net = tape_up(19);
+	struct ike_builder b;
+
+	tape.drop_from[0] = IKE_X_CREATE_CHILD;
+	assert_int_equal(ike_engine_rekey(net->host[0].engine, net->now, "azure", CHILD), 0);
+	for (int wrong = 0; wrong < 3; wrong++) {
+		puppet_begin(net, 1, &b, wrong == 0 ? IKE_X_INFORMATIONAL : IKE_X_CREATE_CHILD,
+			     true, puppet_sa(net, 0)->req.mid);
+		if (wrong == 1)
+			b.w.start[15] ^= 1; /* SPIr; by SPIi host 0 finds its IKE SA */
+		ike_build_notify(&b, IKE_N_NO_ADDITIONAL_SAS, 0, 0, NULL, 0);
+		puppet_send(net, 1, &b);
+		assert_int_equal(puppet_sa(net, 0)->req.task == IKE_TASK_CHILD_REKEY, wrong < 2);
+	}
+	tape.drop_from[0] = 0;
+	net_run(net, 1 * NET_S);
+	tape_free(net);
+}
+
 /* An answer that gives more than was asked for is not taken, and what it made is deleted. */
 static void
 ike_026_selectors_beyond_the_offer_are_not_taken(void **state)
@@ -431,6 +454,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes),
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
+		cmocka_unit_test(ike_150_an_answer_is_of_its_exchange_and_of_both_spis),
 		cmocka_unit_test(ike_026_selectors_beyond_the_offer_are_not_taken),
 		cmocka_unit_test(ike_152_a_repeat_goes_where_the_peer_is_now),
 		cmocka_unit_test(ike_152_pieces_are_repeated_as_they_were),
