@@ -209,10 +209,13 @@ iked_server_stop(struct iked *d, const char *run_dir)
 		event_free(d->acceptable);
 	if (d->listen_fd < 0)
 		return;
-	close(d->listen_fd);
-	/* May be refused to an ordinary user; the next start replaces the file then. */
+	/*
+	 * While it listens nobody else makes one there, so it is ours that goes. May be refused to
+	 * an ordinary user; the next start replaces the file then.
+	 */
 	snprintf(path, sizeof(path), "%s/" SOCKET_NAME, run_dir);
 	unlink(path);
+	close(d->listen_fd);
 }
 
 void

@@ -31,6 +31,37 @@
 #include "ike/iked/sandbox.h"
 #include "ike/wire.h"
 
+static bool listened; /* on the file that was removed last, when it was */
+
+/* This program's own, to look at sockets that go. */
+int
+unlink(const char *path)
+{
+	struct spw_err err = {0};
+	int fd = spw_msg_connect(path, &err);
+
+	listened = fd >= 0;
+	if (fd >= 0)
+		close(fd);
+	return (int)syscall(SYS_unlink, path);
+}
+
+/* Else the next one, which may listen as soon as nobody does, would lose its socket. */
+static void
+the_socket_is_removed_while_it_is_ours(void **state)
+{
+	struct iked d = {.listen_fd = -1};
+	struct spw_err err = {0};
+	char dir[] = "/tmp/spw-iked-XXXXXX";
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(iked_server_listen(&d, dir, (gid_t)-1, &err), 0);
+	listened = false;
+	iked_server_stop(&d, dir);
+	assert_true(listened);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 static void
 sas_are_found_after_random_adds_and_dels(void **state)
 {
@@ -557,6 +588,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_socket_is_removed_while_it_is_ours),
 		cmocka_unit_test(an_escrow_outlives_its_instance),
 		cmocka_unit_test(an_escrow_that_could_shrink_or_is_of_another_is_refused),
 		cmocka_unit_test(sas_are_found_after_random_adds_and_dels),
