@@ -307,6 +307,29 @@ ike_155_the_ids_of_the_peer_count_as_ours_do(void **state)
 	tape_free(net);
 }
 
+/* Our rekey of the IKE SA is never answered, the peer's was: what carries the traffic goes there.
+ */
+static void
+ike_113_a_rekey_that_times_out_leaves_the_children_with_the_peers(void **state)
+{
+	struct net *net = child_waiting(20, IKE, false);
+	const struct ike_sa *old = puppet_sa(net, 1), *rival;
+	uint64_t began = net->now;
+
+	assert_int_equal(
+		child_error(puppet_ask(net, 0, IKE_X_CREATE_CHILD, child_fill_ike_rekey, NULL)), 0);
+	rival = puppet_sa(net, 1);
+	assert_true(rival != old && rival->pending && !rival->children);
+	while (rival->pending && net->now < began + 60 * NET_S)
+		net_run(net, 100 * NET_MS);
+	assert_in_range(net->now - began, 25 * NET_S, 32 * NET_S);
+	assert_non_null(rival->children);
+	assert_int_equal(net->host[1].downs, 0);
+	assert_int_equal(net_sas(net, 1), 1);
+	net->host[0].dead = true;
+	tape_free(net);
+}
+
 /* Authentic is not enough: it has to be the answer to this request, of this IKE SA. */
 static void
 ike_150_an_answer_is_of_its_exchange_and_of_both_spis(void **state)
@@ -454,6 +477,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes),
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
+		cmocka_unit_test(ike_113_a_rekey_that_times_out_leaves_the_children_with_the_peers),
 		cmocka_unit_test(ike_150_an_answer_is_of_its_exchange_and_of_both_spis),
 		cmocka_unit_test(ike_026_selectors_beyond_the_offer_are_not_taken),
 		cmocka_unit_test(ike_152_a_repeat_goes_where_the_peer_is_now),
