@@ -330,6 +330,20 @@ ike_113_a_rekey_that_times_out_leaves_the_children_with_the_peers(void **state)
 	tape_free(net);
 }
 
+/* One that has lost a race goes: a successor of it would be one too many. */
+static void
+ike_118_a_child_that_lost_is_not_rekeyed(void **state)
+{
+	struct net *net = tape_up(21);
+	struct child_wish w = {.rekey = child_spi(net, 0), .spi = 0x5003};
+
+	puppet_sa(net, 1)->children->redundant = true;
+	assert_int_equal(child_error(child_ask(net, 0, w)), IKE_N_TEMPORARY_FAILURE);
+	puppet_sa(net, 1)->children->redundant = false;
+	assert_int_equal(child_error(child_ask(net, 0, w)), 0);
+	tape_free(net);
+}
+
 /* Authentic is not enough: it has to be the answer to this request, of this IKE SA. */
 static void
 ike_150_an_answer_is_of_its_exchange_and_of_both_spis(void **state)
@@ -478,6 +492,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
 		cmocka_unit_test(ike_113_a_rekey_that_times_out_leaves_the_children_with_the_peers),
+		cmocka_unit_test(ike_118_a_child_that_lost_is_not_rekeyed),
 		cmocka_unit_test(ike_150_an_answer_is_of_its_exchange_and_of_both_spis),
 		cmocka_unit_test(ike_026_selectors_beyond_the_offer_are_not_taken),
 		cmocka_unit_test(ike_152_a_repeat_goes_where_the_peer_is_now),
