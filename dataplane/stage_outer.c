@@ -157,8 +157,7 @@ step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, const struct r
 	w->iface[p->iface_out].tx_bytes += m->pkt_len;
 	ways->path.packets++;
 	ways->path.bytes += m->pkt_len;
-	follow(m, &r->way);
-	b->kinds |= (uint16_t)DP_KIND(r->way.next);
+	follow(m, &r->way); /* its kind is the burst's already */
 	if (unlikely(m->pkt_len > r->mtu))
 		b->kinds |= DP_KIND_FIT;
 	return true;

@@ -136,7 +136,6 @@ iked_sas_append(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel)
 		return NULL;
 	sa = &s->sa[s->n++];
 	*sa = (struct iked_sa){.spi_in = spi_in, .tunnel = tunnel, .present = true};
-	chain_add(s, sa);
 	return sa;
 }
 
@@ -151,8 +150,19 @@ by_spi(const void *one, const void *other)
 void
 iked_sas_sort(struct iked_sas *s)
 {
-	if (s->n > 1)
-		qsort(s->sa, s->n, sizeof(*s->sa), by_spi);
+	size_t n = 0;
+
+	if (s->n == 0)
+		return;
+	qsort(s->sa, s->n, sizeof(*s->sa), by_spi);
+	memset(s->chain, 0, s->cap * sizeof(*s->chain));
+	for (size_t i = 0; i < s->n; i++) {
+		if (n > 0 && s->sa[n - 1].spi_in == s->sa[i].spi_in)
+			continue;
+		s->sa[n] = s->sa[i];
+		chain_add(s, &s->sa[n++]);
+	}
+	s->n = n;
 }
 
 struct iked_sa *

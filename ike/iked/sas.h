@@ -38,9 +38,9 @@ struct iked_sas {
 int iked_sas_add(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel, bool orphan)
 	__attribute__((warn_unused_result));
 /*
- * Add many: each is put behind the others without a look at these, and then all are sorted. An SPI
- * comes once, and nothing else is asked before they are sorted. The SA, valid until the next call;
- * NULL without memory.
+ * Add many: each is put behind the others without a look at these, and then all are sorted, and of
+ * those with one SPI one is kept. Nothing else is asked before they are sorted. The SA, valid until
+ * the next call; NULL without memory.
  */
 struct iked_sa *iked_sas_append(struct iked_sas *s, uint32_t spi_in, uint32_t tunnel)
 	__attribute__((warn_unused_result));

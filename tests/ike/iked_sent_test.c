@@ -160,6 +160,27 @@ a_list_that_is_sorted_at_the_end_is_the_same(void **state)
 	iked_sas_clear(&all);
 }
 
+/* A data plane that says one twice, of one tunnel and of two. */
+static void
+an_sa_that_is_listed_twice_is_one(void **state)
+{
+	static const uint32_t listed[][2] = {{7, 1}, {9, 1}, {7, 1}, {9, 2}, {7, 1}, {8, 2}};
+	struct iked_sas sas = {0};
+
+	for (size_t i = 0; i < sizeof(listed) / sizeof(listed[0]); i++)
+		assert_non_null(iked_sas_append(&sas, listed[i][0], listed[i][1]));
+	iked_sas_sort(&sas);
+	assert_int_equal(sas.n, 3);
+	iked_sas_find(&sas, 8)->sent = 5;
+	assert_int_equal(iked_sas_sent(&sas, 2), 5); /* and every walk ends */
+	assert_int_equal(iked_sas_sent(&sas, 1), 0);
+	for (uint32_t spi = 7; spi < 10; spi++)
+		iked_sas_del(&sas, spi);
+	assert_int_equal(sas.n, 0);
+	assert_int_equal(iked_sas_sent(&sas, 1) + iked_sas_sent(&sas, 2), 0);
+	iked_sas_clear(&sas);
+}
+
 /* Twenty times as many as there may be; in their place one after another they took a minute. */
 static void
 a_list_is_read_in_no_time_however_long_it_is(void **state)
@@ -187,6 +208,7 @@ main(void)
 		cmocka_unit_test(an_sa_that_is_owed_its_deletion_is_no_sign_of_life),
 		cmocka_unit_test(nat_08_a_keepalive_goes_where_esp_goes),
 		cmocka_unit_test(a_list_that_is_sorted_at_the_end_is_the_same),
+		cmocka_unit_test(an_sa_that_is_listed_twice_is_one),
 		cmocka_unit_test(a_list_is_read_in_no_time_however_long_it_is),
 	};
 

@@ -239,6 +239,7 @@ sockets(void)
 		0, 1,	 0, 1,	 0,    0, 0xf, 0, 0, /* hello, no rows, next socket */
 		0, 1,	 0, 5,	 0x53, 0,	     /* hello, packets before the answer, twice */
 		5, 0x53, 0, 0xf, 0,    0};
+	const uint8_t twice[] = {0, 1, 0, 1, 15, 0, 15, 0, 0, 0, 1, 0, 5, 0x11, 0, 15, 0, 0};
 	char name[64];
 
 	for (uint8_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
@@ -256,6 +257,7 @@ sockets(void)
 	write_file("dataplane", "hello-and-rows", session, sizeof(session), "", 0);
 	write_file("dataplane", "operations-and-restart", again, sizeof(again), "", 0);
 	write_file("dataplane", "two-incarnations", differ, sizeof(differ), "", 0);
+	write_file("dataplane", "rows-twice", twice, sizeof(twice), "", 0);
 	write_file("dataplane", "early-packets", early, sizeof(early), "", 0);
 	write_file("udp", "init-changed", (const uint8_t[]){0x10, 3, 0, 40, 7}, 5, "", 0);
 	write_file("udp", "keepalive", (const uint8_t[]){5, 1, 0xff}, 3, "", 0);
