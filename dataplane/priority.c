@@ -21,12 +21,23 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define TURN_NS 100000 /* the shortest that the kernel gives */
+
+/* A kernel without such groups has no file; a session that is in none, as that of a container's
+ * first process may be, an empty one. */
+static bool
+session_has_group(int fd)
+{
+	char first;
+
+	return read(fd, &first, 1) == 1;
+}
 
 int
 dp_priority_keep(void)
@@ -37,10 +48,10 @@ dp_priority_keep(void)
 	if (nice >= 0 || getsid(0) != getpid())
 		return 0;
 	n = snprintf(text, sizeof(text), "%d", nice);
-	fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	fd = open("/proc/self/autogroup", O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
-	if (write(fd, text, (size_t)n) != n)
+		return errno == ENOENT ? 0 : -errno;
+	if (session_has_group(fd) && write(fd, text, (size_t)n) != n)
 		rc = -errno;
 	close(fd);
 	return rc;

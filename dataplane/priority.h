@@ -5,8 +5,8 @@
 
 /*
  * Make the priority that the process was started with count beyond its own session. Nothing is done
- * where it has none above the usual, or where the session is not its own. At start, any thread.
- * 0 or -errno; -ENOENT: the kernel does not group sessions.
+ * where it has none above the usual, where the session is not its own, or where the kernel does not
+ * group sessions: there it counts already. At start, any thread. 0 or -errno.
  */
 int dp_priority_keep(void);
 /*

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The priority of a session follows that of the process which leads it; root alone may raise one.
  */
+#include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/sched/types.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,63 +22,109 @@
 
 #include "dataplane/priority.h"
 
-#define UNKNOWN 50 /* no priority, and fits an exit status */
+/* No priorities, and fit an exit status. */
+#define NO_GROUP 50
+#define BROKEN	 51
 
-/* What the session has, `/autogroup-9 nice -5`; UNKNOWN where there are no such groups. */
+/* What the session has, `/autogroup-9 nice -5`; NO_GROUP where the kernel does not group sessions:
+ * the file is empty then, or there is none.
+ */
 static int
 of_session(void)
 {
 	FILE *f = fopen("/proc/self/autogroup", "re");
-	int nice = UNKNOWN;
+	char text[64];
+	int nice = NO_GROUP;
 
 	if (!f)
-		return UNKNOWN;
-	if (fscanf(f, "%*s nice %d", &nice) != 1)
-		nice = UNKNOWN;
+		return NO_GROUP;
+	if (fgets(text, sizeof(text), f) && sscanf(text, "%*s nice %d", &nice) != 1)
+		nice = BROKEN;
 	fclose(f);
 	return nice;
 }
 
-/* Runs in a process of its own: what its session has in the end. */
-static int
-kept(bool leads, int nice)
+struct start {
+	bool leads; /* the process is its session's first */
+	int nice;
+	bool hidden; /* as on a kernel that does not group sessions */
+};
+
+/* For this process alone: an empty file, that would take what is written to it. */
+static bool
+hide_groups(void)
 {
-	if (setsid() < 0 || setpriority(PRIO_PROCESS, 0, nice) != 0 || of_session() == UNKNOWN)
-		return UNKNOWN;
-	if (leads)
-		return dp_priority_keep() == 0 ? of_session() : UNKNOWN;
+	int fd;
+
+	if (access("/proc/self/autogroup", F_OK) != 0)
+		return true;
+	if (syscall(SYS_unshare, CLONE_NEWNS) != 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", "/tmp", "tmpfs", 0, NULL) != 0)
+		return false;
+	fd = open("/tmp/autogroup", O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd >= 0 && close(fd) == 0 &&
+	       mount("/tmp/autogroup", "/proc/self/autogroup", NULL, MS_BIND, NULL) == 0;
+}
+
+/* In a session of its own: what that has in the end. */
+static int
+kept(const struct start *s)
+{
+	if (setsid() < 0 || setpriority(PRIO_PROCESS, 0, s->nice) != 0 ||
+	    (s->hidden && !hide_groups()))
+		return BROKEN;
+	if (s->leads)
+		return dp_priority_keep() == 0 ? of_session() : BROKEN;
 	pid_t child = fork(); /* of the same session */
 	int status = 0;
 
 	if (child == 0)
 		_exit(dp_priority_keep() == 0 ? 0 : 1);
 	if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
-		return UNKNOWN;
+		return BROKEN;
 	return of_session();
 }
 
 static int
-session_of_child(bool leads, int nice)
+session_of_child(struct start s)
 {
 	pid_t child = fork();
 	int status = 0;
 
 	if (child == 0)
-		_exit((unsigned char)kept(leads, nice));
+		_exit((unsigned char)kept(&s));
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	return (int8_t)WEXITSTATUS(status);
 }
 
+/* What a session has whose priority nobody raised: 0, or none on a kernel without groups. */
+static int
+untouched(void)
+{
+	int nice = session_of_child((struct start){.leads = true, .nice = 0});
+
+	assert_true(nice == 0 || nice == NO_GROUP);
+	return nice;
+}
+
 static void
 only_who_leads_a_session_raises_it(void **state)
 {
-	if (geteuid() != 0 || of_session() == UNKNOWN)
-		skip();
-	assert_int_equal(session_of_child(true, -5), -5);
-	assert_int_equal(session_of_child(false, -5), 0);
-	assert_int_equal(session_of_child(true, 0), 0);
-	assert_int_equal(session_of_child(true, 7), 0);
+	int none = untouched(), raised = none == NO_GROUP ? NO_GROUP : -5;
+
+	assert_int_equal(session_of_child((struct start){.leads = true, .nice = -5}), raised);
+	assert_int_equal(session_of_child((struct start){.leads = false, .nice = -5}), none);
+	assert_int_equal(session_of_child((struct start){.leads = true, .nice = 7}), none);
+}
+
+static void
+where_sessions_are_not_grouped_nothing_is_to_do(void **state)
+{
+	struct start s = {.leads = true, .nice = -5, .hidden = true};
+
+	assert_int_equal(session_of_child(s), NO_GROUP);
 }
 
 /* Nothing else of the thread changes. */
@@ -100,6 +149,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_who_leads_a_session_raises_it),
+		cmocka_unit_test(where_sessions_are_not_grouped_nothing_is_to_do),
 		cmocka_unit_test(short_turns_leave_policy_and_priority_alone),
 	};
 
