@@ -11,8 +11,9 @@
  *
  * It is shown with INVALID_IKE_SPI when a protected request names SPIs that no IKE SA has: to the
  * address of a configured peer, within the rate for strangers, never as more than 1.3 times what
- * came, never while an IKE SA of that pair of SPIs stands in either role, and not before all that
- * an earlier process left in escrow was taken: it may be that very SA.
+ * came, never while an IKE SA of that pair of SPIs stands in either role, or a dial of ours waits
+ * for the answer that may make one of them (who sees that answer on its way knows both), and not
+ * before all that an earlier process left in escrow was taken: it may be that very SA.
  *
  * As taker we keep the peer's token with the IKE SA. A bare answer with both SPIs of that SA and
  * the token ends it and its children silently, and we dial. Any other token changes nothing.
@@ -162,7 +163,7 @@ may_show(const struct ike_engine *e, const struct ike_datagram *d, const struct 
 	    10 * IKE_QCD_ANSWER > 13 * d->len)
 		return false;
 	while ((sa = ike_index_next(e, IKE_MARK_DIALLED, h->spi_i, sa)) != NULL)
-		if (sa->spi_r == h->spi_r)
+		if (sa->spi_r == h->spi_r || sa->state == IKE_SA_INIT_SENT)
 			return false;
 	return ike_peer_known(e, &d->remote);
 }

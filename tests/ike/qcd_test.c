@@ -255,10 +255,10 @@ ext_03_a_token_of_a_length_that_cannot_be_is_not_kept(void **state)
 
 /* ---- who is shown one ---- */
 
-/* What host 1 says to a request of `len` octets for these SPIs. */
+/* What host `to` says to a request of `len` octets for these SPIs. */
 static const struct taped *
-question(struct net *net, const struct spw_addr *from, uint64_t spi_i, uint64_t spi_r,
-	 uint8_t flags, size_t len)
+question_to(struct net *net, int to, const struct spw_addr *from, uint64_t spi_i, uint64_t spi_r,
+	    uint8_t flags, size_t len)
 {
 	const struct ike_header h = {.spi_i = spi_i,
 				     .spi_r = spi_r,
@@ -278,8 +278,44 @@ question(struct net *net, const struct spw_addr *from, uint64_t spi_i, uint64_t 
 	assert_int_equal(ike_build_finish(&b, &n), 0);
 	assert_int_equal(n, len);
 	tape_clear();
-	puppet_raw(net, 1, from, 500, 500, buf, len);
+	puppet_raw(net, to, from, 500, 500, buf, len);
 	return tape.n ? &tape.at[0] : NULL;
+}
+
+static const struct taped *
+question(struct net *net, const struct spw_addr *from, uint64_t spi_i, uint64_t spi_r,
+	 uint8_t flags, size_t len)
+{
+	return question_to(net, 1, from, spi_i, spi_r, flags, len);
+}
+
+/* Who sees the answer to our dial before we have dealt with it knows both SPIs. */
+static void
+ext_03_a_token_of_an_sa_to_come_is_shown_to_nobody(void **state)
+{
+	for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+		struct net *net = tape_net(16);
+		const struct taped *t;
+		uint64_t spi_i, spi_r;
+
+		if (elsewhere) /* its answer is there, and waits for the key exchange */
+			net_dh(net, 0, 200 * NET_MS, 200 * NET_MS);
+		net->delay_min = net->delay_max = elsewhere ? 10 * NET_MS : 100 * NET_MS;
+		net_connect(net, SPW_IKE_MODE_INITIATE, SPW_IKE_MODE_RESPOND);
+		for (int i = 0; i < 50 && tape_count(1, IKE_X_SA_INIT, true) == 0; i++)
+			net_run(net, 10 * NET_MS);
+		net_run(net, 50 * NET_MS);
+		t = tape_last(1, IKE_X_SA_INIT, true);
+		spi_i = t->h.spi_i;
+		spi_r = t->h.spi_r;
+		assert_int_equal(puppet_sa(net, 0)->state, IKE_SA_INIT_SENT);
+		assert_int_equal(puppet_sa(net, 0)->parked[true] != NULL, elsewhere);
+		t = question_to(net, 0, &net->host[1].addr, spi_i, spi_r, IKE_FLAG_INITIATOR, 60);
+		assert_true(!t || !token_in(t));
+		assert_true(net_run_up(net, 5 * NET_S));
+		assert_true(puppet_sa(net, 0)->spi_r == spi_r);
+		tape_free(net);
+	}
 }
 
 static void
@@ -496,6 +532,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ext_03_only_the_right_token_with_the_right_spis_ends_anything),
 		cmocka_unit_test(ext_03_a_token_of_a_length_that_cannot_be_is_not_kept),
 		cmocka_unit_test(ext_03_a_token_of_a_living_sa_is_shown_to_nobody),
+		cmocka_unit_test(ext_03_a_token_of_an_sa_to_come_is_shown_to_nobody),
 		cmocka_unit_test(ext_03_a_token_of_a_lost_sa_is_shown_to_a_peer_within_bounds),
 		cmocka_unit_test(ext_03_successors_have_tokens_too),
 		cmocka_unit_test(ext_03_a_peer_that_knows_of_no_tokens_is_told_of_them_once),
