@@ -100,6 +100,29 @@ blob(struct codec *c, struct ike_blob *b)
 		c->at += len;
 }
 
+/* One message or several in a row, each as long as its header says: it is sent as it is. */
+static bool
+is_messages(const struct ike_blob *b)
+{
+	size_t at = 0, len;
+
+	for (; at < b->len; at += len) {
+		if (b->len - at < IKE_HEADER_LEN)
+			return false;
+		len = spw_get_be32(b->bytes + at + 24);
+		if (len < IKE_HEADER_LEN || len > b->len - at)
+			return false;
+	}
+	return true;
+}
+
+static void
+messages(struct codec *c, struct ike_blob *b)
+{
+	blob(c, b);
+	c->bad |= !c->bad && !is_messages(b);
+}
+
 static void
 secret(struct codec *c, struct spw_secret *s)
 {
@@ -181,13 +204,14 @@ request(struct codec *c, struct ike_request *r)
 		return;
 	FIELD(c, r->exchange);
 	FIELD(c, r->mid);
-	blob(c, &r->msg);
-	c->bad |= r->msg.len < IKE_HEADER_LEN;
+	messages(c, &r->msg);
+	c->bad |= r->msg.len == 0;
 	FIELD(c, r->first_ns);
 	FIELD(c, r->next_ns);
 	FIELD(c, r->sent);
 	nonce(c, &r->nonce);
 	key_pair(c, &r->dh);
+	c->bad |= r->task == IKE_TASK_IKE_REKEY && !r->dh;
 	FIELD(c, r->spi_in);
 	FIELD(c, r->old_spi_in);
 	FIELD(c, r->ike_spi);
@@ -280,7 +304,7 @@ sa_fields(struct codec *c, struct ike_sa *sa)
 	FIELD(c, sa->next_in);
 	FIELD(c, sa->next_out);
 	FIELD(c, sa->auth_spi);
-	blob(c, &sa->response);
+	messages(c, &sa->response);
 	ENUM(c, sa->ppk, IKE_PPK_STATES);
 	blob(c, &sa->token);
 	flag(c, &sa->token_owed);

@@ -525,6 +525,76 @@ no_record_whatever_is_in_it_does_harm(void **state)
 	net_free(net);
 }
 
+/* Where these bytes are in a record. */
+static uint8_t *
+place_of(uint8_t *record, size_t len, const struct ike_blob *b)
+{
+	for (size_t at = 0; at + b->len <= len; at++)
+		if (memcmp(record + at, b->bytes, b->len) == 0)
+			return record + at;
+	fail_msg("the message is not in the record");
+	return NULL;
+}
+
+/* What is repeated is sent as long as its header says. */
+static void
+a_record_whose_messages_lie_about_their_length_is_refused(void **state)
+{
+	for (int answer = 0; answer < 2; answer++) {
+		struct net *net = network(4, &stories[1]);
+		struct ike_sa *sa;
+		const struct ike_blob *kept;
+		uint8_t record[8192], *at;
+		size_t len;
+
+		net->audit = false;
+		net_rekey(net, 0, CHILD);
+		if (answer)
+			net_run(net, 2 * NET_S);
+		sa = net->host[answer].engine->sas;
+		kept = answer ? &sa->response : &sa->req.msg;
+		assert_true(kept->len > IKE_HEADER_LEN);
+		len = ike_record_save(sa, record, sizeof(record));
+		at = place_of(record, len, kept) + 24;
+		for (int i = 0; i < 5; i++) {
+			const uint32_t lies[] = {0, IKE_HEADER_LEN - 1, (uint32_t)kept->len - 1,
+						 (uint32_t)kept->len + 1, UINT32_MAX};
+
+			spw_put_be32(at, lies[i]);
+			assert_null(ike_record_load(sa->conn, record, len));
+		}
+		ike_door_forget(net->host[answer].engine);
+		ike_engine_reap(net->host[answer].engine);
+		net_run(net, 20 * NET_S);
+		assert_true(net_agrees(net));
+		net_free(net);
+	}
+}
+
+static void
+a_record_of_an_ike_rekey_without_its_key_pair_is_refused(void **state)
+{
+	struct net *net = network(4, &stories[1]);
+	struct ike_sa *sa = net->host[0].engine->sas;
+	uint8_t record[8192];
+	struct ike_dh *dh;
+	size_t len;
+
+	net->audit = false;
+	net_rekey(net, 0, IKE);
+	assert_int_equal(sa->req.task, IKE_TASK_IKE_REKEY);
+	dh = sa->req.dh;
+	sa->req.dh = NULL;
+	len = ike_record_save(sa, record, sizeof(record));
+	sa->req.dh = dh;
+	assert_true(len == 0 || !ike_record_load(sa->conn, record, len));
+	ike_door_forget(net->host[0].engine);
+	ike_engine_reap(net->host[0].engine);
+	net_run(net, 20 * NET_S);
+	assert_true(net_agrees(net));
+	net_free(net);
+}
+
 static void
 an_iv_counter_jumps_and_never_goes_back(void **state)
 {
@@ -558,6 +628,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_sa_is_taken_only_by_what_it_was_negotiated_with),
 		cmocka_unit_test(a_damaged_sa_starts_anew),
 		cmocka_unit_test(no_record_whatever_is_in_it_does_harm),
+		cmocka_unit_test(a_record_whose_messages_lie_about_their_length_is_refused),
+		cmocka_unit_test(a_record_of_an_ike_rekey_without_its_key_pair_is_refused),
 		cmocka_unit_test(an_iv_counter_jumps_and_never_goes_back),
 	};
 
