@@ -30,17 +30,16 @@
 
 /* ---- what a handler asks for ---- */
 
+/* A pair of our own stays as it is: the peer's value may be refused, and a better one come. */
 static int
 at_once(const struct ike_dh_want *w, struct ike_dh **made, struct spw_secret *shared)
 {
-	struct ike_dh *dh = w->own;
-	int rc = w->own ? 0 : ike_dh_new(&dh, w->group);
+	struct ike_dh *dh = NULL;
+	int rc = w->own ? ike_dh_copy(&dh, w->own) : ike_dh_new(&dh, w->group);
 
 	if (rc == 0 && w->peer)
 		rc = ike_dh_shared(dh, w->peer->bytes, w->peer->len, shared);
-	if (w->own)
-		return rc;
-	if (rc == 0)
+	if (rc == 0 && !w->own)
 		*made = dh;
 	else
 		ike_dh_free(dh);

@@ -153,6 +153,7 @@ ike_ppk_offered(const struct ike_sa *sa, const struct ike_msg *m)
 bool
 ike_ppk_answered(struct ike_sa *sa, const struct ike_msg *m)
 {
+	sa->ppk = IKE_PPK_OFF; /* of an answer before this one nothing counts */
 	if (!ike_ppk_wanted(sa->conn))
 		return true;
 	if (ike_wire_notify(m, IKE_N_USE_PPK)) {

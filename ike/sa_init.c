@@ -2,11 +2,11 @@
 /*
  * IKE_SA_INIT as initiator (RFC 7296 1.2, 2.6, 2.7, 2.23).
  *
- * All of it is unauthenticated, so an answer is only ever used when it is wholly right; anything
- * else leaves the attempt as it was, still repeating its request until its patience ends. Errors
- * are hints for a person (2.21.1); only COOKIE and INVALID_KE_PAYLOAD are acted on, each a
- * bounded number of times and only with a group that we proposed. A repeated request differs by
- * the cookie, or by group and key: SPI, nonce and proposals stay.
+ * All of it is unauthenticated, so an answer is only ever used when it is wholly right, down to
+ * the public value; anything else leaves the attempt as it was, still repeating its request until
+ * its patience ends. Errors are hints for a person (2.21.1); only COOKIE and INVALID_KE_PAYLOAD are
+ * acted on, each a bounded number of times and only with a group that we proposed. A repeated
+ * request differs by the cookie, or by group and key: SPI, nonce and proposals stay.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -196,8 +196,10 @@ ike_init_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder
 	if (rc == -EINPROGRESS)
 		return IKE_FAULT_PARKED;
 	ike_sa_reason(sa, "key exchange with the peer failed");
+	if (rc == -EINVAL) /* whoever said that, the peer may say better */
+		sa->hint_ns = sa->e->now;
 	if (rc != 0)
-		return IKE_FAULT_REFUSED;
+		return rc == -EINVAL ? IKE_FAULT_UNEXPECTED : IKE_FAULT_REFUSED;
 	sa->suite = choice.what;
 	sa->spi_r = m->hdr.spi_r;
 	ike_nonce_set(&sa->nr, &m->nonce);

@@ -366,6 +366,60 @@ ike_037_a_forged_answer_delays_and_does_not_prevent(void **state)
 	tape_free(net);
 }
 
+/* An answer to host 0 with a point that is on no curve. */
+static void
+forge_bad_point(struct net *net)
+{
+	const struct ike_header h = {.spi_i = puppet_sa(net, 0)->spi_i,
+				     .spi_r = 0x666,
+				     .exchange = IKE_X_SA_INIT,
+				     .flags = IKE_FLAG_RESPONSE};
+	uint8_t point[64] = {1}, nonce[32] = {5};
+	struct ike_builder b;
+	size_t len;
+
+	ike_build_start(&b, buf, sizeof(buf), &h);
+	ike_build_sa(&b, IKE_PROTO_IKE, 0, 0, net_conn(net, 0).ike, 1, 1, true);
+	ike_build_ke(&b, 19, point, sizeof(point));
+	ike_build_bytes(&b, IKE_P_NONCE, nonce, sizeof(nonce));
+	ike_build_notify(&b, IKE_N_USE_PPK, 0, 0, NULL, 0);
+	assert_int_equal(ike_build_finish(&b, &len), 0);
+	puppet_raw(net, 0, &net->host[1].addr, 500, 500, buf, len);
+}
+
+static void
+ike_037_a_forged_answer_without_a_key_exchange_costs_nothing(void **state)
+{
+	for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+		struct net *net = tape_net(18);
+		struct spw_ike_conn c[2] = {net_conn(net, 0), net_conn(net, 1)};
+		uint64_t spi;
+
+		net->delay_min = net->delay_max = 100 * NET_MS;
+		if (elsewhere)
+			net_dh(net, 0, 1 * NET_MS, 1 * NET_MS);
+		c[0].ppk_len = c[0].ppk_id_len = 4; /* which the forger takes, and the peer not */
+		c[0].mode = SPW_IKE_MODE_INITIATE;
+		c[1].mode = SPW_IKE_MODE_RESPOND;
+		net_set(net, 1, &c[1]);
+		net_set(net, 0, &c[0]);
+		net_run(net, 20 * NET_MS);
+		spi = puppet_sa(net, 0)->spi_i;
+		for (int i = 0; i < 3; i++) {
+			forge_bad_point(net);
+			net_run(net, 10 * NET_MS);
+			assert_int_equal(puppet_sa(net, 0)->state, IKE_SA_INIT_SENT);
+			assert_string_equal(net_status(net, 0).reason,
+					    "key exchange with the peer failed");
+		}
+		assert_true(net_run_up(net, 1 * NET_S));
+		assert_true(puppet_sa(net, 0)->spi_i == spi);
+		assert_int_equal(net_status(net, 0).attempts, 0);
+		assert_string_equal(net_status(net, 0).reason, "");
+		tape_free(net);
+	}
+}
+
 static void
 ike_041_answers_go_where_the_request_came_from(void **state)
 {
@@ -456,6 +510,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_036_a_repeat_is_answered_with_the_same_bytes_and_no_work),
 		cmocka_unit_test(ike_036_a_repeat_after_ike_auth_is_ignored),
 		cmocka_unit_test(ike_037_a_forged_answer_delays_and_does_not_prevent),
+		cmocka_unit_test(ike_037_a_forged_answer_without_a_key_exchange_costs_nothing),
 		cmocka_unit_test(ike_041_answers_go_where_the_request_came_from),
 		cmocka_unit_test(ike_042_unknown_notifies_do_no_harm),
 		cmocka_unit_test(ike_043_nothing_is_made_or_kept_before_the_cookie_is_good),
