@@ -91,7 +91,7 @@ ike_child_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 		sa->conn->child_at = 0;
 		return IKE_OK;
 	}
-	if (error && !m->has_sa) {
+	if (error) { /* whatever stands beside it (3.10.1) */
 		sa->conn->child_group = SPW_GROUP_NONE;
 		ike_child_failed(sa, error->type, IKE_OK);
 		/* none on this IKE SA, then, but perhaps with another (IKE-080) */

@@ -229,7 +229,7 @@ ike_child_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_
 		rival = NULL;
 	if (retry_group(sa, old, error))
 		return IKE_OK;
-	if (error && !m->has_sa)
+	if (error) /* whatever stands beside it (3.10.1) */
 		fault = IKE_FAULT_REFUSED;
 	else
 		fault = ike_child_take(sa, m, &rule, !sa->req.rival, &made);

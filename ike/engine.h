@@ -58,7 +58,7 @@ struct ike_blob {
 /* A message of the peer that comes in pieces (RFC 7383), those that were authentic. */
 struct ike_pieces {
 	uint32_t mid;
-	uint8_t first; /* type of its first payload, once piece 1 is there */
+	uint8_t first, critical; /* what piece 1 said of it, as in struct ike_sk */
 	uint16_t total, got;
 	size_t bytes;
 	uint64_t until;	       /* then they are forgotten */
@@ -287,7 +287,8 @@ struct ike_engine {
 	struct spw_log_limit log, strangers_log;
 	uint64_t spare_ns; /* unauthenticated answers: credit of a token bucket */
 	uint32_t spare;
-	struct ike_pace again; /* the same of IKE_SA_INIT that is repeated */
+	struct ike_pace prefix[256]; /* the same of a prefix, by a hash of it */
+	struct ike_pace again;	     /* the same of IKE_SA_INIT that is repeated */
 	uint8_t in[IKE_DATAGRAM_MAX];
 	uint8_t out[IKE_DATAGRAM_MAX];
 	uint8_t sealed[2 * IKE_DATAGRAM_MAX]; /* a message in pieces */
@@ -526,7 +527,7 @@ struct ike_dh_want {
 /*
  * For a handler, before it changes anything. 0 with *made (of a new pair; its private value may
  * have served) and *shared; -EINPROGRESS: the handler returns IKE_FAULT_PARKED, and runs again;
- * else as ike_dh_new() and ike_dh_shared().
+ * else as ike_dh_new() and ike_dh_shared(). A pair of our own has not served after it.
  */
 int ike_dh_obtain(struct ike_engine *e, const struct ike_dh_want *w, struct ike_dh **made,
 		  struct spw_secret *shared) __attribute__((warn_unused_result));
@@ -564,10 +565,11 @@ int ike_fragment_seal(struct ike_sa *sa, struct ike_builder *b, const uint8_t **
 	__attribute__((warn_unused_result));
 /*
  * Keep an authentic piece. 0 when the message is whole: then *whole holds its payloads (the caller
- * wipes and frees them) and *first the type of the first; -EAGAIN while it is not.
+ * wipes and frees them), and `inner` and `critical` of *sk are those of piece 1; -EAGAIN while it
+ * is not.
  */
-int ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struct ike_sk *sk,
-		      const uint8_t *plain, size_t len, uint8_t *first, struct ike_blob *whole)
+int ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, struct ike_sk *sk,
+		      const uint8_t *plain, size_t len, struct ike_blob *whole)
 	__attribute__((warn_unused_result));
 /* Wipe and free the pieces kept. */
 void ike_fragment_forget(struct ike_sa *sa);

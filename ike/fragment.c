@@ -197,8 +197,8 @@ put_together(const struct ike_pieces *p, struct ike_blob *whole)
 }
 
 int
-ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struct ike_sk *sk,
-		  const uint8_t *plain, size_t len, uint8_t *first, struct ike_blob *whole)
+ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, struct ike_sk *sk,
+		  const uint8_t *plain, size_t len, struct ike_blob *whole)
 {
 	struct ike_pieces *p = &sa->pieces[(h->flags & IKE_FLAG_RESPONSE) != 0];
 	struct ike_blob *part;
@@ -214,11 +214,14 @@ ike_fragment_take(struct ike_sa *sa, const struct ike_header *h, const struct ik
 		return -EAGAIN;
 	}
 	p->bytes += len;
-	if (sk->fragment == 1)
+	if (sk->fragment == 1) {
 		p->first = sk->inner;
+		p->critical = sk->critical;
+	}
 	if (++p->got < p->total)
 		return -EAGAIN;
-	*first = p->first;
+	sk->inner = p->first;
+	sk->critical = p->critical;
 	rc = put_together(p, whole);
 	forget(p);
 	return rc;

@@ -160,7 +160,7 @@ make_answer(struct ike_sa *sa, const struct ike_msg *m, const struct ike_choice 
 	ike_dh_free(dh);
 	if (*made && ike_qcd_known(sa))
 		ike_qcd_give(*made, b);
-	return *made ? IKE_OK : IKE_FAULT_CHILD_SYNTAX;
+	return *made ? IKE_OK : IKE_FAULT_INTERNAL; /* no fault of the peer's message */
 }
 
 /* For both IKE_REKEY_REQ and IKE_RIVAL_REQ; the table decides what becomes of the old SA. */
@@ -254,7 +254,7 @@ ike_rekey_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	struct ike_sa *rival = sa->req.rival ? ike_sa_find(sa->e, sa->req.rival_ike_spi) : NULL;
 	struct ike_sa *n = NULL;
 
-	if ((!error || m->has_sa) && take_answer(sa, m, &n) == -EINPROGRESS)
+	if (!error && take_answer(sa, m, &n) == -EINPROGRESS)
 		return IKE_FAULT_PARKED;
 	if (rival && (!rival->pending || rival->state != IKE_SA_ESTABLISHED))
 		rival = NULL;

@@ -337,6 +337,25 @@ handle_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike
 	send_from(e, d, sa->response.bytes, sa->response.len);
 }
 
+/*
+ * INVALID_SYNTAX in an answer means that the peer has ended the IKE SA with it (RFC 7296 2.21.3).
+ * Not every peer does, and its children may carry traffic: so it is replaced, make before break,
+ * and where we may not dial the peer is asked whether it is there at all.
+ */
+static void
+take_disowned(struct ike_sa *sa)
+{
+	if (sa->state != IKE_SA_ESTABLISHED || sa->pending || sa->redundant)
+		return;
+	spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "disowned",
+			"conn=%s cause=\"peer says that our request was malformed\"",
+			sa->conn->set.name);
+	if (sa->conn->set.mode == SPW_IKE_MODE_RESPOND)
+		sa->probe_wanted = true;
+	else
+		sa->conn->renew = true;
+}
+
 static void
 handle_response(struct ike_sa *sa, const struct ike_msg *m, int parsed)
 {
@@ -349,23 +368,35 @@ handle_response(struct ike_sa *sa, const struct ike_msg *m, int parsed)
 		return;
 	if (ike_fault_info(fault)->action == IKE_CLOSE)
 		close_by_fault(sa, fault, IKE_SA_DEAD);
+	else if (ike_wire_notify(m, IKE_N_INVALID_SYNTAX))
+		take_disowned(sa);
 	if (sa->req.task != IKE_TASK_NONE && sa->req.mid == mid)
 		ike_request_clear(sa);
 }
 
 /*
  * The peer's address may have changed behind a NAT: follow an authentic new request, unless we
- * are behind a NAT ourselves (RFC 7296 2.23).
+ * are behind a NAT ourselves (RFC 7296 2.23). An IKE_AUTH may come from and to other ports than
+ * IKE_SA_INIT did, but from another address only through a NAT: else somebody passes on what he
+ * saw, and would have all that is for the peer.
  */
+static bool
+may_follow(const struct ike_sa *sa, const struct ike_datagram *d)
+{
+	if (sa->state != IKE_SA_HALF_OPEN)
+		return sa->nat_there && !sa->nat_here;
+	return sa->nat_there || spw_addr_equal(&sa->remote, &d->remote);
+}
+
 static void
 follow_peer(struct ike_sa *sa, const struct ike_datagram *d)
 {
 	const struct ike_engine_config *c = &sa->e->config;
 
+	if (!may_follow(sa, d))
+		return;
 	if (sa->state == IKE_SA_HALF_OPEN)
 		sa->local_port = d->local_port;
-	else if (!sa->nat_there || sa->nat_here)
-		return;
 	if (sa->remote_port == d->remote_port && spw_addr_equal(&sa->remote, &d->remote))
 		return;
 	sa->remote = d->remote;
@@ -389,8 +420,8 @@ struct opened {
  * a message that is not whole yet; -EBADMSG, -E2BIG: authentic, but not to be understood.
  */
 static int
-open_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_sk *sk,
-	     struct opened *o, struct ike_msg *m)
+open_message(struct ike_sa *sa, const struct ike_datagram *d, struct ike_sk *sk, struct opened *o,
+	     struct ike_msg *m)
 {
 	size_t pad;
 	int rc;
@@ -402,15 +433,18 @@ open_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_s
 	if (pad > o->len)
 		return -EBADMSG;
 	o->len -= pad;
-	o->first = sk->inner;
 	if (sk->total) {
-		rc = ike_fragment_take(sa, &m->hdr, sk, o->plain, o->len, &o->first, &o->whole);
+		rc = ike_fragment_take(sa, &m->hdr, sk, o->plain, o->len, &o->whole);
 		if (rc != 0)
 			return -EAGAIN;
 		o->plain = o->whole.bytes;
 		o->len = o->whole.len;
 	}
-	return ike_wire_payloads(m, o->first, o->plain, o->len);
+	o->first = sk->inner;
+	rc = ike_wire_payloads(m, o->first, o->plain, o->len);
+	if (m->critical == 0)
+		m->critical = sk->critical; /* bare, and as authentic as the others */
+	return rc;
 }
 
 static void

@@ -9,29 +9,46 @@
  * gets the same answer again.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ike/engine.h"
 
-#define SPARE_NS    (SPW_NS_PER_S / 900)
-#define SPARE_KNOWN 50 /* of 100, for configured peers alone */
-#define AGAIN_PER_S 100
+#define SPARE_NS     (SPW_NS_PER_S / 900)
+#define SPARE_KNOWN  50 /* of 100, for configured peers alone */
+#define AGAIN_PER_S  100
+#define PREFIX_PER_S 90 /* answers to a /24 or /64 without a peer, and so many at once: */
+#define PREFIX_BURST 10
+
+/* The prefix of an address that may be anybody's has not had its share of this second. */
+static bool
+prefix_may(struct ike_engine *e, const struct spw_addr *to)
+{
+	uint8_t hash[crypto_shorthash_BYTES];
+
+	/* keyed: nobody chooses whose share he takes */
+	crypto_shorthash(hash, to->bytes, to->family == AF_INET6 ? 8 : 3, e->jar.keys.bytes);
+	return ike_pace_take(&e->prefix[hash[0]], e->now, PREFIX_PER_S, PREFIX_BURST);
+}
 
 /*
- * One unauthenticated answer may be sent now: at most 100 at once, 1000 in any second (DOS-06); and
- * however many are asked for by others, configured peers get theirs (DOS-03).
+ * One unauthenticated answer may be sent now: at most 100 at once, 1000 in any second, 100 of them
+ * to one prefix (DOS-06); and however many are asked for by others, configured peers get theirs
+ * (DOS-03).
  */
 static bool
 may_spare(struct ike_engine *e, const struct spw_addr *to)
 {
 	uint64_t credit = (e->now - e->spare_ns) / SPARE_NS;
+	bool known = ike_peer_known(e, to);
 
 	if (credit > 0) {
 		e->spare = (uint32_t)ike_min_u64(100, e->spare + credit);
 		e->spare_ns += credit * SPARE_NS;
 	}
-	if (e->spare == 0 || (e->spare <= SPARE_KNOWN && !ike_peer_known(e, to)))
+	if (e->spare <= (known ? 0 : SPARE_KNOWN) || (!known && !prefix_may(e, to)))
 		return false;
 	e->spare--;
 	return true;

@@ -46,6 +46,13 @@ read_payload(struct spw_reader *r, uint8_t *next, bool *critical, struct spw_rea
 	return r->bad ? -EBADMSG : 0;
 }
 
+/* RFC 7296 2.5: the critical bit counts only for types we do not know. */
+static bool
+is_known(uint8_t type)
+{
+	return (type >= IKE_P_SA && type <= IKE_P_EAP) || type == IKE_P_SKF;
+}
+
 /* Number and total of an SKF payload. RFC 7383 2.5. */
 static int
 read_fragment(struct ike_sk *sk, struct spw_reader *body)
@@ -63,7 +70,7 @@ int
 ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len, struct ike_sk *sk)
 {
 	struct spw_reader r, body;
-	uint8_t type = h->next;
+	uint8_t type = h->next, refused = 0;
 	bool critical;
 
 	spw_reader_init(&r, bytes + IKE_HEADER_LEN, len - IKE_HEADER_LEN);
@@ -77,6 +84,7 @@ ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len, s
 			return -EBADMSG;
 		if (type == IKE_P_SK || type == IKE_P_SKF) {
 			*sk = (struct ike_sk){.inner = next,
+					      .critical = refused,
 					      .aad_len = (size_t)(at - bytes) + IKE_PAYLOAD_HDR};
 			if (spw_reader_left(&r) != 0)
 				return -EBADMSG;
@@ -87,6 +95,8 @@ ike_wire_find_sk(const struct ike_header *h, const uint8_t *bytes, size_t len, s
 			/* bare payloads belong to piece 1, RFC 7383 2.5 */
 			return n > 0 && sk->fragment > 1 ? -EBADMSG : 0;
 		}
+		if (critical && refused == 0 && !is_known(type))
+			refused = type;
 		type = next;
 	}
 	return -ENOENT;
@@ -222,7 +232,6 @@ parse_payload(struct ike_msg *m, uint8_t type, bool critical, struct spw_reader 
 	case IKE_P_SK:
 	case IKE_P_SKF: return -EBADMSG; /* never nested, never after another */
 	default:
-		/* RFC 7296 2.5: the critical bit counts only for types we do not know */
 		if (critical && m->critical == 0)
 			m->critical = type;
 		return 0;

@@ -142,6 +142,7 @@ struct ike_msg {
 /* Where the encrypted payload of a message stands. */
 struct ike_sk {
 	uint8_t inner;	   /* type of the first payload inside */
+	uint8_t critical;  /* type of an unknown one before it with the critical bit, 0 = none */
 	uint16_t fragment; /* number from 1, of `total`, of an SKF payload; 0 with SK */
 	uint16_t total;
 	size_t aad_len; /* header .. SK generic header, with SKF also number and total */

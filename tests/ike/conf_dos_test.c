@@ -115,6 +115,38 @@ dos_06_answers_to_strangers_are_hardly_longer_than_what_came(void **state)
 }
 
 static void
+dos_06_a_prefix_without_a_peer_is_told_a_hundred_times_a_second(void **state)
+{
+	static const struct spw_addr six = {.family = AF_INET6, .bytes = {0x20, 1, 0xd, 0xb8}};
+	struct net *net = tape_up(24);
+	uint8_t h[IKE_HEADER_LEN] = {
+		[7] = 1, [15] = 2, [17] = 0x20, [18] = 37, [19] = 8, [27] = 28};
+	unsigned int flood = 0, flood6 = 0, other = 0;
+
+	tape.drop_from[1] = 255;
+	for (int ms = 0; ms < 2000; ms++, net->now += NET_MS) {
+		struct spw_addr a = spw_addr_v4(0xcb007100 + (uint32_t)ms % 256), b = six;
+
+		b.bytes[8] = b.bytes[15] = (uint8_t)ms;
+		tape_clear();
+		puppet_raw(net, 1, &a, 500, 500, h, sizeof(h));
+		flood += tape.n;
+		tape_clear();
+		puppet_raw(net, 1, &b, 500, 500, h, sizeof(h));
+		flood6 += tape.n;
+		a = spw_addr_v4(0xc6336407);
+		tape_clear();
+		if (ms % 20 == 0)
+			puppet_raw(net, 1, &a, 500, 500, h, sizeof(h));
+		other += tape.n;
+	}
+	assert_in_range(flood, 180, 200);
+	assert_in_range(flood6, 180, 200);
+	assert_int_equal(other, 100);
+	tape_free(net);
+}
+
+static void
 more_puzzle(struct ike_builder *b)
 {
 	ike_build_notify(b, 16434, 0, 0, "\0\2\24", 3); /* PUZZLE of RFC 8019 */
@@ -174,6 +206,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(dos_03_only_configured_peers_are_answered),
 		cmocka_unit_test(dos_04_bad_messages_to_a_half_open_sa_cost_no_keys),
 		cmocka_unit_test(dos_06_answers_to_strangers_are_hardly_longer_than_what_came),
+		cmocka_unit_test(dos_06_a_prefix_without_a_peer_is_told_a_hundred_times_a_second),
 		cmocka_unit_test(dos_07_puzzles_are_not_solved_and_not_minded),
 		cmocka_unit_test(dos_08_the_secret_of_cookies_turns_and_the_one_before_counts),
 	};

@@ -301,6 +301,56 @@ ike_007_unknown_payloads_are_skipped_unless_critical(void **state)
 	tape_free(net);
 }
 
+/* One payload stands before the encrypted one, which is empty; what is answered. */
+static const struct taped *
+ask_with_bare(struct net *net, uint8_t type, bool critical)
+{
+	struct ike_sa *sa = puppet_sa(net, 0);
+	const struct ike_header h = {.spi_i = sa->spi_i,
+				     .spi_r = sa->spi_r,
+				     .exchange = IKE_X_INFORMATIONAL,
+				     .flags = IKE_FLAG_INITIATOR,
+				     .mid = sa->next_out++};
+	struct ike_builder b;
+	size_t len;
+
+	ike_build_start(&b, buf, sizeof(buf), &h);
+	ike_build_bytes(&b, IKE_P_VENDOR, "before", 6);
+	ike_build_open(&b, type);
+	b.payload[1] = critical ? 0x80 : 0;
+	ike_build_close(&b);
+	ike_build_sk(&b, sa->seal);
+	assert_int_equal(ike_build_seal(&b, sa->seal, &len), 0);
+	send_init(net, buf, len);
+	assert_int_equal(tape_count(1, IKE_X_INFORMATIONAL, true), 1);
+	return tape_last(1, IKE_X_INFORMATIONAL, true);
+}
+
+static void
+ike_007_unknown_payloads_before_the_encrypted_one_are_skipped_unless_critical(void **state)
+{
+	static const struct {
+		uint8_t type;
+		bool critical, refused;
+	} t[] = {{200, false, false}, {200, true, true},	   {32, true, true},
+		 {54, true, true},    {IKE_P_NOTIFY, true, false}, {IKE_P_EAP, true, false}};
+	struct net *net = tape_up(7);
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		const struct taped *a = ask_with_bare(net, t[i].type, t[i].critical);
+
+		assert_true(a->opened);
+		assert_int_equal(a->m.n_notifies, t[i].refused);
+		if (!t[i].refused)
+			continue;
+		assert_int_equal(a->m.notify[0].type, IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD);
+		assert_int_equal(a->m.notify[0].data.len, 1);
+		assert_memory_equal(a->m.notify[0].data.bytes, &t[i].type, 1);
+	}
+	assert_int_equal(net_ike_sas(net, 1), 1);
+	tape_free(net);
+}
+
 static void
 head_critical(struct ike_builder *b)
 {
@@ -388,6 +438,47 @@ ike_008_payloads_are_taken_in_any_order(void **state)
 }
 
 /* ---- lengths, nesting ---- */
+
+/* Host 1 says that what host 0 asked was malformed, and goes on as if it had not. */
+static struct net *
+told_malformed(uint64_t seed, uint32_t mode)
+{
+	struct net *net = tape_net(seed);
+	uint16_t error = IKE_N_INVALID_SYNTAX;
+
+	net_connect(net, SPW_IKE_MODE_BOTH, SPW_IKE_MODE_RESPOND);
+	assert_true(net_run_up(net, 5 * NET_S));
+	net_run(net, 3 * NET_S);
+	net->host[0].conn.mode = mode;
+	net_set(net, 0, &net->host[0].conn);
+	tape.drop_from[0] = IKE_X_CREATE_CHILD;
+	ike_engine_rekey(net->host[0].engine, net->now, "azure", SPW_IKE_RESET_CHILD);
+	tape_clear();
+	puppet_answer(net, 1, puppet_fill_notify, &error);
+	tape.drop_from[0] = 0;
+	return net;
+}
+
+static void
+ike_009_an_ike_sa_that_the_peer_says_was_malformed_is_replaced_before_it_breaks(void **state)
+{
+	struct net *net = told_malformed(61, SPW_IKE_MODE_BOTH);
+	uint64_t spi = net_status(net, 0).spi_i;
+
+	net_run(net, 10 * NET_S);
+	assert_int_equal(net_ike_sas(net, 0), 1);
+	assert_true(net_status(net, 0).spi_i != spi);
+	assert_int_equal(net->host[0].downs, 0);
+	assert_true(net_agrees(net));
+	tape_free(net);
+	net = told_malformed(62, SPW_IKE_MODE_RESPOND); /* it may not dial: is the peer there? */
+	spi = net_status(net, 0).spi_i;
+	assert_int_equal(tape_count(0, IKE_X_INFORMATIONAL, false), 1);
+	net_run(net, 10 * NET_S);
+	assert_true(net_status(net, 0).spi_i == spi);
+	assert_true(net_agrees(net));
+	tape_free(net);
+}
 
 static void
 fill_short_payload(struct ike_builder *b, void *ctx)
@@ -637,6 +728,49 @@ ike_016_unknown_errors_fail_an_answer_and_nothing_else(void **state)
 	tape_free(net);
 }
 
+/* An SA, and an error beside it. */
+static void
+fill_both(struct ike_builder *b, void *ctx)
+{
+	struct child_wish w = {.spi = 0x1234567};
+
+	child_fill(b, &w);
+	ike_build_notify(b, *(uint16_t *)ctx, 0, 0, NULL, 0);
+}
+
+static void
+fill_both_ike(struct ike_builder *b, void *ctx)
+{
+	child_fill_ike_rekey(b, NULL);
+	ike_build_notify(b, *(uint16_t *)ctx, 0, 0, NULL, 0);
+}
+
+static void
+ike_016_an_error_fails_an_answer_whatever_stands_beside_it(void **state)
+{
+	static const struct {
+		uint32_t what;
+		void (*fill)(struct ike_builder *b, void *ctx);
+	} t[] = {{SPW_IKE_RESET_CHILD, fill_both}, {SPW_IKE_RESET_IKE, fill_both_ike}};
+	uint16_t error = 8000;
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct net *net = tape_up(45);
+		uint64_t spi = puppet_sa(net, 0)->spi_i;
+		uint32_t child = child_spi(net, 0);
+
+		tape.drop_from[0] = IKE_X_CREATE_CHILD;
+		ike_engine_rekey(net->host[0].engine, net->now, "azure", t[i].what);
+		puppet_answer(net, 1, t[i].fill, &error);
+		tape.drop_from[0] = 0;
+		assert_int_equal(net_ike_sas(net, 0), 1);
+		assert_true(puppet_sa(net, 0)->spi_i == spi);
+		assert_int_equal(child_spi(net, 0), child);
+		assert_true(net_agrees(net));
+		tape_free(net);
+	}
+}
+
 static void
 more_vendors(struct ike_builder *b)
 {
@@ -668,6 +802,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_005_reserved_bits_are_ignored_when_they_come),
 		cmocka_unit_test(ike_007_unknown_payloads_are_skipped_unless_critical),
 		cmocka_unit_test(
+			ike_007_unknown_payloads_before_the_encrypted_one_are_skipped_unless_critical),
+		cmocka_unit_test(
 			ike_007_a_critical_payload_in_ike_sa_init_is_told_and_nothing_is_kept),
 		cmocka_unit_test(ike_008_payloads_go_out_in_the_order_of_the_standard),
 		cmocka_unit_test(ike_008_payloads_are_taken_in_any_order),
@@ -680,7 +816,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_014_any_padding_is_taken_that_is_no_longer_than_the_text),
 		cmocka_unit_test(ike_015_what_stands_before_the_encrypted_payload_is_covered),
 		cmocka_unit_test(ike_015_aead_takes_no_integrity_and_no_iv_twice),
+		cmocka_unit_test(
+			ike_009_an_ike_sa_that_the_peer_says_was_malformed_is_replaced_before_it_breaks),
 		cmocka_unit_test(ike_016_unknown_errors_fail_an_answer_and_nothing_else),
+		cmocka_unit_test(ike_016_an_error_fails_an_answer_whatever_stands_beside_it),
 		cmocka_unit_test(ike_017_vendor_ids_are_ignored),
 	};
 

@@ -87,6 +87,31 @@ nat_09_an_authentic_new_message_moves_the_peer_and_nothing_else_does(void **stat
 	}
 }
 
+/* The IKE_AUTH that host 0 sent comes from elsewhere, to port 4500, before it comes from host 0. */
+static void
+nat_09_without_a_nat_nobody_moves_the_peer_by_passing_on_its_ike_auth(void **state)
+{
+	const struct spw_addr thief = spw_addr_v4(0xcb00710a);
+
+	for (int nat = 0; nat < 2; nat++) {
+		struct net *net = tape_half(34);
+		const struct taped *t = tape_last(0, IKE_X_AUTH, false);
+		struct ike_sa *sa = puppet_sa(net, 1);
+
+		sa->nat_there = nat;
+		puppet_raw(net, 1, &thief, 5555, 4500, t->bytes, t->len);
+		assert_int_equal(sa->state, IKE_SA_ESTABLISHED);
+		assert_int_equal(spw_addr_equal(&sa->remote, &thief), nat);
+		assert_int_equal(sa->remote_port, nat ? 5555 : 500);
+		assert_int_equal(sa->local_port, nat ? 4500 : 500);
+		assert_int_equal(spw_addr_equal(&net->host[1].sa[0].desc.remote, &thief), nat);
+		tape.drop_from[0] = tape.drop_from[1] = 0; /* its answer is asked for again */
+		if (!nat)
+			assert_true(net_run_up(net, 5 * NET_S) && net_agrees(net));
+		tape_free(net);
+	}
+}
+
 static void
 nat_14_a_peer_can_be_made_to_use_udp_and_hashes_stay_the_same(void **state)
 {
@@ -109,6 +134,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(nat_05_a_peer_may_begin_on_4500),
 		cmocka_unit_test(
 			nat_09_an_authentic_new_message_moves_the_peer_and_nothing_else_does),
+		cmocka_unit_test(
+			nat_09_without_a_nat_nobody_moves_the_peer_by_passing_on_its_ike_auth),
 		cmocka_unit_test(nat_14_a_peer_can_be_made_to_use_udp_and_hashes_stay_the_same),
 	};
 

@@ -149,19 +149,22 @@ struct bench {
 	struct ike_engine e;
 	struct ike_sa sa;
 	struct ike_blob whole;
-	uint8_t first;
+	uint8_t first, critical;
 };
 
 static int
 take(struct bench *b, uint32_t mid, uint16_t number, uint16_t total, const char *text)
 {
 	const struct ike_header h = {.mid = mid};
-	const struct ike_sk sk = {.fragment = number,
-				  .total = total,
-				  .inner = number == 1 ? IKE_P_NOTIFY : IKE_P_NONE};
+	struct ike_sk sk = {.fragment = number,
+			    .total = total,
+			    .inner = number == 1 ? IKE_P_NOTIFY : IKE_P_NONE,
+			    .critical = number == 1 ? 200 : 0};
+	int rc = ike_fragment_take(&b->sa, &h, &sk, (const uint8_t *)text, strlen(text), &b->whole);
 
-	return ike_fragment_take(&b->sa, &h, &sk, (const uint8_t *)text, strlen(text), &b->first,
-				 &b->whole);
+	b->first = sk.inner;
+	b->critical = sk.critical;
+	return rc;
 }
 
 static struct bench *
@@ -193,6 +196,7 @@ pieces_come_together_in_any_order(void **state)
 	assert_int_equal(b->whole.len, 9);
 	assert_memory_equal(b->whole.bytes, "abcdefghi", 9);
 	assert_int_equal(b->first, IKE_P_NOTIFY);
+	assert_int_equal(b->critical, 200);
 	assert_int_equal(b->sa.pieces[0].total, 0);
 	bench_free(b);
 }

@@ -428,6 +428,7 @@ NOTES = {
     'EXT-05': 'Names of type PPK_ID_FIXED; one key a tunnel',
     'FRAG-08': 'Nothing of them is used',
     'IKE-154': 'One request at a time, whatever the peer allows',
+    'DOS-06': 'The bound for a prefix holds where no configured peer is',
     'DOS-05': 'Above 10 CREATE_CHILD_SA a second: TEMPORARY_FAILURE; above 100 INFORMATIONAL: no '
               'answer until it is repeated',
     'DOS-09': 'A peer that knows the key may cause the lines of 10 children a second beside it',
