@@ -197,9 +197,11 @@ spw_msg_recv(int fd, struct spw_msg *out)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	if (n == 0)
-		return -ECONNRESET;
 	fds_take(out, &m);
+	if (n == 0) { /* the end, or a datagram of nothing: it may have brought descriptors */
+		spw_msg_close_fds(out);
+		return -ECONNRESET;
+	}
 	size_t want = sizeof(out->hdr) + (size_t)out->hdr.count * out->hdr.elem_size;
 
 	if ((size_t)n < sizeof(out->hdr) || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||

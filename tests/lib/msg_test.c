@@ -76,6 +76,41 @@ wrong_framing_is_refused(void **state)
 	close(pair[1]);
 }
 
+static unsigned int
+descriptors_open(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void
+descriptors_that_come_with_nothing_are_closed(void **state)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr m = {.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	unsigned int before;
+	int pair[2];
+
+	pair_make(pair);
+	before = descriptors_open();
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &pair[0], sizeof(int));
+	assert_int_equal(sendmsg(pair[0], &m, 0), 0);
+	assert_int_equal(spw_msg_recv(pair[1], &msg), -ECONNRESET);
+	assert_int_equal(descriptors_open(), before);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void
 client_takes_only_the_reply_to_its_request(void **state)
 {
@@ -245,6 +280,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batch_and_descriptor_arrive_whole),
 		cmocka_unit_test(wrong_framing_is_refused),
+		cmocka_unit_test(descriptors_that_come_with_nothing_are_closed),
 		cmocka_unit_test(client_takes_only_the_reply_to_its_request),
 		cmocka_unit_test(connecting_to_one_that_accepts_nobody_never_waits),
 		cmocka_unit_test(a_socket_is_taken_over_from_the_dead_alone),
