@@ -160,7 +160,8 @@ dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 
-		if (dp_pkt(m)->flags & DP_PKT_DECRYPTED) {
+		/* Beside what came out there may be what is sealed again and already on its way. */
+		if ((dp_pkt(m)->flags & (DP_PKT_DECRYPTED | DP_PKT_OUTER)) == DP_PKT_DECRYPTED) {
 			if (!deliver_one(w, m, &run))
 				continue;
 			kinds |= DP_KIND(dp_pkt(m)->next);
