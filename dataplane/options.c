@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MBUFS	    32768 /* for each worker; of all one less, which fits a pool's ring best */
+#define MBUF_AROUND 512	  /* headroom, metadata and bookkeeping of a packet buffer, about */
+
 #define OPTIONS(X)                                                                               \
 	X(RUN_DIR, "run-dir", "DIR", "directory of dataplane.sock (/run/spillway)")              \
 	X(WORKERS, "workers", "N", "packet workers, not pinned to cores (1)")                    \
@@ -27,7 +30,7 @@
 	X(MAX_ROUTES, "max-routes", "N", "IPv4 prefixes that fit (262144)")                      \
 	X(MAX_ROUTES6, "max-routes6", "N", "IPv6 prefixes that fit (65536)")                     \
 	X(MAX_SAS, "max-sas", "N", "child SAs that fit, a power of two (65536)")                 \
-	X(MBUFS, "mbufs", "N", "packet buffers (32767)")                                         \
+	X(MBUFS, "mbufs", "N", "packet buffers (32768 for each worker)")                         \
 	X(MBUF_SIZE, "mbuf-size", "BYTES", "packet bytes in a buffer (2304)")                    \
 	X(LOG_LEVEL, "log-level", "LEVEL", "error, warning, info or debug (info)")               \
 	X(VERSION, "version", NULL, "print the version and leave")                               \
@@ -188,12 +191,28 @@ defaults(struct dp_options *o)
 				 .max_routes = 262144,
 				 .max_routes6 = 65536,
 				 .max_sas = 65536,
-				 .mbufs = 32767,
 				 .mbuf_size = 2304,
 				 .socket_gid = gr ? gr->gr_gid : (gid_t)-1,
 				 .log_level = SPW_LOG_INFO};
 	for (unsigned int i = 0; i < DP_WORKERS_MAX; i++)
 		o->core[i] = -1;
+}
+
+/*
+ * Each worker has queues of its own at each port, a thousand buffers in each and as many sent ones
+ * that a driver keeps until it needs their places: three ports can hold nine thousand a worker.
+ */
+static void
+memory_defaults(struct dp_options *o)
+{
+	uint64_t more = 0;
+
+	if (!o->mbufs) {
+		more = (o->n_workers - 1) * (uint64_t)MBUFS * (o->mbuf_size + MBUF_AROUND);
+		o->mbufs = MBUFS * o->n_workers - 1;
+	}
+	if (o->no_huge && !o->memory_mb)
+		o->memory_mb = 1024 + (uint32_t)(more >> 20);
 }
 
 int
@@ -217,7 +236,6 @@ dp_options_parse(struct dp_options *o, int argc, char **argv, struct spw_err *er
 				argv[optind]);
 	if (o->max_sas & (o->max_sas - 1))
 		return spw_fail(err, -EINVAL, "--max-sas %u is not a power of two", o->max_sas);
-	if (o->no_huge && !o->memory_mb)
-		o->memory_mb = 1024;
+	memory_defaults(o);
 	return 0;
 }
