@@ -7,7 +7,8 @@
  * big" with the way's MTU (RFC 1191, RFC 8201, RFC 4301 8.2.1) and dropped; so the outer packets of
  * a tunnel never need cutting, and ours are never cut. One of ours that its interface does not
  * carry is dropped and teaches the tunnel (pmtu.c), so that the next inner packet is answered. The
- * MSS of new TCP connections is lowered to what the way carries, in both directions.
+ * MSS of new TCP connections is lowered to what the way carries, in both directions; what comes out
+ * of one tunnel and goes into another shall fit both.
  *
  * IPv6 packets are never cut. The MTU they are told is at least 1280, and packets of that size go
  * into any tunnel, because no sender makes smaller ones (RFC 8200 5); where the path outside is too
@@ -90,6 +91,28 @@ dp_fit_ask(struct dp_fit_way *way, const struct dp_worker *w, const struct dp_pk
 	}
 	if (unlikely(way->word == 0)) /* seal drops what has no tunnel */
 		way->word = word_of(NO_LIMIT, 0, 0);
+}
+
+/*
+ * The clamp, or 0, of where a packet came by that goes into a tunnel: the tunnel that it came out
+ * of, which its SA names, or its interface. Its connection uses both.
+ */
+static uint32_t
+clamp_behind(const struct dp_worker *w, const struct dp_pkt *p)
+{
+	const unsigned int ipv6 = dp_fit_ipv6(p);
+	const struct dp_iface *i;
+	const struct dp_sa_in *sa;
+
+	if (p->next != DP_NEXT_SEAL)
+		return 0;
+	if ((p->flags & DP_PKT_DECRYPTED) != 0) {
+		sa = atomic_load_explicit(&w->sad->in[p->sa & w->sad->index_mask],
+					  memory_order_acquire);
+		return sa != NULL ? dp_fit_mss(tunnel_word(w->sad, sa->tunnel), ipv6) : 0;
+	}
+	i = p->iface_in != DP_NO_IFACE ? dp_iface_get(w->tables, p->iface_in) : NULL;
+	return i != NULL ? i->conf.mss_clamp : 0;
 }
 
 /* A SYN is changed only when it is in one piece and nobody else reads it. */
@@ -203,12 +226,14 @@ dp_stage_fit(struct dp_worker *w, struct dp_burst *b)
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 		const struct dp_pkt *p = dp_pkt(m);
+		uint32_t mss;
 
 		if (dp_fit_fits(&way, w, m))
 			continue;
 		long_ones |= rte_pktmbuf_pkt_len(m) > dp_fit_mtu(way.word, dp_fit_ipv6(p));
-		if (dp_fit_mss(way.word, dp_fit_ipv6(p)) != 0 && dp_fit_may_be_syn(m))
-			clamp(m, dp_fit_ipv6(p), dp_fit_mss(way.word, dp_fit_ipv6(p)));
+		mss = dp_fit_mss(way.word, dp_fit_ipv6(p));
+		if (mss != 0 && dp_fit_may_be_syn(m))
+			clamp(m, dp_fit_ipv6(p), least(mss, clamp_behind(w, p)));
 	}
 	if (unlikely(long_ones))
 		rebuild(w, b);

@@ -395,6 +395,50 @@ esp_47_mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces(void **state)
 	}
 }
 
+/* Between two tunnels, or from a narrow interface into one, a connection shall fit both. */
+static void
+esp_47_mss_is_clamped_to_the_smaller_of_the_ways_in_and_out(void **state)
+{
+	static const struct {
+		uint32_t came_mtu; /* of the tunnel behind it; 0: it came by an interface */
+		uint16_t iface_mss, want;
+	} rows[] = {
+		{1300, 0, 1260},   {1400, 0, 1360}, {1500, 0, 1360}, /* 1400 ahead */
+		{1300, 1200, 1260}, {0, 0, 1360},    {0, 1200, 1200}, {0, 1400, 1360},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct spw_sa_desc other;
+		struct spw_dp_tunnel t = {.id = BED_TUNNEL + 1,
+					  .local = spw_addr_v4(0xc0000201),
+					  .remote = spw_addr_v4(0xc6336401),
+					  .mtu = rows[i].came_mtu,
+					  .outer_path = SPW_DP_ADDR_NONE};
+		struct dp_burst b;
+		struct yard y;
+
+		open_yard(&y, 1400);
+		y.in.conf.mss_clamp = rows[i].iface_mss;
+		bed_single(&b, syn(1460));
+		*dp_pkt(b.pkt[0]) = (struct dp_pkt){
+			.next = DP_NEXT_SEAL, .tunnel = BED_TUNNEL, .iface_in = IFACE_IN};
+		if (rows[i].came_mtu != 0) {
+			assert_int_equal(dp_sad_tunnel_set(y.a.sad, &t, NULL), 0);
+			other = bed_desc(&y.a, 0xc6336401, &(struct bed_sa){.held = true});
+			assert_int_equal(dp_sad_spi_alloc(y.a.sad, t.id, &other.spi_in, NULL), 0);
+			other.tunnel = t.id;
+			assert_int_equal(dp_sad_install(y.a.sad, &other, false, NULL), 0);
+			dp_pkt(b.pkt[0])->flags = DP_PKT_DECRYPTED;
+			dp_pkt(b.pkt[0])->sa = other.spi_in & y.a.sad->index_mask;
+		}
+		dp_stage_fit(&y.a.w, &b);
+		assert_int_equal(spw_get_be16(rte_pktmbuf_mtod_offset(b.pkt[0], uint8_t *, 42)),
+				 rows[i].want);
+		bed_free(&b);
+		close_yard(&y);
+	}
+}
+
 /* An IPv6 packet of `len` bytes from host6 to far6, bound for the tunnel. */
 static struct rte_mbuf *
 big6(uint32_t len, uint8_t next)
@@ -712,6 +756,7 @@ main(void)
 		cmocka_unit_test(
 			fragments_that_end_behind_the_longest_datagram_are_not_cut_further),
 		cmocka_unit_test(esp_47_mss_is_clamped_into_and_out_of_tunnels_and_on_interfaces),
+		cmocka_unit_test(esp_47_mss_is_clamped_to_the_smaller_of_the_ways_in_and_out),
 		cmocka_unit_test(esp_43_too_big_ipv6_is_answered_and_never_cut),
 		cmocka_unit_test(icmp_errors_of_a_gateway_without_an_address_are_not_sent),
 		cmocka_unit_test(icmp_errors_about_the_kernels_packets_go_up_by_their_twin),
