@@ -20,8 +20,13 @@
 #include "dataplane/checksum.h"
 #include "dataplane/wire.h"
 
-#define PROTO_UDP 17
-#define PROTO_ESP 50
+#define PROTO_UDP   17
+#define PROTO_ESP   50
+#define PROTO_ICMP6 58
+
+#define HOPS_NO_ROUTER 255 /* no router has taken one (RFC 4861 3.1) */
+#define DISCOVERY_LOW  133 /* ICMPv6 types of neighbour discovery (RFC 4861 4) */
+#define DISCOVERY_HIGH 137
 
 #define IPV6_LEN	40
 #define IKE_HEADER	28
@@ -226,6 +231,32 @@ dp_ike_opens(const uint8_t *udp, uint32_t len)
 		return true;
 	return dp_be32(udp + at + 8) == 0 && dp_be32(udp + at + 12) == 0 &&
 	       !(udp[at + 19] & IKE_RESPONSE);
+}
+
+/* Neighbour discovery that no router has passed on: from a station on the link. */
+static bool
+is_discovery(const uint8_t *ip, uint32_t len)
+{
+	return ip[6] == PROTO_ICMP6 && ip[7] == HOPS_NO_ROUTER && len > IPV6_LEN &&
+	       ip[IPV6_LEN] >= DISCOVERY_LOW && ip[IPV6_LEN] <= DISCOVERY_HIGH;
+}
+
+static bool
+is_ike(const uint8_t *udp, uint32_t len)
+{
+	return len >= 8 && (dp_be16(udp + 2) == DP_PORT_IKE || dp_be16(udp + 2) == DP_PORT_NATT);
+}
+
+enum dp_up_kind
+dp_up_kind(const uint8_t *ip, uint32_t len, uint32_t at)
+{
+	const bool ipv6 = ip[0] >> 4 == 6;
+
+	if (ipv6 && is_discovery(ip, len))
+		return DP_UP_LINK;
+	if (ip[ipv6 ? 6 : 9] != PROTO_UDP || at > len || !is_ike(ip + at, len - at))
+		return DP_UP_OTHER;
+	return dp_ike_opens(ip + at, len - at) ? DP_UP_HELLO : DP_UP_IKE;
 }
 
 static bool

@@ -110,6 +110,23 @@ enum dp_to_us dp_ipv6_to_us(const uint8_t *ip, uint32_t tot_len, uint16_t *at);
  */
 bool dp_ike_opens(const uint8_t *udp, uint32_t len);
 
+/* What goes up to the kernel, by who can send it. What comes from the Internet has a rate by it. */
+enum dp_up_kind {
+	DP_UP_LINK,	/* a station on the link: ARP, neighbour discovery, frames to groups */
+	DP_UP_HELLO,	/* anybody: dp_ike_opens() */
+	DP_UP_IKE,	/* anybody: to the ports of IKE and none of these */
+	DP_UP_PROBE,	/* anybody: what the monitor wants */
+	DP_UP_FRAGMENT, /* anybody; limited wherever it comes from */
+	DP_UP_OTHER,	/* anybody */
+	DP_UP_KINDS,
+};
+/*
+ * Kind of a whole packet to one of our addresses.
+ * @ip  checked header, by its version; `len` bytes of packet are there
+ * @at  where the upper layer begins
+ */
+enum dp_up_kind dp_up_kind(const uint8_t *ip, uint32_t len, uint32_t at);
+
 /*
  * Hash of the flow: addresses, protocol, and ports of unfragmented TCP, UDP and SCTP. All
  * fragments of a datagram give the same value.

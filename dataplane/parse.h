@@ -7,6 +7,7 @@
 
 #define DP_PARSE_AHEAD 4 /* packets between the first look at one and its turn */
 #define DP_TAGS_NONE   0
+#define DP_SCAN_NO_DST UINT64_MAX /* no packet has it */
 
 /* The interface of the frame before, and what is the same for the whole burst. */
 struct dp_scan {
@@ -16,7 +17,7 @@ struct dp_scan {
 	const struct dp_local6 *local6;
 	uint64_t packets, bytes; /* of the interface, not counted yet */
 	uint32_t tags;		 /* outer << 16 | inner */
-	uint32_t dst;		 /* last IPv4 destination asked for, 0 = none (no packet has it) */
+	uint64_t dst;		 /* last IPv4 destination asked for, DP_SCAN_NO_DST = none */
 	uint16_t owner;		 /* of `dst` */
 	uint16_t dpdk_id;
 	bool transit;	    /* what is not for us may be forwarded without being asked more */

@@ -138,7 +138,7 @@ wanted_by(const struct dp_monitor_wants *wants, const uint8_t *ip, uint32_t len,
 
 /*
  * May a packet that anybody can have sent take room? Half of the ring is for those that nobody else
- * can; of the rest, what comes in the clear from the Internet has the rate of strangers.
+ * can; of the rest, what comes in the clear from the Internet has a rate of its own.
  */
 static bool
 stranger_may(struct dp_worker *w, const struct dp_pkt *p, uint16_t iface)
@@ -149,7 +149,7 @@ stranger_may(struct dp_worker *w, const struct dp_pkt *p, uint16_t iface)
 		!(p->flags & DP_PKT_DECRYPTED) && in && in->conf.role == SPW_IF_ROLE_INTERNET;
 
 	return rte_ring_count(priv->to_monitor) < DP_MONITOR_RX_RING / 2 &&
-	       (!internet || dp_rate_take(&priv->stranger_rate, w->now_tsc));
+	       (!internet || dp_rate_take(&priv->up_rate[DP_UP_PROBE], w->now_tsc));
 }
 
 bool

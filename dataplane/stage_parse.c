@@ -189,43 +189,23 @@ must_come_protected(const struct dp_worker *w, uint16_t owner, const uint8_t *ip
 	       dest_protected(w, ip, ipv6);
 }
 
-/* Up to the twin with the Ethernet header that was cut off. NULL for `rate`: as many as come. */
+/*
+ * Up to the twin with the Ethernet header that was cut off. What comes from the Internet has a rate
+ * for each kind, so that a flood of one stands in no other's way: pings neither in that of the IKE
+ * SAs there are nor in that of the router that asks for our MAC.
+ */
 static void
-up_to_twin(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface,
-	   struct dp_rate *rate)
+to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface,
+	  enum dp_up_kind kind)
 {
-	if (rate && !dp_rate_take(rate, w->now_tsc)) {
+	bool limited = kind == DP_UP_FRAGMENT || iface->conf.role == SPW_IF_ROLE_INTERNET;
+
+	if (limited && !dp_rate_take(&dp_priv(w)->up_rate[kind], w->now_tsc)) {
 		dp_drop(w, m, DP_DROP_PUNT_RATE);
 		return;
 	}
 	rte_pktmbuf_prepend(m, DP_ETHER_LEN);
 	dp_mirror_frame(w, m, (uint16_t)iface->conf.id);
-}
-
-/* Up to the twin; strangers are rate limited. */
-static void
-to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, bool fragment)
-{
-	bool limited = fragment || iface->conf.role == SPW_IF_ROLE_INTERNET;
-
-	up_to_twin(w, m, iface, limited ? &dp_priv(w)->stranger_rate : NULL);
-}
-
-/*
- * A whole packet to one of our addresses. What would begin an IKE SA has a rate of its own, so that
- * a flood of it, from whomever, stands in no other's way: not in that of the IKE SAs there are.
- */
-static void
-own_to_kernel(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface,
-	      const uint8_t *ip, uint16_t at)
-{
-	uint8_t proto = dp_pkt(m)->flags & DP_PKT_IPV6 ? ip[6] : ip[9];
-
-	if (iface->conf.role == SPW_IF_ROLE_INTERNET && proto == 17 &&
-	    dp_ike_opens(ip + at, m->pkt_len - at))
-		up_to_twin(w, m, iface, &dp_priv(w)->hello_rate);
-	else
-		to_kernel(w, m, iface, false);
 }
 
 /* What the tunnel's end must know of the outer header. */
@@ -284,15 +264,13 @@ to_us(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface, uin
 	case DP_TO_US_KERNEL:
 	case DP_TO_US_KERNEL_FRAG: break;
 	}
-	if (iface->conf.role == SPW_IF_ROLE_INTERNET && must_come_protected(w, owner, ip, ipv6)) {
+	dp_pmtu_heard(w, m); /* of any source: what it quotes must be ours */
+	if (iface->conf.role == SPW_IF_ROLE_INTERNET && must_come_protected(w, owner, ip, ipv6))
 		dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
-	} else {
-		dp_pmtu_heard(w, m);
-		if (kind == DP_TO_US_KERNEL_FRAG)
-			to_kernel(w, m, iface, true);
-		else if (!dp_monitor_take(w, m, (uint16_t)iface->conf.id))
-			own_to_kernel(w, m, iface, ip, at);
-	}
+	else if (kind == DP_TO_US_KERNEL_FRAG)
+		to_kernel(w, m, iface, DP_UP_FRAGMENT);
+	else if (!dp_monitor_take(w, m, (uint16_t)iface->conf.id))
+		to_kernel(w, m, iface, dp_up_kind(ip, m->pkt_len, at));
 	return false;
 }
 
@@ -378,7 +356,7 @@ parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 		if (group_must_come_protected(w, s->iface, ip, true))
 			dp_drop(w, m, DP_DROP_CLEAR_INBOUND);
 		else if (!dp_monitor_take(w, m, (uint16_t)s->iface->conf.id))
-			to_kernel(w, m, s->iface, false);
+			to_kernel(w, m, s->iface, DP_UP_LINK);
 		return false;
 	}
 	uint16_t owner = dp_local6_find(s->local6, ip + 24);
@@ -392,6 +370,19 @@ parse_ipv6(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 	return transit(w, m, s->iface);
 }
 
+/*
+ * Is an IPv4 destination in a frame to a group one that may be there? Of our own addresses none is;
+ * from the Internet only groups and the limited broadcast are, for the kernel has addresses on
+ * other devices, too, and takes packets for them from any.
+ */
+static bool
+is_for_group(uint32_t dst, const struct dp_scan *s)
+{
+	if (s->iface->conf.role == SPW_IF_ROLE_INTERNET)
+		return dst >> 28 == 14 || dst == UINT32_MAX;
+	return dp_local_find(s->local, dst) == DP_NO_IFACE;
+}
+
 /* Is a packet to a station address inside a frame to a group? (RFC 1122 3.3.6) */
 static bool
 group_smuggles(const uint8_t *frame, uint32_t len, const struct dp_scan *s)
@@ -399,8 +390,7 @@ group_smuggles(const uint8_t *frame, uint32_t len, const struct dp_scan *s)
 	const uint8_t *ip = frame + DP_ETHER_LEN;
 
 	if (dp_be16(frame + 12) == DP_ETHERTYPE_IPV4)
-		return len < DP_ETHER_LEN + 20 ||
-		       dp_local_find(s->local, dp_be32(ip + 16)) != DP_NO_IFACE;
+		return len < DP_ETHER_LEN + 20 || !is_for_group(dp_be32(ip + 16), s);
 	if (dp_be16(frame + 12) == DP_ETHERTYPE_IPV6)
 		return len < DP_ETHER_LEN + 40 || ip[24] != 0xff;
 	return false;
@@ -409,6 +399,7 @@ group_smuggles(const uint8_t *frame, uint32_t len, const struct dp_scan *s)
 /*
  * A group or broadcast MAC: the kernel's, but never with one of our own addresses inside, which
  * would slip past what unicast packets are asked, nor from where only a tunnel may bring packets.
+ * Nor with a tag more than there may be: the kernel would take one of VLAN 0 off and look behind.
  */
 static void
 parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
@@ -416,8 +407,8 @@ parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint16_t type = dp_be16(frame + 12);
 
-	if (group_smuggles(frame, m->data_len, s)) {
-		dp_drop(w, m, DP_DROP_MARTIAN);
+	if (is_tag(type) || group_smuggles(frame, m->data_len, s)) {
+		dp_drop(w, m, is_tag(type) ? DP_DROP_ETHERTYPE : DP_DROP_MARTIAN);
 		return;
 	}
 	if ((type == DP_ETHERTYPE_IPV4 || type == DP_ETHERTYPE_IPV6) &&
@@ -427,7 +418,7 @@ parse_group(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s)
 		return;
 	}
 	rte_pktmbuf_adj(m, DP_ETHER_LEN);
-	to_kernel(w, m, s->iface, false);
+	to_kernel(w, m, s->iface, DP_UP_LINK);
 }
 
 /* A frame to neither our own MAC nor with IP inside. */
@@ -442,7 +433,7 @@ parse_other(struct dp_worker *w, struct rte_mbuf *m, const struct dp_scan *s, bo
 		dp_drop(w, m, DP_DROP_NOT_FOR_US);
 	} else if (dp_be16(frame + 12) == DP_ETHERTYPE_ARP) {
 		rte_pktmbuf_adj(m, DP_ETHER_LEN);
-		to_kernel(w, m, s->iface, false);
+		to_kernel(w, m, s->iface, DP_UP_LINK);
 	} else {
 		dp_drop(w, m, DP_DROP_ETHERTYPE);
 	}
@@ -505,6 +496,7 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 	struct dp_scan s = {
 		.local = atomic_load_explicit(&w->tables->local, memory_order_acquire),
 		.local6 = atomic_load_explicit(&w->tables->local6, memory_order_acquire),
+		.dst = DP_SCAN_NO_DST,
 		.dpdk_id = DP_PORT_NONE,
 		.why = DP_DROP_PORT_GONE,
 	};

@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 
 #include "dataplane/bell.h"
+#include "dataplane/classify.h"
 #include "dataplane/fib.h"
 #include "dataplane/fib6.h"
 #include "dataplane/group.h"
@@ -113,9 +114,8 @@ struct dp_worker_priv {
 	bool adaptive;	   /* always sleep when idle; neither: by the kind of ports */
 	bool ring_punt;	   /* something was put into to_punt since the bell was rung */
 	bool ring_api;
-	struct dp_rate punt_rate;     /* everything for the kernel */
-	struct dp_rate stranger_rate; /* the part that any host on the Internet can cause */
-	struct dp_rate hello_rate;    /* of it: what would begin an IKE SA */
+	struct dp_rate punt_rate;	     /* everything for the kernel */
+	struct dp_rate up_rate[DP_UP_KINDS]; /* of it, what comes from the Internet in the clear */
 	struct dp_rate icmp_rate[2];
 	struct dp_rate ask_rate; /* neighbour events */
 	uint32_t neigh_changes;

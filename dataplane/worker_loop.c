@@ -33,8 +33,7 @@
 #define SLEEP_LONG_NS  100000
 #define SHORT_SLEEPS   20
 #define PUNT_PER_S     200000
-#define STRANGER_PER_S 10000
-#define HELLO_PER_S    10000
+#define UP_PER_S       10000 /* of each kind that comes from the Internet */
 #define ICMP_PER_S     200
 #define ASK_PER_S      500
 #define TIMER_SLACK_NS 1000
@@ -59,8 +58,8 @@ rates_init(struct dp_worker_priv *p)
 {
 	p->hz = rte_get_tsc_hz();
 	p->punt_rate = dp_rate_make(p->hz, PUNT_PER_S, PUNT_PER_S / 10);
-	p->stranger_rate = dp_rate_make(p->hz, STRANGER_PER_S, STRANGER_PER_S / 10);
-	p->hello_rate = dp_rate_make(p->hz, HELLO_PER_S, HELLO_PER_S / 10);
+	for (unsigned int i = 0; i < DP_UP_KINDS; i++)
+		p->up_rate[i] = dp_rate_make(p->hz, UP_PER_S, UP_PER_S / 10);
 	for (unsigned int i = 0; i < RTE_DIM(p->icmp_rate); i++)
 		p->icmp_rate[i] = dp_rate_make(p->hz, ICMP_PER_S, ICMP_PER_S / 2);
 	p->ask_rate = dp_rate_make(p->hz, ASK_PER_S, ASK_PER_S / 5);

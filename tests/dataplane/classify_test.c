@@ -224,6 +224,51 @@ what_would_begin_an_ike_sa_is_told_from_what_belongs_to_one(void **state)
 }
 
 static void
+what_goes_up_is_told_by_who_can_send_it(void **state)
+{
+	const struct {
+		bool ipv6;
+		uint8_t proto, hops, first; /* first octet of the upper layer */
+		uint16_t port;
+		uint8_t spi_r;
+		uint16_t len; /* of the upper layer */
+		enum dp_up_kind want;
+	} rows[] = {
+		{false, 17, 64, 0, 500, 0, 36, DP_UP_HELLO},
+		{false, 17, 64, 0, 500, 1, 36, DP_UP_IKE},
+		{false, 17, 64, 0, 4500, 1, 40, DP_UP_IKE},
+		{false, 17, 64, 0, 501, 1, 36, DP_UP_OTHER},
+		{false, 17, 64, 0, 500, 1, 7, DP_UP_OTHER},
+		{false, 6, 64, 0, 500, 1, 36, DP_UP_OTHER},
+		{false, 1, 64, 8, 0, 0, 36, DP_UP_OTHER},
+		{false, 58, 255, 135, 0, 0, 36, DP_UP_OTHER}, /* means nothing in IPv4 */
+		{true, 17, 64, 0, 500, 0, 36, DP_UP_HELLO},
+		{true, 17, 64, 0, 500, 1, 36, DP_UP_IKE},
+		{true, 58, 255, 132, 0, 0, 24, DP_UP_OTHER},
+		{true, 58, 255, 133, 0, 0, 24, DP_UP_LINK},
+		{true, 58, 255, 135, 0, 0, 24, DP_UP_LINK},
+		{true, 58, 255, 137, 0, 0, 24, DP_UP_LINK},
+		{true, 58, 255, 138, 0, 0, 24, DP_UP_OTHER},
+		{true, 58, 254, 135, 0, 0, 24, DP_UP_OTHER}, /* a router passed it on */
+		{true, 58, 255, 135, 0, 0, 0, DP_UP_OTHER},
+		{true, 17, 255, 135, 500, 1, 36, DP_UP_IKE},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t at = rows[i].ipv6 ? 40 : 20;
+		uint8_t b[128] = {rows[i].ipv6 ? 0x60 : 0x45}, *upper = b + at;
+
+		b[rows[i].ipv6 ? 6 : 9] = rows[i].proto;
+		b[rows[i].ipv6 ? 7 : 8] = rows[i].hops;
+		upper[0] = rows[i].first;
+		upper[2] = (uint8_t)(rows[i].port >> 8);
+		upper[3] = (uint8_t)rows[i].port;
+		upper[8 + (rows[i].port == 4500 ? 4 : 0) + 8] = rows[i].spi_r;
+		assert_int_equal(dp_up_kind(b, at + rows[i].len, at), rows[i].want);
+	}
+}
+
+static void
 a_flow_hash_ignores_ports_of_fragments_only(void **state)
 {
 	struct packet a = udp(0, 1, "x", 1, -1), b = udp(0, 2, "x", 1, -1);
@@ -614,6 +659,7 @@ main(void)
 		cmocka_unit_test(martians_are_what_no_host_may_use),
 		cmocka_unit_test(packets_to_us_are_sorted),
 		cmocka_unit_test(what_would_begin_an_ike_sa_is_told_from_what_belongs_to_one),
+		cmocka_unit_test(what_goes_up_is_told_by_who_can_send_it),
 		cmocka_unit_test(a_flow_hash_ignores_ports_of_fragments_only),
 		cmocka_unit_test(the_plain_case_agrees_with_the_full_check),
 		cmocka_unit_test(ipv6_headers_are_judged_by_version_and_length),

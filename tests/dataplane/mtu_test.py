@@ -201,6 +201,13 @@ class Learning(Bed):
     def test_esp_44_a_quote_of_esp_in_udp_lowers_the_mtu(self):
         self.learns(dp.SA_UDP)
 
+    def test_esp_44_a_router_is_heard_whose_own_packets_must_come_out_of_a_tunnel(self):
+        every = dp.Route(dp.prefix('0.0.0.0/0'), tt.G_TUN, 1)
+        self.a.control.call('ROUTE_SET', every)
+        self.addCleanup(self.a.control.call, 'ROUTE_DEL', every)
+        self.learns(0)
+        self.assertGreater(self.a.dropped('clear-inbound'), 0)
+
     def test_esp_44_other_quotes_are_ignored(self):
         self.sa(0)
         outer = self.pass4(1400, flags='DF')

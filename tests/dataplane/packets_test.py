@@ -295,6 +295,11 @@ class Kernel(Bed):
         for dst in (self.macs['wan'], 'ff:ff:ff:ff:ff:ff'):
             self.wan.send(Ether(src=self.wan.mac, dst=dst) / IP(src=HOST, dst=GW) /
                           UDP(sport=1, dport=5555) / Raw(b'past'))
+        for tags in (3, 4):     # of VLAN 0, which the kernel takes off
+            frame = Ether(src=self.lan.mac, dst='ff:ff:ff:ff:ff:ff')
+            for _ in range(tags):
+                frame /= Dot1Q(vlan=0)
+            self.lan.send(frame / IP(src=HOST, dst=GW) / UDP(sport=1, dport=5555) / Raw(b'past'))
         with self.assertRaises(TimeoutError):
             s.recv(100)
         self.lan.send(self.from_lan(IP(src=HOST, dst=GW), UDP(sport=1, dport=5555), Raw(b'in')))

@@ -63,6 +63,14 @@ port_new(struct yard *y, uint16_t id, const struct dp_vlan_entry *e, uint32_t n)
 	y->port[id] = p;
 }
 
+/* Full buckets. */
+static void
+rates_fill(struct dp_worker_priv *p, uint32_t tokens)
+{
+	for (unsigned int i = 0; i < DP_UP_KINDS; i++)
+		p->up_rate[i] = dp_rate_make(1000000000, 1000, tokens);
+}
+
 static void
 yard_open(struct yard *y)
 {
@@ -79,8 +87,7 @@ yard_open(struct yard *y)
 	y->w.iface = calloc(DP_IFACES_MAX, sizeof(*y->w.iface));
 	y->w.priv = y->priv = calloc(1, sizeof(*y->priv));
 	y->w.now_tsc = 1000000000;
-	y->priv->stranger_rate = dp_rate_make(1000000000, 1000, 100);
-	y->priv->hello_rate = dp_rate_make(1000000000, 1000, 100);
+	rates_fill(y->priv, 100);
 	port_new(y, 0, first, 4);
 	port_new(y, 1, second, 1);
 	iface_new(y, PLAIN, 0, SPW_IF_ROLE_LAN, true);
@@ -432,6 +439,8 @@ nearly_plain(uint8_t *f)
 	}
 	if (random() % 8 == 0) /* nobody's address, or somebody's */
 		ip[random() % 2 ? 12 : 16] = (uint8_t[]){0, 127, 224, 255, 11}[random() % 5];
+	if (random() % 16 == 0)
+		memset(ip + 16, 0, 4);
 	ip[8] = (uint8_t)(random() % 8 ? 64 : random() % 3);
 	dp_put_be16(ip + 10, 0);
 	dp_put_be16(ip + 10, dp_csum_finish(dp_csum_add(0, ip, 20)));
@@ -464,43 +473,96 @@ burst_is_that_of_singles(struct dp_burst *whole, struct dp_burst *singles)
 	}
 }
 
-/* An IKE message from the Internet to OUR_V4 or our_v6: what becomes of it. OTHER has no twin. */
+/* A frame that came from the Internet: what becomes of it. OTHER has no twin. */
 static enum dp_drop
-ike_comes(struct yard *y, bool ipv6, uint8_t spi_r)
+comes(struct yard *y, const uint8_t *f, uint16_t len)
 {
-	uint8_t f[14 + 40 + 8 + 28];
-	uint16_t at = ipv6 ? 14 + 40 : 14 + 20;
 	enum dp_drop why;
 
-	frame_v4(f, NULL, 0, 20 + 8 + 28);
-	if (ipv6) {
-		memset(f + 14, 0, sizeof(f) - 14);
-		dp_put_be16(f + 12, 0x86dd);
-		f[14] = 0x60;
-		dp_put_be16(f + 14 + 4, 8 + 28);
-		f[14 + 6] = 17;
-		f[14 + 8] = 0x20;
-		memcpy(f + 14 + 24, our_v6, 16);
-	} else {
-		dp_put_be32(f + 14 + 16, OUR_V4);
-		dp_put_be16(f + 14 + 10, 0);
-		dp_put_be16(f + 14 + 10, dp_csum_finish(dp_csum_add(0, f + 14, 20)));
-	}
-	dp_put_be16(f + at + 2, 500);
-	memset(f + at + 8 + 8, spi_r, 8);
-	f[at + 8 + 19] = 0x08;
-	assert_null(parse(y, received(f, at + 8 + 28, 1), &why));
+	assert_null(parse(y, received(f, len, 1), &why));
 	return why;
 }
 
-/* How many of 50 such messages pass the rates. */
+/* IPv4 to OUR_V4 or IPv6 to our_v6 with `len` octets behind the header; returns its length. */
+static uint16_t
+frame_to_us(uint8_t *f, bool ipv6, uint8_t proto, uint8_t hops, uint16_t len)
+{
+	uint8_t *ip = f + 14;
+
+	frame_v4(f, NULL, 0, 20 + len);
+	if (ipv6) {
+		memset(ip, 0, 40u + len);
+		dp_put_be16(f + 12, 0x86dd);
+		ip[0] = 0x60;
+		dp_put_be16(ip + 4, len);
+		ip[6] = proto;
+		ip[7] = hops;
+		ip[8] = 0x20;
+		memcpy(ip + 24, our_v6, 16);
+		return 14 + 40 + len;
+	}
+	ip[8] = hops;
+	ip[9] = proto;
+	dp_put_be32(ip + 16, OUR_V4);
+	dp_put_be16(ip + 10, 0);
+	dp_put_be16(ip + 10, dp_csum_finish(dp_csum_add(0, ip, 20)));
+	return 14 + 20 + len;
+}
+
+/* What the Internet sends, by the kind that it is. */
+static uint16_t
+frame_of(uint8_t *f, enum dp_up_kind kind, bool ipv6)
+{
+	uint8_t *upper = f + 14 + (ipv6 ? 40 : 20);
+	uint16_t len;
+
+	switch (kind) {
+	case DP_UP_HELLO:
+	case DP_UP_IKE:
+		len = frame_to_us(f, ipv6, 17, 64, 8 + 28);
+		dp_put_be16(upper + 2, 500);
+		memset(upper + 8 + 8, kind == DP_UP_IKE ? 7 : 0, 8);
+		upper[8 + 19] = 0x08;
+		return len;
+	case DP_UP_LINK:
+		if (ipv6) {
+			len = frame_to_us(f, true, 58, 255, 24);
+			upper[0] = 135; /* who has our address? */
+			return len;
+		}
+		frame_to_us(f, false, 0, 0, 28);
+		memset(f, 0xff, 6);
+		dp_put_be16(f + 12, 0x0806);
+		return 14 + 28;
+	case DP_UP_FRAGMENT:
+		len = frame_to_us(f, ipv6, ipv6 ? 44 : 17, 64, 32);
+		if (ipv6) {
+			upper[0] = 17;
+			dp_put_be16(upper + 2, 0x0009);
+		} else {
+			dp_put_be16(f + 14 + 6, 0x2001);
+			dp_put_be16(f + 14 + 10, 0);
+			dp_put_be16(f + 14 + 10, dp_csum_finish(dp_csum_add(0, f + 14, 20)));
+		}
+		return len;
+	case DP_UP_PROBE:
+	case DP_UP_OTHER:
+	case DP_UP_KINDS: break;
+	}
+	len = frame_to_us(f, ipv6, ipv6 ? 58 : 1, 64, 16);
+	upper[0] = ipv6 ? 128 : 8; /* a ping */
+	return len;
+}
+
+/* How many of 100 frames of a kind pass the rates. */
 static unsigned int
-ike_passes(struct yard *y, bool ipv6, uint8_t spi_r)
+passes(struct yard *y, enum dp_up_kind kind, bool ipv6)
 {
 	unsigned int n = 0;
+	uint8_t f[256];
 
-	for (unsigned int i = 0; i < 50; i++) {
-		enum dp_drop why = ike_comes(y, ipv6, spi_r);
+	for (unsigned int i = 0; i < 100; i++) {
+		enum dp_drop why = comes(y, f, frame_of(f, kind, ipv6));
 
 		assert_true(why == DP_DROP_IFACE_DOWN || why == DP_DROP_PUNT_RATE);
 		n += why == DP_DROP_IFACE_DOWN;
@@ -508,30 +570,83 @@ ike_passes(struct yard *y, bool ipv6, uint8_t spi_r)
 	return n;
 }
 
+/* A yard whose own addresses are of the Internet side. */
 static void
-a_flood_that_would_begin_ike_sas_stands_in_no_others_way(void **state)
+yard_open_outside(struct yard *y)
 {
 	const struct dp_local_entry v4 = {OUR_V4, OTHER};
 	struct dp_local6_entry v6 = {.iface = OTHER};
 
+	yard_open(y);
+	free(atomic_load(&y->w.tables->local));
+	free(atomic_load(&y->w.tables->local6));
+	memcpy(v6.addr, our_v6, 16);
+	atomic_store(&y->w.tables->local, dp_local_new(&v4, 1, OUR_V4));
+	atomic_store(&y->w.tables->local6, dp_local6_new(&v6, 1, our_v6));
+}
+
+/* Each kind finds its own tokens, whatever another has used up. */
+static void
+a_flood_from_the_internet_stands_in_the_way_of_its_own_kind_alone(void **state)
+{
+	static const enum dp_up_kind kinds[] = {DP_UP_LINK, DP_UP_HELLO, DP_UP_IKE, DP_UP_FRAGMENT,
+						DP_UP_OTHER};
+
 	for (unsigned int ipv6 = 0; ipv6 < 2; ipv6++) {
-		for (unsigned int which = 0; which < 2; which++) {
+		for (size_t flood = 0; flood < RTE_DIM(kinds); flood++) {
 			struct yard y;
 
-			yard_open(&y);
-			free(atomic_load(&y.w.tables->local));
-			free(atomic_load(&y.w.tables->local6));
-			memcpy(v6.addr, our_v6, 16);
-			atomic_store(&y.w.tables->local, dp_local_new(&v4, 1, OUR_V4));
-			atomic_store(&y.w.tables->local6, dp_local6_new(&v6, 1, our_v6));
-			y.priv->hello_rate = dp_rate_make(1000000000, 1000, 10);
-			y.priv->stranger_rate = dp_rate_make(1000000000, 1000, 20);
-			/* Each finds its own tokens, whatever the other has used up. */
-			assert_int_equal(ike_passes(&y, ipv6, which ? 7 : 0), which ? 20 : 10);
-			assert_int_equal(ike_passes(&y, ipv6, which ? 0 : 7), which ? 10 : 20);
+			yard_open_outside(&y);
+			for (size_t i = 0; i < RTE_DIM(kinds); i++)
+				y.priv->up_rate[kinds[i]] =
+					dp_rate_make(1000000000, 1000, 10 + (uint32_t)i);
+			assert_int_equal(passes(&y, kinds[flood], ipv6), 10 + flood);
+			for (size_t i = 0; i < RTE_DIM(kinds); i++)
+				assert_int_equal(passes(&y, kinds[i], ipv6),
+						 i == flood ? 0 : 10 + i);
 			yard_close(&y);
 		}
 	}
+}
+
+/* The kernel takes a tag of VLAN 0 off, and packets for any of its addresses from any device. */
+static void
+a_frame_to_a_group_brings_the_kernel_no_packet_for_a_station(void **state)
+{
+	const uint8_t none[12] = {0x81, 0, 0, 0, 0x88, 0xa8, 0, 0, 0x81, 0, 0xe0, 0};
+	const struct {
+		uint32_t dst;
+		uint16_t tags;
+		enum dp_drop why; /* from the Internet; IFACE_DOWN: the kernel's, had it a twin */
+		enum dp_drop inside;
+	} rows[] = {
+		{OUR_V4, 0, DP_DROP_MARTIAN, DP_DROP_MARTIAN},
+		{OUR_V4, 8, DP_DROP_MARTIAN, DP_DROP_MARTIAN},
+		{OUR_V4, 12, DP_DROP_ETHERTYPE, DP_DROP_ETHERTYPE},
+		{0xe0000005, 12, DP_DROP_ETHERTYPE, DP_DROP_ETHERTYPE},
+		{0xe0000005, 8, DP_DROP_IFACE_DOWN, DP_DROP_IFACE_DOWN},
+		{0xeffffffa, 0, DP_DROP_IFACE_DOWN, DP_DROP_IFACE_DOWN},
+		{0xffffffff, 0, DP_DROP_IFACE_DOWN, DP_DROP_IFACE_DOWN},
+		{0x0a0100ff, 0, DP_DROP_MARTIAN, DP_DROP_IFACE_DOWN}, /* perhaps a network's */
+		{0xc0a80101, 0, DP_DROP_MARTIAN, DP_DROP_IFACE_DOWN}, /* perhaps the kernel's */
+		{0x7f000001, 0, DP_DROP_MARTIAN, DP_DROP_IFACE_DOWN},
+		{0xf0000001, 0, DP_DROP_MARTIAN, DP_DROP_IFACE_DOWN},
+	};
+	struct yard y;
+	uint8_t f[256];
+
+	yard_open(&y);
+	for (size_t i = 0; i < RTE_DIM(rows); i++) {
+		uint16_t len = frame_v4(f, none, rows[i].tags, 40);
+		enum dp_drop why;
+
+		memset(f, 0xff, 6);
+		dp_put_be32(f + 14 + rows[i].tags + 16, rows[i].dst);
+		assert_int_equal(comes(&y, f, len), rows[i].why);
+		assert_null(parse(&y, received(f, len, 0), &why));
+		assert_int_equal(why, rows[i].inside);
+	}
+	yard_close(&y);
 }
 
 /* Counters of the stage, to be compared. */
@@ -551,8 +666,7 @@ parse_counted(struct yard *y, struct dp_burst *b)
 
 	memset(y->w.count.drop, 0, sizeof(y->w.count.drop));
 	memset(y->w.iface, 0, sizeof(t.iface));
-	y->priv->stranger_rate = dp_rate_make(1000000000, 1000, 100);
-	y->priv->hello_rate = dp_rate_make(1000000000, 1000, 100);
+	rates_fill(y->priv, 100);
 	dp_stage_parse(&y->w, b);
 	memcpy(t.drop, y->w.count.drop, sizeof(t.drop));
 	memcpy(t.iface, y->w.iface, sizeof(t.iface));
@@ -624,7 +738,8 @@ main(void)
 		cmocka_unit_test(a_chain_that_fits_no_buffer_has_no_room),
 		cmocka_unit_test(a_checksum_is_trusted_only_when_the_port_has_seen_it),
 		cmocka_unit_test(each_interface_counts_its_own_frames_in_a_mixed_burst),
-		cmocka_unit_test(a_flood_that_would_begin_ike_sas_stands_in_no_others_way),
+		cmocka_unit_test(a_flood_from_the_internet_stands_in_the_way_of_its_own_kind_alone),
+		cmocka_unit_test(a_frame_to_a_group_brings_the_kernel_no_packet_for_a_station),
 		cmocka_unit_test(noise_is_kept_or_dropped_and_always_counted),
 		cmocka_unit_test(the_short_way_decides_as_the_long_one),
 	};

@@ -376,7 +376,7 @@ strangers_on_the_internet_have_their_rate(void **state)
 
 	yard_open(&y);
 	y.iface[0].conf.role = SPW_IF_ROLE_INTERNET;
-	y.priv->stranger_rate = dp_rate_make(1000000000, 1000, 100);
+	y.priv->up_rate[DP_UP_PROBE] = dp_rate_make(1000000000, 1000, 100);
 	for (unsigned int i = 0; i < 300; i++)
 		takes(&y, ip, len, ER, 0);
 	assert_int_equal(y.at.w.count.drop[DP_DROP_PUNT_FULL], 200);
