@@ -12,7 +12,9 @@
  *
  * An IKE SA has at most one message of each direction here, because its window is one; further
  * copies are dropped before they are opened. An answer that waits stops the repeats and the
- * patience of its request. What ends the SA, or the request, forgets the message; the job then
+ * patience of its request. A request that comes behind it waits for it, without a job of its own:
+ * who has answered a rekey may delete what it replaced in the next message, and the order of the
+ * two must hold (IKE-160). What ends the SA, or the request, forgets the message; the job then
  * belongs to nobody, and is wiped when it comes back. Requests of strangers are counted among the
  * half-open SAs.
  *
@@ -152,18 +154,16 @@ parked_free(struct ike_parked *p)
 	free(p);
 }
 
-void
-ike_park(struct ike_engine *e, struct ike_sa *sa, const struct ike_datagram *d,
-	 const struct ike_header *h, const struct ike_chunk *message, uint8_t first)
+/* A copy of a message. NULL: it is as lost on the way. */
+static struct ike_parked *
+parked_new(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h,
+	   const struct ike_chunk *message, uint8_t first)
 {
-	struct ike_dh_job *job = e->wanted;
 	struct ike_parked *p = calloc(1, sizeof(*p));
 
-	e->wanted = NULL;
-	if (!job || !p || ike_blob_set(&p->message, message->bytes, message->len) != 0) {
+	if (!p || ike_blob_set(&p->message, message->bytes, message->len) != 0) {
 		free(p);
-		ike_dh_job_free(job); /* as lost on the way */
-		return;
+		return NULL;
 	}
 	p->sa = sa;
 	p->d = *d;
@@ -171,6 +171,28 @@ ike_park(struct ike_engine *e, struct ike_sa *sa, const struct ike_datagram *d,
 	p->d.len = p->message.len;
 	p->h = *h;
 	p->first = first;
+	return p;
+}
+
+void
+ike_park_behind(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h,
+		const struct ike_chunk *message, uint8_t first)
+{
+	sa->parked[false] = parked_new(sa, d, h, message, first);
+}
+
+void
+ike_park(struct ike_engine *e, struct ike_sa *sa, const struct ike_datagram *d,
+	 const struct ike_header *h, const struct ike_chunk *message, uint8_t first)
+{
+	struct ike_dh_job *job = e->wanted;
+	struct ike_parked *p = job ? parked_new(sa, d, h, message, first) : NULL;
+
+	e->wanted = NULL;
+	if (!p) {
+		ike_dh_job_free(job);
+		return;
+	}
 	p->job = job;
 	job->parked = p;
 	if (sa) {
@@ -188,8 +210,12 @@ ike_park_forget(struct ike_sa *sa, bool response)
 	struct ike_parked *p = sa->parked[response];
 
 	sa->parked[response] = NULL;
-	if (p)
-		parked_free(p);
+	if (!p)
+		return;
+	parked_free(p);
+	/* the peer repeats what waited behind it */
+	if (response && sa->parked[false] && !sa->parked[false]->job)
+		ike_park_forget(sa, false);
 }
 
 void
@@ -239,6 +265,19 @@ take_out(struct ike_engine *e, struct ike_parked *p)
 	*at = p->next;
 }
 
+/* The request that came while the answer before it waited. */
+static void
+handle_behind(struct ike_sa *sa)
+{
+	struct ike_parked *p = sa->parked[false];
+
+	if (!p || p->job || sa->parked[true])
+		return;
+	sa->parked[false] = NULL;
+	ike_message_again(sa, p);
+	parked_free(p);
+}
+
 /* Handle the message again, as if it came now. */
 static void
 handle_again(struct ike_engine *e, struct ike_dh_job *job)
@@ -258,6 +297,8 @@ handle_again(struct ike_engine *e, struct ike_dh_job *job)
 	else
 		ike_message_again(p->sa, p);
 	e->done = NULL;
+	if (p->sa)
+		handle_behind(p->sa);
 	parked_free(p);
 }
 

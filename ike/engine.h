@@ -77,7 +77,7 @@ enum ike_ppk {
 struct ike_parked {
 	struct ike_parked *next; /* of strangers */
 	struct ike_sa *sa;	 /* NULL: of a stranger */
-	struct ike_dh_job *job;
+	struct ike_dh_job *job;	 /* NULL: it waits behind the answer that waits */
 	struct ike_datagram d; /* where it came from; the bytes are those of `message` */
 	struct ike_header h;
 	uint8_t first;		 /* type of the first payload of `message`, of a protected one */
@@ -537,6 +537,9 @@ enum ike_fault ike_dh_fault(int rc);
 /* Keep the message whose handler was told -EINPROGRESS. Copies. `sa` NULL: of a stranger. */
 void ike_park(struct ike_engine *e, struct ike_sa *sa, const struct ike_datagram *d,
 	      const struct ike_header *h, const struct ike_chunk *message, uint8_t first);
+/* Keep a request until the answer that waits was handled: it came after it. Copies. */
+void ike_park_behind(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_header *h,
+		     const struct ike_chunk *message, uint8_t first);
 /* Forget what waits; its job is wiped when it comes back. */
 void ike_park_forget(struct ike_sa *sa, bool response);
 void ike_park_forget_strangers(struct ike_engine *e);

@@ -501,20 +501,18 @@ repeat_answer(struct ike_sa *sa, const struct ike_datagram *d)
 	send_from(sa->e, d, sa->response.bytes, sa->response.len);
 }
 
-/* An authentic message, whole. */
+/* A new request. */
 static void
-handle_message(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m, int parsed,
-	       bool again)
+take_request(struct ike_sa *sa, const struct ike_datagram *d, const struct ike_msg *m, int parsed,
+	     const struct opened *o)
 {
-	if (m->hdr.flags & IKE_FLAG_RESPONSE) {
-		handle_response(sa, m, parsed);
-	} else if (again) {
-		repeat_answer(sa, d);
-	} else {
-		ike_sa_proven(sa);
-		follow_peer(sa, d);
+	ike_sa_proven(sa);
+	follow_peer(sa, d);
+	if (sa->parked[true] && parsed == 0 && m->critical == 0) /* not before what came before */
+		ike_park_behind(sa, d, &m->hdr, &(const struct ike_chunk){o->plain, o->len},
+				o->first);
+	else
 		handle_request(sa, d, m, parsed);
-	}
 }
 
 void
@@ -544,8 +542,14 @@ ike_message_protected(struct ike_sa *sa, const struct ike_datagram *d, const str
 	}
 	if (rc != -EPERM && rc != -EAGAIN && !again) /* fresh: a sign of life (RFC 7296 2.4) */
 		sa->heard_ns = sa->e->now;
-	if (rc != -EPERM && rc != -EAGAIN)
-		handle_message(sa, d, &m, rc, again);
+	if (rc == -EPERM || rc == -EAGAIN)
+		;
+	else if (h->flags & IKE_FLAG_RESPONSE)
+		handle_response(sa, &m, rc);
+	else if (again)
+		repeat_answer(sa, d);
+	else
+		take_request(sa, d, &m, rc, &o);
 	if (sa->e->wanted)
 		ike_park(sa->e, sa, d, h, &(const struct ike_chunk){o.plain, o.len}, o.first);
 	opened_forget(sa, &o, d->len);
