@@ -414,6 +414,8 @@ NOTES = {
     'IKE-051': 'A key is the octets of its file: no hexadecimal and no base64 form, so that a key '
                'that begins with 0x is what Azure takes it for',
     'IKE-053': 'Every comparison of octets in ike/ is listed by the test with what it compares',
+    'IKE-134': 'After silence it is asked whether or not anything was sent: a tunnel in reserve '
+               'carries nothing, and must be known to work',
     'IKE-138': 'It is not sent at all',
     'IKE-157': 'Without jitter',
     'NAT-08': 'ESP of the tunnel counts as something else, IKE does not',
