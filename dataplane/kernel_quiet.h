@@ -3,7 +3,7 @@
 #ifndef SPW_DATAPLANE_KERNEL_QUIET_H
 #define SPW_DATAPLANE_KERNEL_QUIET_H
 
-#define DP_QUIET_SETTINGS 3
+#define DP_QUIET_SETTINGS 5
 #define DP_QUIET_VALUE	  12
 
 /* What a device's settings were before; "" = not changed. Zeroed = no device. */
@@ -14,8 +14,8 @@ struct dp_kernel_quiet {
 };
 
 /*
- * Make the kernel take no IP packet and answer no ARP on a device. What cannot be set is logged and
- * left. API thread.
+ * Make the kernel take no IP packet and answer no ARP on a device, and join no frames. What cannot
+ * be set is logged and left. API thread.
  * @device  name of a kernel interface in our network namespace
  * @dir     the run directory, where the old values outlive us until they are back; stays the
  *          caller's for as long as `q` is used

@@ -591,7 +591,10 @@ class Process(unittest.TestCase):
                                                 'ipv6/conf/p-lan/disable_ipv6')]
 
         def settings():
-            return [open(n).read().strip() for n in names]
+            """The last: does the kernel join the segments of TCP connections before we see them?"""
+            features = subprocess.run(['ethtool', '-k', 'p-lan'], capture_output=True, text=True).stdout
+            gro = features.split('generic-receive-offload: ')[1].split()[0]
+            return [open(n).read().strip() for n in names] + [gro]
 
         def with_port(run_dir=None):
             process = bed.Dataplane(run_dir=run_dir)
@@ -603,8 +606,10 @@ class Process(unittest.TestCase):
         for n, value in zip(names, ('2', '0', '0')):
             with open(n, 'w') as f:
                 f.write(value)
+        bed.run('ethtool', '-K', 'p-lan', 'gro', 'on')
+        self.addCleanup(bed.run, 'ethtool', '-K', 'p-lan', 'gro', 'off')
         first = with_port()
-        self.assertEqual(settings(), ['1', '8', '1'])
+        self.assertEqual(settings(), ['1', '8', '1', 'off'])
         first.process.kill()
         first.process.wait()
         again = with_port(first.dir)
@@ -613,7 +618,7 @@ class Process(unittest.TestCase):
         again.process.kill()
         again.process.wait()
         self.assertEqual(with_port(first.dir).stop(), (0, []))
-        self.assertEqual(settings(), ['2', '3', '0'])
+        self.assertEqual(settings(), ['2', '3', '0', 'on'])
 
     def test_a_wrong_option_gives_one_sentence(self):
         for options, word in ((['--workers', '0'], '--workers'), (['--cores', '1-'], '--cores'),
