@@ -98,15 +98,22 @@ ike_sa_unproven(struct ike_sa *own)
 			sa->quiet_until = later;
 }
 
-/* How much a child is worth as the one to send on; 0 = not at all. */
+/*
+ * How much a child is worth as the one to send on; 0 = not at all. One that the peer may not have
+ * yet is the last choice: what is sent on it may be lost.
+ */
 static int
 worth(const struct ike_child *c)
 {
-	if (c->absent || c->out_gone)
+	bool live = c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING;
+
+	if (c->absent || c->out_gone || (!live && c->state != IKE_CHILD_REPLACED))
 		return 0;
-	if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REKEYING)
-		return c->redundant || c->sa->redundant || c->sa->state == IKE_SA_CLOSING ? 2 : 4;
-	return c->state == IKE_CHILD_REPLACED ? 3 : 0;
+	if (!c->proven)
+		return 1;
+	if (!live)
+		return 3;
+	return c->redundant || c->sa->redundant || c->sa->state == IKE_SA_CLOSING ? 2 : 4;
 }
 
 struct ike_child *

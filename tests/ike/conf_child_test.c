@@ -306,6 +306,28 @@ ike_075_the_new_sa_receives_before_the_answer_leaves(void **state)
 	tape_free(net);
 }
 
+/*
+ * Host 1 sends on the first of three children when that ends: on the second, which the peer is
+ * known to have, though it lost against the first and will go; not on the heir of the first, of
+ * which the peer may not have heard yet.
+ */
+static void
+ike_075_what_the_peer_may_not_have_is_sent_on_last(void **state)
+{
+	struct net *net = tape_up(9);
+	uint32_t first = child_spi(net, 1), second;
+	const struct taped *t =
+		child_ask(net, 0, (struct child_wish){.spi = 0x2001, .nonce_byte = 0xd0});
+
+	second = (uint32_t)t->m.sa.proposal[0].spi;
+	t = child_ask(net, 0, (struct child_wish){.spi = 0x2002, .rekey = child_spi(net, 0)});
+	assert_int_equal(child_error(t), 0);
+	assert_int_equal(child_spi(net, 1), first);
+	net_event(net, 1, SPW_SA_EV_HARD);
+	assert_int_equal(child_spi(net, 1), second);
+	tape_free(net);
+}
+
 static void
 ike_076_the_initiator_moves_over_and_then_deletes(void **state)
 {
@@ -613,6 +635,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_073_another_group_is_asked_for_and_none_means_none),
 		cmocka_unit_test(ike_074_a_rekey_proposes_what_was_agreed_and_takes_more),
 		cmocka_unit_test(ike_075_the_new_sa_receives_before_the_answer_leaves),
+		cmocka_unit_test(ike_075_what_the_peer_may_not_have_is_sent_on_last),
 		cmocka_unit_test(ike_076_the_initiator_moves_over_and_then_deletes),
 		cmocka_unit_test(ike_076_a_packet_before_the_answer_repeats_the_request_at_once),
 		cmocka_unit_test(ike_076_it_is_repeated_once_and_its_schedule_stays),
