@@ -9,7 +9,8 @@
  * to do with it. Deleting a session or taking it down by configuration clears nothing.
  *
  * An event that finds the ring full is kept in its session and queued later; a newer one of the
- * same session takes its place, as the state now is what counts.
+ * same session takes its place, as the state now is what counts. One that waits in the ring when
+ * its session goes is told to nobody: its number may be another neighbour's by then.
  *
  * Everything is under the monitor's lock; memory is allocated at the start.
  */
@@ -19,6 +20,13 @@
 #include <stdlib.h>
 
 #define EVENTS 1024 /* four for each session */
+
+/* An event on its way, and whose it is: sessions of one id have different discriminators. */
+struct bfd_note {
+	struct spw_dp_bfd_event event;
+	uint32_t disc;
+	uint32_t pad;
+};
 
 static struct dp_bfd_params
 params_of(const struct spw_dp_bfd *c)
@@ -48,7 +56,9 @@ session_send(struct dp_bfds *b, struct dp_bfd_session *s, bool final, uint64_t n
 static void
 event_queue(struct dp_bfds *b, struct dp_bfd_session *s)
 {
-	s->untold = rte_ring_sp_enqueue_elem(b->events, &s->event, sizeof(s->event)) != 0;
+	struct bfd_note note = {.event = s->event, .disc = s->bfd.local_disc};
+
+	s->untold = rte_ring_sp_enqueue_elem(b->events, &note, sizeof(note)) != 0;
 	dp_bell_ring(b->api_bell);
 }
 
@@ -159,7 +169,7 @@ dp_bfds_new(struct dp_bfds **out, struct dp_monitor *m, struct dp_path_bits *bit
 	b->bits = bits;
 	b->api_bell = api_bell;
 	b->made = calloc(SPW_DP_BFD_MAX, sizeof(b->made[0]));
-	b->events = rte_ring_create_elem("bfd-events", sizeof(struct spw_dp_bfd_event), EVENTS,
+	b->events = rte_ring_create_elem("bfd-events", sizeof(struct bfd_note), EVENTS,
 					 SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (!b->made || !b->events) {
 		dp_bfds_free(b);
@@ -249,7 +259,17 @@ dp_bfds_masks_put(struct dp_bfds *b)
 bool
 dp_bfds_event(struct dp_bfds *b, struct spw_dp_bfd_event *ev)
 {
-	return rte_ring_sc_dequeue_elem(b->events, ev, sizeof(*ev)) == 0;
+	struct bfd_note note;
+
+	while (rte_ring_sc_dequeue_elem(b->events, &note, sizeof(note)) == 0) {
+		const struct dp_bfd_session *s = &b->session[note.event.id];
+
+		if (!s->used || s->bfd.local_disc != note.disc)
+			continue;
+		*ev = note.event;
+		return true;
+	}
+	return false;
 }
 
 bool

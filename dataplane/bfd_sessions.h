@@ -19,13 +19,14 @@ struct dp_bfd_session {
 
 /*
  * Guarded by the monitor's lock: the API thread changes them, the punt thread runs them. Which ids
- * are used and what they are configured as, only the API thread changes: it may read that without.
+ * are used, what they are configured as and their discriminators, only the API thread changes: it
+ * may read that without.
  */
 struct dp_bfds {
 	struct dp_monitor *monitor;
 	struct dp_path_bits *bits;
 	struct dp_bell *api_bell;
-	struct rte_ring *events;   /* struct spw_dp_bfd_event, from the punt to the API thread */
+	struct rte_ring *events;   /* struct bfd_note, from the punt to the API thread */
 	uint32_t end;		   /* one behind the highest id in use */
 	struct dp_path_mask *made; /* [SPW_DP_BFD_MAX] API thread: masks being made */
 	struct dp_bfd_session session[SPW_DP_BFD_MAX];
