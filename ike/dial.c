@@ -90,12 +90,49 @@ ike_timeout(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 	return IKE_OK;
 }
 
+/* It may carry the traffic. */
+static bool
+stands(const struct ike_sa *sa)
+{
+	return sa->state == IKE_SA_ESTABLISHED && !sa->pending && !sa->redundant;
+}
+
+/*
+ * What is to carry on when the redundant ones have gone may be known to us alone: we made it by
+ * answering, and the answer may be lost.
+ */
+static bool
+heir_is_unproven(const struct ike_conn *conn)
+{
+	bool unproven = false;
+
+	for (const struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next) {
+		for (const struct ike_child *c = sa->children; c && stands(sa); c = c->next) {
+			if ((c->state != IKE_CHILD_LIVE && c->state != IKE_CHILD_REKEYING) ||
+			    c->redundant || c->absent || c->out_gone)
+				continue;
+			if (c->proven)
+				return false;
+			unproven = true;
+		}
+	}
+	return unproven;
+}
+
+/* It may be deleted as soon as its time has come: not while it is sent on and nothing else can be.
+ */
+static bool
+deletable(const struct ike_child *c)
+{
+	return c->proven && (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED) &&
+	       (!c->redundant || !c->active || !heir_is_unproven(c->sa->conn));
+}
+
 static struct ike_child *
 due_delete(struct ike_sa *sa)
 {
 	for (struct ike_child *c = sa->children; c; c = c->next)
-		if (c->delete_at <= sa->e->now && c->proven &&
-		    (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED))
+		if (c->delete_at <= sa->e->now && deletable(c))
 			return c;
 	return NULL;
 }
@@ -181,6 +218,23 @@ mind_ids(struct ike_sa *sa)
 		sa->close_at = now;
 }
 
+/*
+ * A redundant IKE SA stays while what it carries has nowhere to go: the other one is asked, and its
+ * answer shows that the peer has it, too.
+ */
+static void
+mind_heir(struct ike_sa *sa)
+{
+	struct ike_sa *heir = ike_conn_sa(sa->conn);
+
+	if (sa->close_at > sa->e->now || !sa->redundant || !heir || !heir_is_unproven(sa->conn))
+		return;
+	ike_touch(sa);
+	sa->close_at = ike_after(sa->e->now, IKE_OVERLAP_NS);
+	if (heir->req.task == IKE_TASK_NONE)
+		heir->probe_wanted = true;
+}
+
 /* Begin the most urgent exchange an established IKE SA wants. */
 static void
 start_next(struct ike_sa *sa)
@@ -193,6 +247,7 @@ start_next(struct ike_sa *sa)
 	if (sa->quiet_until > now)
 		return;
 	mind_ids(sa);
+	mind_heir(sa);
 	if (sa->close_at <= now)
 		ike_state_step(sa, IKE_EV_CLOSE, NULL, NULL);
 	else if ((c = due_delete(sa)))
@@ -306,13 +361,6 @@ sa_stays(const struct ike_sa *a, const struct ike_sa *b)
 	if (a->initiator == b->initiator)
 		return a->made_ns > b->made_ns;
 	return ike_rival_stays(a->made_ns, &a->low, b->made_ns, &b->low);
-}
-
-/* It may carry the traffic. */
-static bool
-stands(const struct ike_sa *sa)
-{
-	return sa->state == IKE_SA_ESTABLISHED && !sa->pending && !sa->redundant;
 }
 
 /* When one that stands beside another has had its time to get a child. */
@@ -519,11 +567,10 @@ wish_at(const struct ike_sa *sa)
 	uint64_t t = ike_min_u64(sa->close_at, UINT64_MAX);
 
 	for (const struct ike_child *c = sa->children; c; c = c->next) {
-		if (!c->proven)
-			continue;
-		if (c->state == IKE_CHILD_LIVE || c->state == IKE_CHILD_REPLACED)
+		if (deletable(c))
 			t = ike_min_u64(t, c->delete_at);
-		if (c->state == IKE_CHILD_LIVE && !c->redundant && !sa->redundant && !sa->pending)
+		if (c->proven && c->state == IKE_CHILD_LIVE && !c->redundant && !sa->redundant &&
+		    !sa->pending)
 			t = ike_min_u64(t, c->rekey_at);
 	}
 	if (sa->pending || sa->redundant)

@@ -362,6 +362,10 @@ handle_response(struct ike_sa *sa, const struct ike_msg *m, int parsed)
 	uint32_t mid = sa->req.mid;
 	enum ike_fault fault = IKE_FAULT_SYNTAX;
 
+	/* nobody answers anything before our IKE_AUTH answer is there */
+	if (sa->response.len > 18 && sa->response.bytes[18] == IKE_X_AUTH)
+		ike_sa_proven(sa);
+
 	if (parsed == 0 && m->critical == 0)
 		fault = ike_state_step(sa, response_event(sa->req.task), m, NULL);
 	if (fault == IKE_FAULT_PARKED)

@@ -328,6 +328,27 @@ ike_075_what_the_peer_may_not_have_is_sent_on_last(void **state)
 	tape_free(net);
 }
 
+/* The peer makes a second child and may not have our answer; the first is not deleted for it. */
+static void
+ike_075_a_child_is_not_deleted_for_one_that_the_peer_may_not_have(void **state)
+{
+	struct net *net = tape_up(10);
+	uint32_t first = child_spi(net, 1);
+
+	net_run(net, 12 * NET_S); /* not both at once: the newer stays */
+	tape_clear();
+	child_ask(net, 0, (struct child_wish){.spi = 0x2001});
+	tape.drop_from[0] = 255;
+	net_run(net, 3 * NET_S);
+	assert_int_equal(tape_count(1, IKE_X_INFORMATIONAL, false), 0);
+	assert_int_equal(child_spi(net, 1), first);
+	tape.drop_from[0] = 0;
+	net_run(net, 2 * NET_S); /* it asks whether we live: so it has the second */
+	assert_int_equal(tape_last(1, IKE_X_INFORMATIONAL, false)->m.n_deletes, 1);
+	assert_int_not_equal(child_spi(net, 1), first);
+	tape_free(net);
+}
+
 static void
 ike_076_the_initiator_moves_over_and_then_deletes(void **state)
 {
@@ -636,6 +657,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_074_a_rekey_proposes_what_was_agreed_and_takes_more),
 		cmocka_unit_test(ike_075_the_new_sa_receives_before_the_answer_leaves),
 		cmocka_unit_test(ike_075_what_the_peer_may_not_have_is_sent_on_last),
+		cmocka_unit_test(ike_075_a_child_is_not_deleted_for_one_that_the_peer_may_not_have),
 		cmocka_unit_test(ike_076_the_initiator_moves_over_and_then_deletes),
 		cmocka_unit_test(ike_076_a_packet_before_the_answer_repeats_the_request_at_once),
 		cmocka_unit_test(ike_076_it_is_repeated_once_and_its_schedule_stays),

@@ -271,6 +271,33 @@ ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes(void **state)
 	net_free(net);
 }
 
+/* A new IKE SA comes beside the old one; the answer that makes it is lost, more than once. */
+static void
+ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one(void **state)
+{
+	for (int traffic = 0; traffic < 2; traffic++) {
+		struct net *net = tape_up(23);
+		uint64_t old = net_status(net, 1).spi_i;
+
+		net_run(net, 15 * NET_S); /* not both at once: the newer stays */
+		net->traffic = traffic;
+		tape_clear();
+		tape.drop_from[1] = IKE_X_AUTH;
+		net->host[0].engine->conns->renew = true;
+		ike_wake_conn(net->host[0].engine->conns);
+		ike_engine_tick(net->host[0].engine, net->now);
+		net_run(net, 6 * NET_S);
+		assert_int_equal(net_sas(net, 1), 2);
+		assert_true(net_agrees(net)); /* host 1 sends on what host 0 has */
+		tape.drop_from[1] = 0;
+		net_run(net, 15 * NET_S); /* and then the old one goes soon */
+		assert_true(net_status(net, 1).spi_i != old);
+		net_expect_one(net);
+		assert_int_equal(net->esp_lost + net->esp_unsent, 0);
+		tape_free(net);
+	}
+}
+
 /* The peer has rekeyed it, and asks for it once more on the old one. */
 static void
 ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again(void **state)
@@ -489,6 +516,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_108_an_ike_rekey_waits_for_a_child_being_created),
 		cmocka_unit_test(ike_114_a_delete_that_crosses_ours_ends_both),
 		cmocka_unit_test(ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes),
+		cmocka_unit_test(ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one),
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
 		cmocka_unit_test(ike_113_a_rekey_that_times_out_leaves_the_children_with_the_peers),
