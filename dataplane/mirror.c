@@ -3,9 +3,11 @@
  * Up to the kernel: packets for a twin are queued to the punt thread.
  *
  * A packet is counted as mirrored by the punt thread once the kernel has taken it; here it is
- * only dropped when that cannot happen: no twin, no token left in the rate, or the queue full. TAP
- * twins want an Ethernet header; a packet that came out of a tunnel gets one from the
- * interface's own address, with a sender that no station has (locally administered).
+ * only dropped when that cannot happen: no twin, no token left in the rate, or the queue full. The
+ * rate is that of the role of the twin's interface: a station on the LAN that floods us stands in
+ * the way of neither BGP over ExpressRoute nor IKE. TAP twins want an Ethernet header; a packet
+ * that came out of a tunnel gets one from the interface's own address, with a sender that no
+ * station has (locally administered).
  *
  * Worker thread; the ring has one producer (this worker) and one consumer (the punt thread).
  */
@@ -24,7 +26,7 @@ dp_mirror_frame(struct dp_worker *w, struct rte_mbuf *m, uint16_t iface)
 		dp_drop(w, m, DP_DROP_IFACE_DOWN);
 		return;
 	}
-	if (!dp_rate_take(&p->punt_rate, w->now_tsc)) {
+	if (!dp_rate_take(&p->punt_rate[to->conf.role], w->now_tsc)) {
 		dp_drop(w, m, DP_DROP_PUNT_RATE);
 		return;
 	}

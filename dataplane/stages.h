@@ -114,7 +114,8 @@ struct dp_worker_priv {
 	bool adaptive;	   /* always sleep when idle; neither: by the kind of ports */
 	bool ring_punt;	   /* something was put into to_punt since the bell was rung */
 	bool ring_api;
-	struct dp_rate punt_rate;	     /* everything for the kernel */
+	/* Everything for the kernel, by the role of the interface whose twin gets it. */
+	struct dp_rate punt_rate[SPW_IF_ROLE_TUNNEL + 1];
 	struct dp_rate up_rate[DP_UP_KINDS]; /* of it, what comes from the Internet in the clear */
 	struct dp_rate icmp_rate[2];
 	struct dp_rate ask_rate; /* neighbour events */

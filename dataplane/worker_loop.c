@@ -32,7 +32,7 @@
 #define SLEEP_SHORT_NS 50000
 #define SLEEP_LONG_NS  100000
 #define SHORT_SLEEPS   20
-#define PUNT_PER_S     200000
+#define PUNT_PER_S     100000 /* to the twins of each role */
 #define UP_PER_S       10000 /* of each kind that comes from the Internet */
 #define ICMP_PER_S     200
 #define ASK_PER_S      500
@@ -57,7 +57,8 @@ static void
 rates_init(struct dp_worker_priv *p)
 {
 	p->hz = rte_get_tsc_hz();
-	p->punt_rate = dp_rate_make(p->hz, PUNT_PER_S, PUNT_PER_S / 10);
+	for (unsigned int i = 0; i < RTE_DIM(p->punt_rate); i++)
+		p->punt_rate[i] = dp_rate_make(p->hz, PUNT_PER_S, PUNT_PER_S / 10);
 	for (unsigned int i = 0; i < DP_UP_KINDS; i++)
 		p->up_rate[i] = dp_rate_make(p->hz, UP_PER_S, UP_PER_S / 10);
 	for (unsigned int i = 0; i < RTE_DIM(p->icmp_rate); i++)

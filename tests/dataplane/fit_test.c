@@ -549,7 +549,7 @@ icmp_errors_about_the_kernels_packets_go_up_by_their_twin(void **state)
 		open_yard(&y, 1400);
 		y.in.conf.kind = SPW_IFACE_TUNNEL; /* no Ethernet header */
 		y.in.twin = true;
-		y.priv.punt_rate = dp_rate_make(rte_get_tsc_hz(), 100, 10);
+		y.priv.punt_rate[0] = dp_rate_make(rte_get_tsc_hz(), 100, 10);
 		y.priv.to_punt = rte_ring_create("fit_punt", 64, SOCKET_ID_ANY, 0);
 		assert_non_null(y.priv.to_punt);
 		bed_single(&b, m);

@@ -609,6 +609,53 @@ a_flood_from_the_internet_stands_in_the_way_of_its_own_kind_alone(void **state)
 	}
 }
 
+/* Pings to us by an interface that has a twin; how many of `n` go up. */
+static unsigned int
+pings_up(struct yard *y, uint16_t port, const uint8_t *tags, uint16_t tags_len, unsigned int n)
+{
+	unsigned int up;
+	uint8_t f[256];
+	uint16_t len = frame_v4(f, tags, tags_len, 40);
+	uint8_t *ip = f + 14 + tags_len;
+	void *m;
+
+	ip[9] = 1;
+	dp_put_be32(ip + 16, OUR_V4);
+	dp_put_be16(ip + 10, 0);
+	dp_put_be16(ip + 10, dp_csum_finish(dp_csum_add(0, ip, 20)));
+	for (unsigned int i = 0; i < n; i++) {
+		struct dp_burst b = {0};
+
+		bed_single(&b, received(f, len, port));
+		dp_stage_parse(&y->w, &b);
+		assert_int_equal(b.n, 0);
+	}
+	for (up = 0; rte_ring_sc_dequeue(y->priv->to_punt, &m) == 0; up++)
+		rte_pktmbuf_free(m);
+	return up;
+}
+
+static void
+a_flood_from_the_lan_stands_in_no_other_interfaces_way(void **state)
+{
+	static const uint8_t er[4] = {0x81, 0, 0, 100};
+	struct yard y;
+
+	yard_open_outside(&y);
+	y.priv->to_punt = rte_ring_create("t-to-punt", 512, SOCKET_ID_ANY, 0);
+	assert_non_null(y.priv->to_punt);
+	for (unsigned int i = 1; i <= OTHER; i++)
+		y.iface[i]->twin = true;
+	for (size_t i = 0; i < RTE_DIM(y.priv->punt_rate); i++)
+		y.priv->punt_rate[i] = dp_rate_make(1000000000, 1000, 50);
+	assert_int_equal(pings_up(&y, 0, NULL, 0, 200), 50);
+	assert_int_equal(pings_up(&y, 0, er, 4, 40), 40);
+	assert_int_equal(pings_up(&y, 1, NULL, 0, 40), 40);
+	assert_int_equal(pings_up(&y, 0, er, 4, 40), 10);
+	rte_ring_free(y.priv->to_punt);
+	yard_close(&y);
+}
+
 /* The kernel takes a tag of VLAN 0 off, and packets for any of its addresses from any device. */
 static void
 a_frame_to_a_group_brings_the_kernel_no_packet_for_a_station(void **state)
@@ -739,6 +786,7 @@ main(void)
 		cmocka_unit_test(a_checksum_is_trusted_only_when_the_port_has_seen_it),
 		cmocka_unit_test(each_interface_counts_its_own_frames_in_a_mixed_burst),
 		cmocka_unit_test(a_flood_from_the_internet_stands_in_the_way_of_its_own_kind_alone),
+		cmocka_unit_test(a_flood_from_the_lan_stands_in_no_other_interfaces_way),
 		cmocka_unit_test(a_frame_to_a_group_brings_the_kernel_no_packet_for_a_station),
 		cmocka_unit_test(noise_is_kept_or_dropped_and_always_counted),
 		cmocka_unit_test(the_short_way_decides_as_the_long_one),
