@@ -5,8 +5,9 @@
 The list of tests is meson's own (each test() of the meson.build files, with its suite, time-out
 and environment). A test that prints TAP lines (cmocka does when asked) counts one for each line;
 any other counts one by its exit code. Tests marked is_parallel run two at a time, slowest of the last
-run first, the others alone. A failing test's output is shown. The message parsers are fuzzed for a
-while in a build of their own, two at a time as well.
+run first (before there was one, by what their suites take), the others alone after them. A failing
+test's output is shown. The message parsers are fuzzed for a while in a build of their own, two at a
+time as well.
 
 --long (or --suite soak, which is all suites of it) sets SPW_LONG=1 and SPILLWAY_LAB_LONG=1, by which
 tests run their long forms, runs the namespace lab in parts, each of which is a suite of its own
@@ -28,6 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAP = re.compile(r"^\s*(ok|not ok)\b(.*)$", re.M)
 LONG_TIMEOUT, LONG_FUZZ_S = 6 * 3600, 600
+GUESS_S = {"packets": 20, "daemon": 15, "explore": 14, "control": 5}
 LONG = {"SPW_LONG": "1", "SPILLWAY_LAB_LONG": "1"}
 # Long forms of the lab by suite: words of their scenarios' names. What has none of them is `lab`.
 LAB_PARTS = {
@@ -82,6 +84,13 @@ def last_seconds(path):
         return {}
 
 
+def slowest_first(tests, seconds):
+    """Two at a time end together when the short ones come last."""
+    def takes(test):
+        return seconds.get(test["name"], max(GUESS_S.get(s, 0) for s in suites_of(test)))
+    return sorted(tests, key=takes, reverse=True)
+
+
 def lengthened(test):
     """The long form of a test: its environment, its time, and for a fuzz target its last argument."""
     cmd = list(test["cmd"])
@@ -129,12 +138,14 @@ def run_one(test, build):
     return passed, failed, time.monotonic() - start, output
 
 
+def suites_of(test):
+    return {s.split(":")[-1] for s in test["suite"]}
+
+
 def meson_tests(build, suites):
     out = subprocess.run(["meson", "introspect", "--tests", build], check=True, text=True,
                          stdout=subprocess.PIPE).stdout
-    tests = json.loads(out)
-    short = lambda test: {s.split(":")[-1] for s in test["suite"]}
-    return [t for t in tests if not suites or short(t) & suites]
+    return [t for t in json.loads(out) if not suites or suites_of(t) & suites]
 
 
 def run_together(tests, build, tally):
@@ -192,9 +203,7 @@ def main():
     tests = [form(t) for t in tests]
     if args.sanitized:
         tests = [t for t in tests if not any(s.endswith("lab") for s in t["suite"])]
-    together = sorted((t for t in tests if t["is_parallel"]),
-                      key=lambda t: -seconds.get(t["name"], 0))
-    run_together(together, build, tally)
+    run_together(slowest_first([t for t in tests if t["is_parallel"]], seconds), build, tally)
     for test in tests:
         if not test["is_parallel"]:
             tally.add(test["name"], *run_one(test, build))
