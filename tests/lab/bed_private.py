@@ -181,7 +181,7 @@ class BedPrivate(Bed):
         self.wait_carrier(PRIVATE, timeout)
         wait_until(lambda: self.gateway.candidates().get(PUBLIC) == "ready", timeout,
                    "the public tunnel ready", 0.2)
-        time.sleep(1)
+        time.sleep(max(0.0, 1 - self.gateway.unchanged_s()))
 
     def wait_carrier(self, name, timeout):
         wait_until(lambda: self.gateway.active() == name, timeout, "%s to carry; show failover "

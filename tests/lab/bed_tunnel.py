@@ -7,10 +7,9 @@ import signal
 import threading
 import time
 
-from bed import Bed
+from bed import TUNNEL, Bed
 from net import LabError, now_ns, send, wait_until
 
-TUNNEL = "azure-a"
 DEMO_PROFILE = "azure-custom-gcm256-ecp384"
 
 
@@ -60,14 +59,6 @@ class BedTunnel(Bed):
 
     # --- up and down ------------------------------------------------------------------------
 
-    def take_down(self):
-        """End the tunnel from our side; neither may have anything left."""
-        self.gateway.configure(["set tunnel %s enabled false" % TUNNEL])
-        wait_until(lambda: not self.standing(), 20, "the peer to end", 0.02)
-
-    def enable(self):
-        self.gateway.configure(["delete tunnel %s enabled" % TUNNEL])
-
     def dial(self, *who):
         """Let "we", "they" or both at once dial; return when the traffic is in the tunnel."""
         if "we" not in who:
@@ -109,21 +100,12 @@ class BedTunnel(Bed):
 
     # --- what stands ------------------------------------------------------------------------
 
-    def ike(self):
-        """Our tunnel in `show ike`."""
-        return next(i for i in self.gateway.show("ike")["ike"] if i["peer"] == TUNNEL)
-
     def child_spis(self):
         return {(sa["spi-in"], sa["spi-out"]) for sa in self.lab.azure.child_sas()}
 
     def ike_spis(self):
         return {(sa["initiator-spi"], sa["responder-spi"]) for sa in self.lab.azure.ike_sas()
                 if sa.get("state") == "ESTABLISHED"}
-
-    def standing(self):
-        """IKE SAs at the peer but for half-open ones, which it forgets after 30 s by itself: of two
-        that are dialled at once ours may be given up when the other stands."""
-        return [sa for sa in self.lab.azure.ike_sas() if sa["state"] != "CONNECTING"]
 
     def is_whole(self):
         """One IKE SA and one child SA at the peer, and no exchange about another goes on."""

@@ -30,6 +30,10 @@ VNET_NAME = "prod"
 EXPRESSROUTE = "expressroute"
 STANDS = ("ready", "up")       # states of a tunnel that carries or could
 SETTLED_S = 1.5
+PEERS = ("dataplane", "iked")   # of controld, by their names in its log
+# What that log says when a session, link, tunnel or path changes, or one of them comes and goes.
+CHANGE = re.compile(r"^(\S+)Z spillway-controld \w+ (?:bgp session|tunnel (?:up|down)|port link|"
+                    r"path |dataplane |iked )", re.M)
 IKED_USER = "spillway-iked"
 
 
@@ -264,10 +268,23 @@ class Gateway:
 
         def settled():
             nonlocal since
-            if self.active() != EXPRESSROUTE or not self.tunnel_ready():
+            if self.active() != EXPRESSROUTE or not self.tunnel_ready() or not self.complete():
                 since = None
                 return False
             since = since or time.monotonic()
-            return time.monotonic() - since >= SETTLED_S
+            return max(self.unchanged_s(), time.monotonic() - since) >= SETTLED_S
         wait_until(settled, timeout, "vnet %s active on expressroute and its tunnel ready" %
-                   VNET_NAME, 0.2)
+                   VNET_NAME, 0.1)
+
+    def complete(self):
+        """The other daemons answer controld."""
+        log = self.log("controld")
+        return all(re.findall(r" %s (lost|unreachable|connected)\b" % name, log)[-1:] == ["connected"]
+                   for name in PEERS)
+
+    def unchanged_s(self):
+        """Seconds for which the vnet is carried as it is and since controld told of a change."""
+        stamps = CHANGE.findall(self.log("controld"))
+        told = datetime.datetime.fromisoformat(stamps[-1] + "+00:00").timestamp() if stamps \
+            else time.time()
+        return min(self.failover()["since_s"], time.time() - told)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run the lab's scenarios one after the other: one line each, then `N passed, N failed`.
+"""Run the lab's scenarios: one line each, then `N passed, N failed`.
 
 usage: run.py [--list] [--no-product] [--without WORD ...] [WORD ...]
 
@@ -9,14 +9,21 @@ tunnel), `tunnel` (the same, its tunnel in use), `two` (two of each), `private` 
 or, where it leaves the bed clean, the one that all such scenarios share. WORDs choose scenarios
 whose file or name holds one of them. --no-product leaves out those that need our daemons (with a
 bed). SPILLWAY_LAB_LONG=1 runs the long forms, and the scenarios that have no other.
+
+One scenario runs after the other, but for those that judge neither times nor losses (`unmeasured`):
+they come first, each in a process of its own, BESIDE at a time.
 """
 import argparse
+import concurrent.futures
 import contextlib
+import ctypes
 import glob
 import importlib
 import inspect
 import io
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +42,9 @@ from net import LabError  # noqa: E402
 
 FIRST = ("test_rules", "test_supervisor", "test_destroy", "test_failover")
 LAST = ("test_kill",)       # what is killed may leave traces at the peer for a minute
+BESIDE = 2
+COUNTED = re.compile(r"\d+ passed, \d+ failed")
+LIBC = ctypes.CDLL(None)
 
 
 BEDS = {"bed": Bed, "tunnel": BedTunnel, "two": BedTwo, "private": BedPrivate,
@@ -146,6 +156,33 @@ def run_one(beds, name, title, function):
     return error is None
 
 
+def end_with_parent():
+    LIBC.prctl(1, signal.SIGTERM)       # PR_SET_PDEATHSIG
+
+
+def run_apart(name, title, _):
+    """One scenario in a process of its own: (whether it passed, what it said)."""
+    done = subprocess.run([sys.executable, os.path.abspath(__file__), "--only",
+                           "%s.%s" % (name, title)], text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          preexec_fn=end_with_parent, check=False)
+    said = [line for line in done.stdout.rstrip().splitlines() if not COUNTED.fullmatch(line)]
+    if not any(line.startswith(("ok ", "not ok ")) for line in said):
+        said.insert(0, "not ok %s: %s  ended with %d" % (name, title, done.returncode))
+    return done.returncode == 0, "\n".join(said)
+
+
+def run_beside(chosen):
+    """Scenarios that mind no others, the longest of them first."""
+    chosen = sorted(chosen, key=lambda s: bed_kind(s[2]) is None)
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=BESIDE) as pool:
+        for good, said in pool.map(lambda s: run_apart(*s), chosen):
+            print(said, flush=True)
+            results.append(good)
+    return results
+
+
 def selftest():
     """The lab's own test, as one scenario."""
     begun = time.monotonic()
@@ -167,17 +204,23 @@ def main():
                         help="leave out scenarios that need the daemons")
     parser.add_argument("--without", action="append", default=[], metavar="WORD",
                         help="leave out scenarios whose file or name holds the word")
+    parser.add_argument("--only", metavar="FILE.NAME", help="this scenario, here and alone")
     parser.add_argument("words", nargs="*", metavar="WORD")
     args = parser.parse_args()
     chosen = [s for s in scenarios(args.words, args.without)
               if not (args.no_product and needs_product(s[2]))]
+    if args.only:
+        chosen = [s for s in scenarios([args.only.partition(".")[2]]) if "%s.%s" % s[:2] == args.only]
     if args.list:
         print("\n".join("%s %s" % (name, title) for name, title, _ in chosen))
         return 0
-    results = [selftest()] if not args.words or "selftest" in args.words else []
+    alone = args.only or args.words
+    results = [selftest()] if not alone or "selftest" in args.words else []
+    beside = [s for s in chosen if getattr(s[2], "unmeasured", False) and not args.only]
+    results += run_beside(beside)
     beds = Beds()
     try:
-        results += [run_one(beds, *scenario) for scenario in chosen]
+        results += [run_one(beds, *scenario) for scenario in chosen if scenario not in beside]
     finally:
         beds.drop()
     if not results:

@@ -22,6 +22,13 @@ def ends_bed(function):
     return function
 
 
+def unmeasured(function):
+    """Decorator: it judges neither times nor losses, and its labs have names of their own; so another
+    such scenario may run beside it."""
+    function.unmeasured = True
+    return function
+
+
 def long_form(function):
     """Decorator: run in the long form only (SPILLWAY_LAB_LONG=1), or when named."""
     function.long_form = True

@@ -11,6 +11,7 @@ import tempfile
 from frr import LIBEXEC
 from lab import ROOT
 from net import LabError
+from scenario import unmeasured
 
 DAEMONS = os.path.join(ROOT, "conf", "frr", "frr.daemons")
 DROP_IN = os.path.join(ROOT, "conf", "systemd", "frr-spillway.conf")
@@ -63,6 +64,7 @@ def run_frr():
     return found
 
 
+@unmeasured
 def test_frr_runs_with_the_options_that_the_gateway_needs():
     with open(PLACE, encoding="utf-8") as text:
         before = text.read()

@@ -16,7 +16,7 @@ import string
 
 from net import LabError
 from product import PROGRAMS, ROOT
-from scenario import bed_with
+from scenario import bed_with, unmeasured
 
 LETTERS = string.ascii_letters + string.digits
 PSK = "".join(secrets.choice(LETTERS) for _ in range(48))
@@ -92,7 +92,8 @@ def everything_said(gateway):
     return said
 
 
-@bed_with(azure={"psk": PSK, "log_levels": TALKATIVE},
+@unmeasured
+@bed_with(prefix="spwse", azure={"psk": PSK, "log_levels": TALKATIVE},
           options=dict.fromkeys(PROGRAMS, "--log-level debug"))
 def test_no_secret_in_logs_shows_or_files(bed):
     gateway = bed.gateway

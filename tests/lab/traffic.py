@@ -22,6 +22,7 @@ Packet = collections.namedtuple(
     "Packet", "time_ns iv probe_seq probe_sent_ns src dst spi esp_seq length kind outgoing "
     "protocol is_probe")
 PACKET = struct.Struct("=QQQQIIIIHBBBB2x")
+KEPT_PACKETS = 700000       # of a log; a longer one is read anew each time
 CLEAR, ESP_NATIVE, ESP_UDP, IKE, KEEPALIVE, OTHER = range(1, 7)
 
 SITE = ipaddress.ip_network(SITE_PREFIX)
@@ -136,6 +137,10 @@ class ProbePair:
                 ns=self.lab.ns(end), ready="ready"))
         return self
 
+    def arrived(self):
+        """Packets have come at both ends, as their logs tell up to 100 ms later."""
+        return all(os.path.getsize("%s-%s.rx" % (self.base, end)) > 0 for end in ENDS)
+
     def stop(self):
         """End both senders at once, let what is in flight arrive, return {direction: Flow}."""
         _end_together(self.children)
@@ -195,8 +200,10 @@ class Sniffer:
         self.protect = protect
         self.base = lab.path("%s-%s-%s" % (label, name, device))
         self.child = None
+        self.kept = None            # the packets of a log that is complete
 
     def start(self):
+        self.kept = None
         argv = [tool("sniff"), "--iface", self.device, "--out", self.base]
         for prefix in self.protect:
             argv += ["--protect", prefix]
@@ -215,10 +222,15 @@ class Sniffer:
         return summary
 
     def packets(self):
+        if self.kept is not None:
+            return self.kept
         with open(self.base + ".log", "rb") as log:
             data = log.read()
         whole = len(data) // PACKET.size * PACKET.size
-        return [Packet._make(fields) for fields in PACKET.iter_unpack(data[:whole])]
+        packets = [Packet._make(fields) for fields in PACKET.iter_unpack(data[:whole])]
+        if self.child.poll() is not None and len(packets) <= KEPT_PACKETS:
+            self.kept = packets
+        return packets
 
 
 class Watch:
