@@ -21,16 +21,18 @@ dp_csum_add(uint32_t sum, const void *bytes, size_t len)
 	return sum;
 }
 
-/* Fold a sum and complement it: the checksum field's value in host order. */
+/*
+ * Fold a sum and complement it: the checksum field's value in host order. Added to itself with its
+ * halves exchanged, a sum has in its upper half what they come to, with the carry of the lower half
+ * come round.
+ */
 static inline uint16_t
 dp_csum_finish(uint32_t sum)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
+	return (uint16_t) ~((sum + (sum << 16 | sum >> 16)) >> 16);
 }
 
-/* Add with end-around carry, in 64, 32 and 16 bits: one's complement sums. */
+/* Add with end-around carry: a one's complement sum. */
 static inline uint64_t
 dp_csum_add64(uint64_t a, uint64_t b)
 {
@@ -38,15 +40,20 @@ dp_csum_add64(uint64_t a, uint64_t b)
 	return a + (a < b);
 }
 
+/* dp_csum_finish() of such a sum, in its byte order. */
 static inline uint16_t
-dp_csum_fold64(uint64_t sum)
+dp_csum_finish64(uint64_t sum)
 {
-	uint32_t upper = (uint32_t)(sum >> 32), half = (uint32_t)sum + upper;
+	return dp_csum_finish((uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32));
+}
 
-	half += half < upper;
-	uint16_t quarter = (uint16_t)(half >> 16), word = (uint16_t)(half + quarter);
+/* Is such a sum all ones once it is folded to 16 bits, as in dp_csum_finish()? */
+static inline bool
+dp_csum_is_ones64(uint64_t sum)
+{
+	uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
 
-	return (uint16_t)(word + (word < quarter));
+	return half + (half << 16 | half >> 16) >= 0xffff0000;
 }
 
 /*
@@ -68,7 +75,7 @@ dp_ipv4_csum_good(const uint8_t *ip, uint32_t len)
 		memcpy(&word, ip + at, 4);
 		sum = dp_csum_add64(sum, word);
 	}
-	return dp_csum_fold64(sum) == 0xffff;
+	return dp_csum_is_ones64(sum);
 }
 
 /*

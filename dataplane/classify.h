@@ -37,13 +37,18 @@ dp_ipv4_plain(const uint8_t *ip, uint32_t len, bool csum_ok)
 											 : 0;
 }
 
-/* Outside of what one host may be called: 0/8, 127/8, 224/4, 240/4 (host order). */
+/* Is an address with this first octet none that a host may have: 0/8, 127/8, 224/4, 240/4? */
+static inline bool
+dp_ipv4_martian_top(uint8_t top)
+{
+	return (uint8_t)(top - 1) >= 223 || top == 127;
+}
+
+/* The same of an address in host order. */
 static inline bool
 dp_ipv4_martian(uint32_t addr)
 {
-	uint32_t top = addr >> 24;
-
-	return top == 0 || top == 127 || top >= 224;
+	return dp_ipv4_martian_top((uint8_t)(addr >> 24));
 }
 /* A source that no host may use on a wire (host order). */
 bool dp_ipv4_source_martian(uint32_t src);

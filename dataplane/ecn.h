@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dataplane/wire.h"
 #include "lib/spillway.h"
@@ -77,21 +78,47 @@ dp_outer_rule(bool dscp_copy, enum spw_dp_outer_df df)
 	return rule;
 }
 
-/* TOS octet of the outer header, of either family. */
-static inline uint8_t
-dp_outer_tos(uint32_t rule, uint8_t inner_tos)
+/*
+ * The same rule for the first eight octets of an IPv4 header as they lie in memory (little-endian):
+ * octet 1 is the TOS, octet 6 has DF.
+ */
+struct dp_outer_take {
+	uint64_t copy; /* bits that are the inner header's */
+	uint64_t set;
+};
+
+static inline struct dp_outer_take
+dp_outer_take(uint32_t rule)
 {
-	return dp_ecn_encap(inner_tos, (uint8_t)rule);
+	return (struct dp_outer_take){.copy = (uint64_t)dp_ecn_encap(0xff, (uint8_t)rule) << 8 |
+					      (uint64_t)(rule >> 8 & DP_DF) << 48,
+				      .set = (uint64_t)(rule >> 16 & DP_DF) << 48};
 }
 
-/*
- * Octet 6 of an outer IPv4 header: DP_DF or 0 (RFC 4301 8.1).
- * @inner  octet 6 of an inner IPv4 header; DP_DF for an inner IPv6 packet, which no router cuts
- */
-static inline uint8_t
-dp_outer_df(uint32_t rule, uint8_t inner)
+/* These octets of an inner header. IPv6's class is its TOS, and DF is set: no router cuts it. */
+static inline uint64_t
+dp_outer_inner(const uint8_t *ip, bool ipv6)
 {
-	return (uint8_t)((inner & (rule >> 8) & DP_DF) | (rule >> 16 & DP_DF));
+	uint64_t octets;
+
+	if (ipv6)
+		return (uint64_t)dp_ip6_class(ip) << 8 | (uint64_t)DP_DF << 48;
+	memcpy(&octets, ip, sizeof(octets));
+	return octets;
+}
+
+/* TOS and DF of the outer header, in their octets (RFC 4301 8.1, RFC 6040 4.1); all else is 0. */
+static inline uint64_t
+dp_outer_marks(const struct dp_outer_take *take, uint64_t inner)
+{
+	return (inner & take->copy) | take->set;
+}
+
+/* The TOS octet of these marks. */
+static inline uint8_t
+dp_outer_tos(uint64_t marks)
+{
+	return (uint8_t)(marks >> 8);
 }
 
 #endif

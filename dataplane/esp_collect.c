@@ -4,8 +4,8 @@
  *
  * Packets that follow each other mostly have one SPI, so the SA is asked for when it differs. What
  * has no SA yet goes to the park, and so does what comes while others with its SPI wait there. A
- * packet that somebody else reads, too, or that lies in several pieces, is copied before it is
- * written to. Worker thread.
+ * packet that somebody else reads, too, or that lies in several pieces, is copied first. Worker
+ * thread.
  */
 #include "dataplane/esp_open.h"
 #include "dataplane/fit.h"
@@ -38,6 +38,7 @@ find_sa(struct dp_worker *w, struct dp_burst *b, struct dp_open_item *item, stru
 
 	item->sa = dp_sad_find(w->sad, spi);
 	q->sa = item->sa;
+	q->other = true;
 	if (likely(item->sa != NULL && !dp_park_holds(&w->park, spi)))
 		return true;
 	q->sa = NULL;
@@ -48,21 +49,24 @@ static inline void
 collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_open_queue *q)
 {
 	struct dp_open_item item = {.m = b->pkt[at], .sa = q->sa, .at = at};
-	uint8_t room[4];
 	uint32_t spi;
 
-	if (unlikely(rte_pktmbuf_pkt_len(item.m) < ESP_MIN)) {
-		dp_open_refuse(w, b, &item, DP_DROP_ESP_RUNT);
-		return;
-	}
-	spi = dp_be32(rte_pktmbuf_read(item.m, 0, sizeof(room), room));
-	dp_pkt(item.m)->spi = spi;
-	if (unlikely(item.sa == NULL || spi != item.sa->spi) && !find_sa(w, b, &item, q))
-		return;
-	if (unlikely(!dp_packet_is_own(item.m, 0, 0))) {
+	if (unlikely(!dp_packet_is_alone(item.m))) {
 		b->pkt[at] = item.m = dp_packet_own(w, item.m, 0, 0);
 		if (item.m == NULL)
 			return;
+	}
+	if (unlikely(item.m->data_len < ESP_MIN)) {
+		dp_open_refuse(w, b, &item, DP_DROP_ESP_RUNT);
+		return;
+	}
+	spi = dp_be32(rte_pktmbuf_mtod(item.m, const uint8_t *));
+	dp_pkt(item.m)->spi = spi;
+	if (unlikely(item.sa == NULL || spi != item.sa->spi) && !find_sa(w, b, &item, q))
+		return;
+	if (unlikely(q->other)) {
+		q->run[q->n_runs++] = q->n;
+		q->other = false;
 	}
 	q->item[q->n++] = item;
 }
@@ -70,9 +74,10 @@ collect_one(struct dp_worker *w, struct dp_burst *b, uint16_t at, struct dp_open
 void
 dp_open_collect(struct dp_worker *w, struct dp_burst *b, struct dp_open_queue *q)
 {
-	q->n = 0;
+	q->n = q->n_runs = 0;
 	q->sa = NULL;
 	for (uint16_t i = 0; i < b->n; i++)
 		if (likely(dp_pkt(b->pkt[i])->next == DP_NEXT_OPEN))
 			collect_one(w, b, i, q);
+	q->run[q->n_runs] = q->n;
 }

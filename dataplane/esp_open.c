@@ -4,7 +4,7 @@
  *
  * The burst is taken apart in runs: packets that follow each other and have one SA (esp_collect.c
  * finds it). Of each run, in the order that the RFC demands
- *   precheck  replay window, as a hint that saves the cipher (3.4.3)
+ *   precheck  replay window, as a hint that saves the cipher (3.4.3, esp_precheck.c)
  *   open      the cipher, one call for the run; a bad tag drops the packet and changes nothing but
  *             one counter
  *   retire    replay window again and for good, limits, counters, events: exactly one of two copies
@@ -34,16 +34,6 @@
 
 #define MOVED_S 1 /* at most one peer-moved event per SA in this time */
 
-/* Packets of one SA; those that drop out are taken out of it. */
-struct run {
-	struct dp_sa_in *sa;
-	uint16_t n;
-	struct dp_open_item *item; /* the queue's; moved up when others drop out */
-	struct dp_crypto_job job[DP_CRYPTO_RUN];
-	uint16_t trailer[DP_CRYPTO_RUN]; /* padding, its length, next header; 0 = not possible */
-	bool in_line;			 /* no packet dropped, each number one more than the last */
-};
-
 /* Bring near what opening a packet will touch of its SA. */
 static void
 fetch(const struct dp_worker *w, const struct dp_open_item *it)
@@ -57,106 +47,9 @@ fetch(const struct dp_worker *w, const struct dp_open_item *it)
 	dp_key_fetch(sa->key, it->m->data_len);
 }
 
-static void
-guard(const struct dp_sad *sad, struct dp_sa_in *sa)
-{
-	if (sad->shared)
-		rte_spinlock_lock(&sa->guard);
-}
-
-static void
-unguard(const struct dp_sad *sad, struct dp_sa_in *sa)
-{
-	if (sad->shared)
-		rte_spinlock_unlock(&sa->guard);
-}
-
-static void
-count_shared(_Atomic uint64_t *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-/* Drop what the window refuses. */
-static void
-refuse_replay(struct dp_worker *w, struct dp_burst *b, const struct dp_open_item *item,
-	      enum dp_replay_verdict verdict)
-{
-	if (verdict == DP_REPLAY_LATE) {
-		count_shared(&item->sa->late);
-		dp_open_refuse(w, b, item, DP_DROP_ESP_LATE);
-	} else {
-		count_shared(&item->sa->replayed);
-		dp_open_refuse(w, b, item, DP_DROP_ESP_REPLAY);
-	}
-}
-
-/* What the packets of an SA have in common, out of reach of the stores into them. */
-struct form {
-	uint32_t front;	 /* ESP header and IV */
-	uint32_t around; /* all that is not text */
-	uint32_t align;	 /* of the text */
-	uint32_t spi_be;
-	bool esn;
-};
-
-/* Length of the text in a packet of this form; 0 when none can be this long (RFC 4303 2.4). */
-static inline uint32_t
-text_length(const struct form *f, uint32_t esp_len)
-{
-	uint32_t text = esp_len - f->around;
-
-	return esp_len >= f->around + f->align && (text & (f->align - 1u)) == 0 ? text : 0;
-}
-
-/* Take `item` into the run unless its length or its number is wrong. Under the guard. */
-static inline void
-precheck_one(struct dp_worker *w, struct dp_burst *b, struct run *r, const struct form *f,
-	     const struct dp_open_item *item)
-{
-	const struct dp_replay *window = &r->sa->replay;
-	uint8_t *esp = rte_pktmbuf_mtod(item->m, uint8_t *);
-	uint32_t lo = dp_be32(esp + 4), text_len = text_length(f, item->m->data_len);
-	uint64_t seq = f->esn ? dp_replay_infer(window->top, window->size, lo) : lo;
-	enum dp_replay_verdict verdict;
-
-	if (unlikely(text_len == 0)) {
-		dp_open_refuse(w, b, item, DP_DROP_ESP_RUNT);
-		return;
-	}
-	verdict = dp_replay_check(window, seq);
-	if (unlikely(verdict != DP_REPLAY_OK)) {
-		refuse_replay(w, b, item, verdict);
-		return;
-	}
-	r->in_line &= r->n == 0 || seq == r->job[r->n - 1].seq + 1;
-	if (unlikely(&r->item[r->n] != item))
-		r->item[r->n] = *item;
-	r->job[r->n++] = (struct dp_crypto_job){
-		.text = esp + f->front, .text_len = text_len, .spi_be = f->spi_be, .seq = seq};
-}
-
-static void
-precheck(struct dp_worker *w, struct dp_burst *b, struct run *r, uint16_t n)
-{
-	struct dp_sa_in *sa = r->sa;
-	const struct form f = {.front = (uint32_t)DP_ESP_HDR + sa->iv_len,
-			       .around = (uint32_t)DP_ESP_HDR + sa->iv_len + sa->tag_len,
-			       .align = sa->align,
-			       .spi_be = sa->spi_be,
-			       .esn = sa->esn};
-
-	r->n = 0;
-	r->in_line = true;
-	guard(w->sad, sa);
-	for (struct dp_open_item *item = r->item, *end = item + n; item != end; item++)
-		precheck_one(w, b, r, &f, item);
-	unguard(w->sad, sa);
-}
-
 /* Drop the packet in place `from` of a run, or keep it in place `to`. */
 static inline void
-keep(struct run *r, uint16_t from, uint16_t to)
+keep(struct dp_open_run *r, uint16_t from, uint16_t to)
 {
 	r->item[to] = r->item[from];
 	r->job[to] = r->job[from];
@@ -164,7 +57,7 @@ keep(struct run *r, uint16_t from, uint16_t to)
 
 /* Drop what is not authentic. */
 static void
-judge(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
+judge(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint64_t good)
 {
 	uint16_t kept = 0;
 
@@ -176,7 +69,7 @@ judge(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
 			keep(r, i, kept++);
 			continue;
 		}
-		count_shared(&r->sa->auth_failed);
+		dp_count_shared(&r->sa->auth_failed);
 		dp_open_refuse(w, b, &r->item[i], DP_DROP_ESP_AUTH);
 	}
 	r->n = kept;
@@ -188,7 +81,7 @@ judge(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t good)
  * they are to be opened here and now.
  */
 static bool
-spread(struct dp_worker *w, struct dp_burst *b, const struct run *r)
+spread(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r)
 {
 	struct rte_mbuf *pkt[DP_CRYPTO_RUN];
 	struct dp_spread_run out = {.kind = DP_LANE_OPEN,
@@ -262,7 +155,7 @@ raise_limits(struct dp_sad *sad, struct dp_sa_in *sa, uint64_t packets, uint64_t
 
 /* Inner bytes of a packet by its trailer; all of the text when the trailer is nonsense. */
 static inline uint32_t
-payload(const struct run *r, uint16_t i)
+payload(const struct dp_open_run *r, uint16_t i)
 {
 	return r->job[i].text_len - r->trailer[i];
 }
@@ -277,7 +170,7 @@ store_counts(struct dp_worker *w, struct dp_sa_in *sa, uint64_t packets, uint64_
 
 /* A limit is near: count packet by packet, and drop what is beyond a hard limit. */
 static void
-count_slowly(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t packets,
+count_slowly(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint64_t packets,
 	     uint64_t bytes)
 {
 	struct dp_sa_in *sa = r->sa;
@@ -302,7 +195,7 @@ count_slowly(struct dp_worker *w, struct dp_burst *b, struct run *r, uint64_t pa
 
 /* Count the accepted packets of the run against the limits. Under the guard. */
 static void
-count_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
+count_run(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
 	struct dp_sa_in *sa = r->sa;
 	uint64_t packets = dp_counted(&sa->packets), bytes = dp_counted(&sa->bytes), sum = 0;
@@ -322,7 +215,7 @@ count_run(struct dp_worker *w, struct dp_burst *b, struct run *r)
 
 /* The window, for good; duplicates inside the run included. Returns the newest packet, or NULL. */
 static const struct rte_mbuf *
-retire_window(struct dp_worker *w, struct dp_burst *b, struct run *r)
+retire_window(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
 	const struct rte_mbuf *newest = NULL;
 	struct dp_replay *window = &r->sa->replay;
@@ -336,7 +229,7 @@ retire_window(struct dp_worker *w, struct dp_burst *b, struct run *r)
 		enum dp_replay_verdict verdict = dp_replay_accept(window, r->job[i].seq);
 
 		if (unlikely(verdict != DP_REPLAY_OK)) {
-			refuse_replay(w, b, &r->item[i], verdict);
+			dp_open_refuse_replay(w, b, &r->item[i], verdict);
 			continue;
 		}
 		if (r->job[i].seq == window->top)
@@ -350,18 +243,18 @@ retire_window(struct dp_worker *w, struct dp_burst *b, struct run *r)
 }
 
 static void
-retire(struct dp_worker *w, struct dp_burst *b, struct run *r)
+retire(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
 	struct dp_sa_in *sa = r->sa;
 	const struct rte_mbuf *newest;
 
-	guard(w->sad, sa);
+	dp_open_guard(w->sad, sa);
 	newest = retire_window(w, b, r);
 	if (newest != NULL)
 		watch_peer(w, sa, dp_pkt((struct rte_mbuf *)(uintptr_t)newest));
 	if (likely(r->n != 0))
 		count_run(w, b, r);
-	unguard(w->sad, sa);
+	dp_open_unguard(w->sad, sa);
 	if (unlikely(!dp_child_raised(sa->child, SPW_SA_EV_FIRST_IN)) && r->n != 0)
 		dp_child_raise(w->sad, sa->child, sa->spi, SPW_SA_EV_FIRST_IN, 0);
 }
@@ -378,7 +271,7 @@ selected(const struct dp_sa_in *sa, const uint8_t *ip, uint32_t len)
 }
 
 /* Examine the opened text; DP_DROP_COUNT when it is a good packet. */
-static inline enum dp_drop
+static enum dp_drop
 examine(const struct dp_sa_in *sa, const struct dp_crypto_job *job, uint32_t trailer,
 	uint8_t outer_tos, struct dp_inner *in)
 {
@@ -397,39 +290,56 @@ examine(const struct dp_sa_in *sa, const struct dp_crypto_job *job, uint32_t tra
 
 /* The opened packet becomes the one that was inside. */
 static inline void
-unwrap(struct rte_mbuf *m, uint32_t front, uint32_t tunnel, uint32_t slot,
-       const struct dp_inner *in)
+unwrap(struct rte_mbuf *m, uint32_t front, uint32_t tunnel, const struct dp_inner *in)
 {
 	struct dp_pkt *p = dp_pkt(m);
+	uint32_t kept = dp_pkt_state(p) & ~DP_STATE(DP_STATE_NEXT, DP_PKT_IPV6);
 
 	m->data_off = (uint16_t)(m->data_off + front);
 	m->data_len = (uint16_t)in->len;
 	m->pkt_len = in->len;
-	m->packet_type = 0;
-	p->next = DP_NEXT_FIB;
-	p->flags = (uint8_t)((p->flags & ~DP_PKT_IPV6) | DP_PKT_DECRYPTED |
-			     (in->ipv6 ? DP_PKT_IPV6 : 0));
+	dp_pkt_state_set(
+		p, kept | DP_STATE(DP_NEXT_FIB, DP_PKT_DECRYPTED | (in->ipv6 ? DP_PKT_IPV6 : 0)));
 	p->tunnel = tunnel;
-	p->sa = slot;
+}
+
+/*
+ * Is it the usual packet, IPv4 without options, from a peer that may send any such, and with no
+ * congestion mark to join? What it asks, examine() asks as well.
+ */
+static inline bool
+is_plain(const struct dp_crypto_job *job, uint32_t trailer, uint8_t outer_tos, struct dp_inner *in)
+{
+	const uint8_t *text = job->text;
+
+	return trailer != 0 && text[job->text_len - 1] == DP_NEXT_HDR_IPV4 && text[0] == 0x45 &&
+	       (outer_tos & DP_ECN_MASK) == 0 &&
+	       dp_inner_check_header(text, job->text_len - trailer, 20, in) == DP_DROP_COUNT;
 }
 
 static void
-finish(struct dp_worker *w, struct dp_burst *b, const struct run *r)
+finish(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r)
 {
 	const struct dp_sa_in *sa = r->sa;
-	const uint32_t front = (uint32_t)DP_ESP_HDR + sa->iv_len, tunnel = sa->tunnel,
-		       slot = sa->slot;
+	const uint32_t front = (uint32_t)DP_ESP_HDR + sa->iv_len, tunnel = sa->tunnel;
+	const bool any = (sa->sel_pass & 1) != 0;
 	const struct dp_open_item *item = r->item, *end = item + r->n;
 	const struct dp_crypto_job *job = r->job;
 	const uint16_t *trailer = r->trailer;
 	uint64_t dropped = w->count.dropped;
 
 	for (; item != end; item++, job++, trailer++) {
+		const uint8_t outer_tos = dp_pkt(item->m)->outer_tos;
 		struct dp_inner in;
-		enum dp_drop why = examine(sa, job, *trailer, dp_pkt(item->m)->outer_tos, &in);
+		enum dp_drop why;
 
+		if (likely(any && is_plain(job, *trailer, outer_tos, &in))) {
+			unwrap(item->m, front, tunnel, &in);
+			continue;
+		}
+		why = examine(sa, job, *trailer, outer_tos, &in);
 		if (likely(why == DP_DROP_COUNT))
-			unwrap(item->m, front, tunnel, slot, &in);
+			unwrap(item->m, front, tunnel, &in);
 		else
 			dp_open_refuse(w, b, item, why);
 	}
@@ -438,7 +348,7 @@ finish(struct dp_worker *w, struct dp_burst *b, const struct run *r)
 
 /* What follows the cipher. */
 static void
-pass_on(struct dp_worker *w, struct dp_burst *b, struct run *r)
+pass_on(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
 	if (likely(r->n != 0))
 		retire(w, b, r);
@@ -446,8 +356,8 @@ pass_on(struct dp_worker *w, struct dp_burst *b, struct run *r)
 }
 
 static void
-run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, struct dp_open_item *item,
-	    uint16_t n)
+run_through(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r,
+	    struct dp_open_item *item, uint16_t n)
 {
 	r->sa = item->sa;
 	r->item = item;
@@ -456,34 +366,19 @@ run_through(struct dp_worker *w, struct dp_burst *b, struct run *r, struct dp_op
 			dp_open_refuse(w, b, &item[i], DP_DROP_LIMIT_HARD);
 		return;
 	}
-	precheck(w, b, r, n);
+	dp_open_precheck(w, b, r, n);
 	if (unlikely(r->n == 0 || (w->spread != NULL && spread(w, b, r))))
 		return;
 	judge(w, b, r, r->sa->open(w->crypto, r->sa->key, r->job, r->n));
 	pass_on(w, b, r);
 }
 
-/* Length of the run of packets with one SA from item `from` on. */
+/* Bring near what the first packets of the runs up to `end` need; returns how far it came. */
 static uint16_t
-run_length(const struct dp_open_queue *q, uint16_t from)
+fetch_ahead(const struct dp_worker *w, const struct dp_open_queue *q, uint16_t done, uint32_t end)
 {
-	const struct dp_sa_in *sa = q->item[from].sa;
-	uint16_t n = 1;
-
-	while (from + n < q->n && n < DP_CRYPTO_RUN && q->item[from + n].sa == sa)
-		n++;
-	return n;
-}
-
-/* Fetch the SAs of items from `done` to DP_FETCH_AHEAD behind `upto`; returns how far it came. */
-static uint16_t
-fetch_ahead(const struct dp_worker *w, const struct dp_open_queue *q, uint16_t done, uint16_t upto)
-{
-	uint16_t end = (uint16_t)RTE_MIN(upto + DP_FETCH_AHEAD, q->n);
-
-	for (; done < end; done++)
-		if (done == 0 || q->item[done].sa != q->item[done - 1].sa)
-			fetch(w, &q->item[done]);
+	for (; done < RTE_MIN(end, q->n_runs); done++)
+		fetch(w, &q->item[q->run[done]]);
 	return done;
 }
 
@@ -492,17 +387,19 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 {
 	uint64_t dropped = w->count.dropped;
 	uint32_t parked = w->park.n;
+	uint16_t fetched = 0;
 	struct dp_open_queue q;
-	struct run run;
+	struct dp_open_run run;
 
 	dp_open_collect(w, b, &q);
 	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_OPEN)) | DP_KIND(DP_NEXT_FIB));
-	uint16_t fetched = 0;
-
-	for (uint16_t from = 0, n; from < q.n; from = (uint16_t)(from + n)) {
-		n = run_length(&q, from);
-		fetched = fetch_ahead(w, &q, fetched, (uint16_t)(from + n));
-		run_through(w, b, &run, &q.item[from], n);
+	for (uint16_t k = 0; k < q.n_runs; k++) {
+		fetched = fetch_ahead(w, &q, fetched, k + 1u + DP_FETCH_AHEAD);
+		for (uint16_t from = q.run[k], n; from < q.run[k + 1];
+		     from = (uint16_t)(from + n)) {
+			n = (uint16_t)RTE_MIN(q.run[k + 1] - from, DP_CRYPTO_RUN);
+			run_through(w, b, &run, &q.item[from], n);
+		}
 	}
 	if (unlikely(w->spread != NULL || w->count.dropped != dropped || w->park.n != parked))
 		dp_burst_compact(b);
@@ -512,7 +409,7 @@ void
 dp_esp_open_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk)
 {
 	struct dp_open_item item[DP_CRYPTO_RUN];
-	struct run run;
+	struct dp_open_run run;
 
 	run.sa = chunk->sa;
 	run.item = item;

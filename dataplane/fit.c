@@ -232,7 +232,7 @@ dp_stage_fit(struct dp_worker *w, struct dp_burst *b)
 			continue;
 		long_ones |= rte_pktmbuf_pkt_len(m) > dp_fit_mtu(way.word, dp_fit_ipv6(p));
 		mss = dp_fit_mss(way.word, dp_fit_ipv6(p));
-		if (mss != 0 && dp_fit_may_be_syn(m))
+		if (mss != 0 && dp_fit_may_be_syn(m, dp_fit_ipv6(p) != 0))
 			clamp(m, dp_fit_ipv6(p), least(mss, clamp_behind(w, p)));
 	}
 	if (unlikely(long_ones))

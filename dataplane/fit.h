@@ -60,9 +60,9 @@ uint16_t dp_fragment_packet(struct dp_worker *w, struct rte_mbuf *m, uint32_t mt
 struct rte_mbuf *dp_packet_own(struct dp_worker *w, struct rte_mbuf *m, uint16_t head,
 			       uint16_t tail);
 
-/* Is it so already? Nearly every packet is; then dp_packet_own() need not be called. */
+/* In one piece and nobody else's? */
 static inline bool
-dp_packet_is_own(const struct rte_mbuf *m, uint16_t head, uint16_t tail)
+dp_packet_is_alone(const struct rte_mbuf *m)
 {
 	/* One reference and one segment, which lie side by side, in one look. */
 	static const uint16_t alone[2] = {1, 1};
@@ -70,8 +70,15 @@ dp_packet_is_own(const struct rte_mbuf *m, uint16_t head, uint16_t tail)
 	_Static_assert(offsetof(struct rte_mbuf, nb_segs) ==
 			       offsetof(struct rte_mbuf, refcnt) + sizeof(uint16_t),
 		       "side by side");
-	return memcmp(&m->refcnt, alone, sizeof(alone)) == 0 && RTE_MBUF_DIRECT(m) &&
-	       m->data_off >= head && m->buf_len - m->data_off - m->data_len >= tail;
+	return memcmp(&m->refcnt, alone, sizeof(alone)) == 0 && RTE_MBUF_DIRECT(m);
+}
+
+/* With that room, too? Nearly every packet is so; then dp_packet_own() need not be called. */
+static inline bool
+dp_packet_is_own(const struct rte_mbuf *m, uint16_t head, uint16_t tail)
+{
+	return dp_packet_is_alone(m) && m->data_off >= head &&
+	       m->data_off + m->data_len + tail <= m->buf_len;
 }
 
 /* A way that packets take, and what it carries; begin with the key DP_FIT_NO_WAY. */
@@ -107,10 +114,9 @@ dp_fit_ipv6(const struct dp_pkt *p)
 
 /* May it be a TCP SYN? Exact but for IPv6 with extension headers, which needs a closer look. */
 static inline bool
-dp_fit_may_be_syn(const struct rte_mbuf *m)
+dp_fit_may_be_syn(const struct rte_mbuf *m, bool ipv6)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
-	const bool ipv6 = ip[0] >> 4 == 6;
 	uint32_t flags = ipv6 ? 40 + 13 : (ip[0] & 15u) * 4 + 13;
 	uint8_t next = ip[ipv6 ? 6 : 9];
 
@@ -125,7 +131,7 @@ static inline bool
 dp_fit_word_fits(uint64_t word, const struct rte_mbuf *m, unsigned int ipv6)
 {
 	return m->pkt_len <= dp_fit_mtu(word, ipv6) &&
-	       (dp_fit_mss(word, ipv6) == 0 || !dp_fit_may_be_syn(m));
+	       (dp_fit_mss(word, ipv6) == 0 || !dp_fit_may_be_syn(m, ipv6 != 0));
 }
 
 /* The same of the packet's own way, which is asked for when it is not that of the one before. */

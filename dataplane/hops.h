@@ -10,21 +10,26 @@
 #include "dataplane/packet.h"
 #include "dataplane/wire.h"
 
-/* Take one hop from an IPv4 header and mend the checksum; false when none is left. */
+/*
+ * Take one hop from an IPv4 header and mend the checksum; false when none is left.
+ *
+ * TTL, protocol and checksum in one load and one store: nothing is read back that was just written
+ * in part. As they lie in memory (little-endian here) the TTL is the lowest octet and the checksum
+ * the upper half. That goes up by what the TTL's word went down, with end-around carry and without
+ * ever becoming all ones (RFC 1624, equation 3, for this step).
+ */
 static inline bool
 dp_ttl_take(uint8_t *ip)
 {
-	/*
-	 * TTL, protocol and checksum in one load and one store: nothing is read back that was just
-	 * written in part. The sum goes up by what the TTL's word went down, with end-around carry
-	 * (RFC 1624, equation 3, for this step).
-	 */
-	uint32_t word = dp_be32(ip + 8), csum = (word & 0xffff) + 0x100;
+	uint32_t word;
 
-	if (unlikely(word < 0x2000000))
+	memcpy(&word, ip + 8, sizeof(word));
+	if (unlikely((uint8_t)word <= 1))
 		return false;
-	csum += csum >= 0xffff;
-	dp_put_be32(ip + 8, ((word & 0xffff0000) - 0x1000000) | (csum & 0xffff));
+	if (unlikely(word >= 0xfffe0000))
+		word += 0x10000;
+	word += 0x10000 - 1;
+	memcpy(ip + 8, &word, sizeof(word));
 	return true;
 }
 

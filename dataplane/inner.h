@@ -3,7 +3,7 @@
 #ifndef SPW_DATAPLANE_INNER_H
 #define SPW_DATAPLANE_INNER_H
 
-#include <rte_branch_prediction.h>
+#include <rte_common.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,18 +21,26 @@ struct dp_inner {
 	bool ipv6;
 };
 
+/* An IPv4 header of `header` bytes, of which the caller knows the version. */
+static __rte_always_inline enum dp_drop
+dp_inner_check_header(const uint8_t *ip, uint32_t len, uint32_t header, struct dp_inner *in)
+{
+	in->len = dp_be16(ip + 2);
+	in->ipv6 = false;
+	if (unlikely(len < header || in->len < header || in->len > len ||
+		     !dp_ipv4_csum_good(ip, header)))
+		return DP_DROP_ESP_INNER;
+	return DP_DROP_COUNT;
+}
+
 static inline enum dp_drop
 dp_inner_check_v4(const uint8_t *ip, uint32_t len, struct dp_inner *in)
 {
-	uint32_t header = (ip[0] & 15u) * 4;
-
-	if (unlikely(len < 20 || ip[0] >> 4 != 4 || header < 20 || header > len))
+	if (likely(ip[0] == 0x45)) /* no options */
+		return dp_inner_check_header(ip, len, 20, in);
+	if (ip[0] < 0x46 || ip[0] > 0x4f)
 		return DP_DROP_ESP_INNER;
-	in->len = dp_be16(ip + 2);
-	in->ipv6 = false;
-	if (unlikely(in->len < header || in->len > len || !dp_ipv4_csum_good(ip, header)))
-		return DP_DROP_ESP_INNER;
-	return DP_DROP_COUNT;
+	return dp_inner_check_header(ip, len, (ip[0] & 15u) * 4, in);
 }
 
 static inline enum dp_drop

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dataplane/wire.h"
+
 #define DP_ETHERTYPE_IPV4 0x0800
 #define DP_ETHERTYPE_ARP  0x0806
 #define DP_ETHERTYPE_VLAN 0x8100 /* IEEE 802.1Q C-tag */
@@ -50,18 +52,23 @@ void dp_l2_dest(struct dp_l2 *l2, const uint8_t mac[6]);
  */
 bool dp_l2_tag(struct rte_mbuf *m, const struct dp_l2 *l2);
 
-/* Put the header before an IP packet. False when there is no room. */
-static inline bool
-dp_l2_push(struct rte_mbuf *m, const struct dp_l2 *l2, bool ipv6)
+/* The header for packets of one family. */
+static inline struct dp_l2
+dp_l2_of(const struct dp_l2 *l2, bool ipv6)
 {
-	uint16_t type = __builtin_bswap16(ipv6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
+	struct dp_l2 typed = *l2;
 
+	dp_put_be16(typed.bytes + DP_L2_BYTES - 2, ipv6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
+	return typed;
+}
+
+/* Put the header, which is for packets of its family, before one. False when there is no room. */
+static inline bool
+dp_l2_push(struct rte_mbuf *m, const struct dp_l2 *l2)
+{
 	if (unlikely(m->data_off < DP_L2_BYTES))
 		return false;
-	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
-
-	memcpy(ip - DP_L2_BYTES, l2->bytes, DP_L2_BYTES);
-	memcpy(ip - 2, &type, 2);
+	memcpy(rte_pktmbuf_mtod(m, uint8_t *) - DP_L2_BYTES, l2->bytes, DP_L2_BYTES);
 	m->data_off = (uint16_t)(m->data_off - l2->len);
 	m->data_len = (uint16_t)(m->data_len + l2->len);
 	m->pkt_len += l2->len;

@@ -30,17 +30,16 @@ dp_outer_check(const struct spw_addr *local, const struct spw_addr *remote, cons
 static void
 set_v4(struct dp_outer *o, uint8_t *ip, const struct dp_outer_ends *e, bool udp)
 {
+	uint32_t last;
+
 	ip[0] = 0x45;
 	ip[8] = HOPS;
 	ip[9] = udp ? IPPROTO_UDP : IPPROTO_ESP;
 	memcpy(ip + 12, e->local.bytes, 4);
 	memcpy(ip + 16, e->remote.bytes, 4);
-	for (unsigned int i = 0; i < 20; i += 2) {
-		uint16_t word;
-
-		memcpy(&word, ip + i, sizeof(word));
-		o->sum += word;
-	}
+	memcpy(&o->sum, ip + 8, 8);
+	memcpy(&last, ip + 16, 4);
+	o->sum = dp_csum_add64(o->sum, last);
 }
 
 static void

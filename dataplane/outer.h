@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dataplane/checksum.h"
+#include "dataplane/ecn.h"
 #include "dataplane/wire.h"
 #include "lib/spillway.h"
 
@@ -20,7 +21,7 @@ enum dp_outer_kind { DP_OUTER_V4, DP_OUTER_V4_UDP, DP_OUTER_V6, DP_OUTER_V6_UDP 
 /* A header without what differs from packet to packet; lies at the end of `bytes`. */
 struct dp_outer {
 	uint8_t bytes[DP_OUTER_MAX]; /* TOS, lengths, ID, DF and checksums zero */
-	uint32_t sum;		     /* IPv4: of the header's 16-bit words, as in memory */
+	uint64_t sum;		     /* IPv4: of the last 12 octets, as in memory */
 	uint8_t kind;		     /* enum dp_outer_kind */
 	uint8_t len;
 } __attribute__((aligned(64)));
@@ -40,30 +41,27 @@ int dp_outer_check(const struct spw_addr *local, const struct spw_addr *remote, 
 /* Fill in a header. Pure. */
 void dp_outer_set(struct dp_outer *o, const struct dp_outer_ends *ends);
 
-/* What differs: bytes behind the outer header (from the ESP header on), TOS, DF octet, ID. */
+/* What differs from packet to packet. */
 struct dp_outer_fields {
-	uint32_t esp_len;
-	uint8_t tos;
-	uint8_t df;
+	uint64_t marks;	  /* dp_outer_marks() */
+	uint32_t esp_len; /* bytes behind the outer header, from the ESP header on */
 	uint16_t id;
 };
 
 /* The 20 bytes of an IPv4 header, by stores as wide as its fields allow. */
 static inline void
-dp_outer_v4(uint8_t *ip, const uint8_t *from, uint32_t sum, uint32_t total,
+dp_outer_v4(uint8_t *ip, const uint8_t *from, uint64_t sum, uint32_t total,
 	    const struct dp_outer_fields *f)
 {
 	uint64_t total_be = __builtin_bswap32(total) >> 16, id_be = __builtin_bswap32(f->id) >> 16;
-	uint32_t tos_be = (uint32_t)f->tos << 8; /* the lower octet of its word */
-	uint64_t csum = dp_csum_finish(sum + (uint32_t)total_be + (uint32_t)id_be + tos_be + f->df);
 	uint64_t a, b;
 	uint32_t dst;
 
 	memcpy(&a, from, 8);
 	memcpy(&b, from + 8, 8);
 	memcpy(&dst, from + 16, 4);
-	a |= tos_be | total_be << 16 | id_be << 32 | (uint64_t)f->df << 48;
-	b |= csum << 16;
+	a |= f->marks | total_be << 16 | id_be << 32;
+	b |= (uint64_t)dp_csum_finish64(dp_csum_add64(sum, a)) << 16;
 	memcpy(ip, &a, 8);
 	memcpy(ip + 8, &b, 8);
 	memcpy(ip + 16, &dst, 4);
@@ -83,7 +81,7 @@ dp_outer_udp(uint8_t *udp, const uint8_t *from, uint32_t len)
 static inline void
 dp_outer_v6(uint8_t *ip, uint32_t payload, const struct dp_outer_fields *f)
 {
-	dp_put_be16(ip, (uint16_t)(6u << 12 | f->tos << 4));
+	dp_put_be16(ip, (uint16_t)(6u << 12 | dp_outer_tos(f->marks) << 4));
 	dp_put_be16(ip + 4, (uint16_t)payload);
 }
 

@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/spillway.h"
 
@@ -53,20 +54,23 @@ struct dp_pkt {
 	uint16_t port_out; /* DPDK port id */
 	uint8_t next;	   /* enum dp_next */
 	uint8_t flags;	   /* enum dp_pkt_flag */
-	uint32_t group;	   /* FIB leaf */
-	uint32_t path;
+	/* These two are looked at together, dp_pkt_kin(). */
+	uint32_t group __attribute__((aligned(8))); /* FIB leaf */
 	uint32_t tunnel; /* tunnel id: the one it goes into, or (DECRYPTED) came out of */
-	uint32_t flow_hash;
+	uint32_t path;
 	uint32_t sa;		 /* index of the SA in the SAD */
 	uint32_t spi;		 /* inbound ESP, host order */
-	uint8_t tier_role;	 /* enum spw_dp_tier_role */
-	uint8_t outer_tos;	 /* inbound ESP: TOS of the outer header, for ECN */
 	uint16_t outer_src_port; /* inbound UDP encapsulation, host order */
+	uint8_t outer_tos;	 /* inbound ESP: TOS of the outer header, for ECN */
 	uint8_t outer_src[16];	 /* inbound ESP: outer source; IPv4 mapped (RFC 4291 2.5.5.2) */
 	uint16_t twin;		 /* mirrored: interface whose twin gets it */
-	uint8_t pad[10];
+	uint16_t inner_len;	 /* OUTER: bytes of the packet inside */
+	uint8_t pad[12];
 };
 _Static_assert(sizeof(struct dp_pkt) == 64, "one cache line");
+_Static_assert(offsetof(struct dp_pkt, flags) == offsetof(struct dp_pkt, next) + 1 &&
+		       offsetof(struct dp_pkt, tunnel) == offsetof(struct dp_pkt, group) + 4,
+	       "side by side");
 
 /* What comes before an IPv4 address that stands in 16 bytes (RFC 4291 2.5.5.2). */
 static const uint8_t dp_v4_mapped[12] __attribute__((unused)) = {[10] = 0xff, [11] = 0xff};
@@ -77,6 +81,42 @@ dp_pkt(struct rte_mbuf *m)
 	return (struct dp_pkt *)rte_mbuf_to_priv(m);
 }
 
+/* `next` and `flags` in one look, to be compared under a mask: DP_STATE(next, flags). */
+static inline uint32_t
+dp_pkt_state(const struct dp_pkt *p)
+{
+	uint16_t state;
+
+	memcpy(&state, &p->next, sizeof(state));
+	return state;
+}
+static inline void
+dp_pkt_state_set(struct dp_pkt *p, uint32_t state)
+{
+	const uint16_t both = (uint16_t)state;
+
+	memcpy(&p->next, &both, sizeof(both));
+}
+#define DP_STATE(next, flags) ((uint32_t)(next) | (uint32_t)(flags) << 8)
+#define DP_STATE_NEXT	      0xffu /* all of `next` */
+
+/* `group` and `tunnel` in one look, for comparing. */
+static inline uint64_t
+dp_pkt_kin(const struct dp_pkt *p)
+{
+	uint64_t kin;
+
+	memcpy(&kin, &p->group, sizeof(kin));
+	return kin;
+}
+
+/* Where all packets of a burst go out, as complete frames. */
+struct dp_out {
+	uint16_t port; /* DPDK port id; DP_PORT_NONE: not all by one interface */
+	uint16_t iface;
+	uint32_t bytes;
+};
+
 struct dp_burst {
 	uint16_t n;
 	/*
@@ -85,6 +125,7 @@ struct dp_burst {
 	 * the bit; a stage that handles all of a kind clears it.
 	 */
 	uint16_t kinds;
+	struct dp_out out; /* from the adjacency stage to the tx stage */
 	struct rte_mbuf *pkt[DP_BURST_ROOM];
 };
 

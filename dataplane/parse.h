@@ -34,12 +34,10 @@ dp_csum_known_good(const struct rte_mbuf *m)
 
 /* Metadata are written whole, data are read; both are in other lines than the mbuf itself. */
 static inline void
-dp_parse_look_ahead(const struct dp_burst *b, uint16_t i)
+dp_parse_fetch(struct rte_mbuf *m)
 {
-	if (i >= b->n)
-		return;
-	__builtin_prefetch(dp_pkt(b->pkt[i]), 1);
-	rte_prefetch0(rte_pktmbuf_mtod(b->pkt[i], void *));
+	__builtin_prefetch(dp_pkt(m), 1);
+	rte_prefetch0(rte_pktmbuf_mtod(m, void *));
 }
 
 /*

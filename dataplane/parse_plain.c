@@ -17,11 +17,24 @@
 #define SHORTEST (DP_ETHER_LEN + 20)
 #define STRIPPED (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)
 
+/* Number of segments and port of an mbuf, which lie side by side, in one look. */
+static inline uint32_t
+pieces_and_port(const struct rte_mbuf *m)
+{
+	uint32_t both;
+
+	_Static_assert(offsetof(struct rte_mbuf, port) ==
+			       offsetof(struct rte_mbuf, nb_segs) + sizeof(uint16_t),
+		       "side by side");
+	memcpy(&both, &m->nb_segs, sizeof(both));
+	return both;
+}
+
 /* A frame in one piece, whole up to the IP header, that came in by the port without a tag. */
 static inline bool
-is_whole(const struct rte_mbuf *m, uint16_t dpdk_id)
+is_whole(const struct rte_mbuf *m, uint32_t one_piece)
 {
-	return m->nb_segs == 1 && m->port == dpdk_id && m->data_len >= SHORTEST &&
+	return pieces_and_port(m) == one_piece && m->data_len >= SHORTEST &&
 	       (m->ol_flags & STRIPPED) == 0;
 }
 
@@ -53,8 +66,8 @@ outer_note(struct dp_pkt *p, const uint8_t *ip)
 /* What the frames of a run have in common. */
 struct common {
 	uint64_t mac_word;
-	uint16_t dpdk_id;
-	bool rx_csum; /* the port says whether IPv4 header checksums are right */
+	uint32_t one_piece; /* pieces_and_port() */
+	bool rx_csum;	    /* the port says whether IPv4 header checksums are right */
 	bool transit;
 	uint16_t iface;
 };
@@ -69,8 +82,8 @@ belongs(const struct common *c, const struct rte_mbuf *m, const uint8_t *frame)
 {
 	const uint8_t *ip = frame + DP_ETHER_LEN;
 
-	if (unlikely(!is_whole(m, c->dpdk_id) || !is_ipv4_for(frame, c->mac_word) ||
-		     dp_ipv4_martian(dp_be32(ip + 12))))
+	if (unlikely(!is_whole(m, c->one_piece) || !is_ipv4_for(frame, c->mac_word) ||
+		     dp_ipv4_martian_top(ip[12])))
 		return 0;
 	return dp_ipv4_plain(ip, m->data_len - (uint32_t)DP_ETHER_LEN,
 			     c->rx_csum && dp_csum_known_good(m));
@@ -124,24 +137,27 @@ owner_ask(struct dp_scan *s, uint32_t dst)
 uint16_t
 dp_parse_plain(struct dp_burst *b, uint16_t from, uint16_t kept, struct dp_scan *s)
 {
+	struct rte_mbuf **out = &b->pkt[kept], *const *in = &b->pkt[from],
+			*const *end = &b->pkt[b->n];
 	uint64_t bytes = 0;
 	unsigned int kinds = 0;
-	uint16_t n = 0;
+	uint16_t n;
 
 	if (unlikely(s->why != DP_DROP_COUNT || s->tags != DP_TAGS_NONE))
 		return 0;
 	const struct common c = {.mac_word = s->iface->mac_word,
-				 .dpdk_id = s->dpdk_id,
+				 .one_piece = 1u | (uint32_t)s->dpdk_id << 16,
 				 .rx_csum = s->port->rx_csum,
 				 .transit = s->transit,
 				 .iface = (uint16_t)s->iface->conf.id};
 
-	for (uint16_t i = from; i < b->n; i++, n++) {
-		struct rte_mbuf *m = b->pkt[i];
+	for (; in != end; in++) {
+		struct rte_mbuf *m = *in;
 		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *), *ip = frame + DP_ETHER_LEN;
 		uint32_t frame_len = m->pkt_len, tot_len = belongs(&c, m, frame);
 
-		dp_parse_look_ahead(b, i + DP_PARSE_AHEAD);
+		if (likely(in + DP_PARSE_AHEAD < end))
+			dp_parse_fetch(in[DP_PARSE_AHEAD]);
 		if (unlikely(tot_len == 0 ||
 			     (dp_be32(ip + 16) != s->dst && !owner_ask(s, dp_be32(ip + 16)))))
 			break;
@@ -155,8 +171,9 @@ dp_parse_plain(struct dp_burst *b, uint16_t from, uint16_t kept, struct dp_scan 
 			kinds |= DP_KIND(DP_NEXT_OPEN);
 		}
 		bytes += frame_len;
-		b->pkt[kept + n] = m;
+		*out++ = m;
 	}
+	n = (uint16_t)(out - &b->pkt[kept]);
 	s->kinds |= kinds;
 	s->packets += n;
 	s->bytes += bytes;

@@ -30,11 +30,8 @@
 #define DP_L2_ROOM     22			/* Ethernet with two tags */
 #define DP_NO_LIMIT    UINT64_MAX
 #define DP_SENDS_BITS  17
-#define DP_FETCH_AHEAD 6   /* open: packets whose SA and key are fetched before their turn */
-#define DP_SAS_AHEAD   24  /* seal: packets whose SA is fetched before its turn */
-#define DP_KEYS_AHEAD  12  /* seal: runs whose key is fetched before the cipher's turn */
-#define DP_KEY_HOT     256 /* bytes at either end of a key that any packet touches */
-#define DP_TEXT_LONG   256 /* a text of so many bytes touches all of the key */
+#define DP_FETCH_AHEAD 6  /* open: packets whose SA and key are fetched before their turn */
+#define DP_SAS_AHEAD   24 /* seal: packets whose SA is fetched before its turn */
 
 /* Limits of one direction; reached at `soft`, ended at `hard`; DP_NO_LIMIT = none. */
 struct dp_sa_limits {
@@ -164,7 +161,8 @@ struct dp_spi_slot {
 	uint32_t tunnel;
 	uint32_t next; /* in the queue of free slots */
 	uint8_t state;
-	_Atomic bool early; /* a packet came before the SA, and that was noted; any worker sets it */
+	_Atomic bool
+		early;	   /* a packet came before the SA, and that was noted; any worker sets it */
 	uint64_t freed_ns; /* 0 = never used */
 	uint64_t given_ns; /* allocated */
 	struct dp_child *child;
@@ -347,26 +345,6 @@ dp_sad_expects(const struct dp_sad *sad, uint32_t spi)
 	/* Partner: dp_sad_spi_alloc(). */
 	return spi != 0 && atomic_load_explicit(&sad->expect[spi & sad->index_mask],
 						memory_order_acquire) == spi;
-}
-
-/*
- * Bring near what the cipher reads of a key. With GCM that is the round keys in front, the low
- * powers of the hash key and the salt at the end, and for a long text the powers between.
- */
-static inline void
-dp_key_fetch(const struct dp_crypto_key *key, uint32_t text_len)
-{
-	const char *front = (const char *)key, *end = front + DP_CRYPTO_KEY_BYTES;
-
-#pragma GCC unroll 4
-	for (unsigned int at = 0; at < DP_KEY_HOT; at += RTE_CACHE_LINE_SIZE) {
-		rte_prefetch0(front + at);
-		rte_prefetch0(end - at - RTE_CACHE_LINE_SIZE);
-	}
-	if (text_len < DP_TEXT_LONG)
-		return;
-	for (front += DP_KEY_HOT; front < end - DP_KEY_HOT; front += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(front);
 }
 
 /* Add to a counter of which this thread is the only writer. */

@@ -3,15 +3,16 @@
  * Stage adjacency: the Ethernet header (and VLAN tags) in front of the packet.
  *
  * An adjacency whose neighbour is known has a finished header, published with its path: two stores
- * and the packet may go. Otherwise (a connected network, or a neighbour that is not known) the
- * MAC is looked up among the kernel's neighbours. When it is not known, some packets wait
- * (DP_PENDING_PKTS for each of DP_PENDING_SLOTS next hops of a worker, found by hash), the API
- * thread is asked to have it resolved, at a limited rate, and asked again while packets keep
- * coming. So it is for a next hop whose slot another has: somebody who walks through a network of
- * silent addresses takes all slots, and must not keep a host from being found. What waits longer
- * than a second is dropped; no packet ever leaves with a guessed address. Waiting packets hold ids
- * only: interfaces and paths may change meanwhile, and a path that leads elsewhere by then costs
- * the packet, because its size was fitted to the way it had.
+ * and the packet may go. Where a burst goes out whole by one of these, the tx stage is told so.
+ * Otherwise (a connected network, or a neighbour that is not known) the MAC is looked up among the
+ * kernel's neighbours. When it is not known, some packets wait (DP_PENDING_PKTS for each of
+ * DP_PENDING_SLOTS next hops of a worker, found by hash), the API thread is asked to have it
+ * resolved, at a limited rate, and asked again while packets keep coming. So it is for a next hop
+ * whose slot another has: somebody who walks through a network of silent addresses takes all slots,
+ * and must not keep a host from being found. What waits longer than a second is dropped; no packet
+ * ever leaves with a guessed address. Waiting packets hold ids only: interfaces and paths may
+ * change meanwhile, and a path that leads elsewhere by then costs the packet, because its size was
+ * fitted to the way it had.
  *
  * Worker thread.
  */
@@ -104,10 +105,10 @@ slow_one(struct dp_worker *w, struct rte_mbuf *m, const struct dp_path *path)
 		wait_for(w, m, &key);
 		return false;
 	}
-	struct dp_l2 l2 = out->l2;
+	struct dp_l2 l2 = dp_l2_of(&out->l2, (p->flags & DP_PKT_IPV6) != 0);
 
 	dp_l2_dest(&l2, mac);
-	if (!dp_l2_push(m, &l2, p->flags & DP_PKT_IPV6)) {
+	if (!dp_l2_push(m, &l2)) {
 		dp_drop(w, m, DP_DROP_NO_ROOM);
 		return false;
 	}
@@ -133,52 +134,48 @@ path_ask(const struct dp_worker *w, uint32_t id, struct path_memo *memo)
 				      : NULL;
 }
 
-/* Put the finished header before a packet that goes where it leads; false: it does not do. */
-static inline bool
-push(struct rte_mbuf *m, const struct dp_l2 *l2)
-{
-	struct dp_pkt *p = dp_pkt(m);
-
-	if (unlikely(l2->iface != p->iface_out ||
-		     !dp_l2_push(m, l2, (p->flags & DP_PKT_IPV6) != 0)))
-		return false;
-	p->port_out = l2->port_out;
-	p->next = DP_NEXT_TX;
-	return true;
-}
-
 /*
- * Do all packets from the `from`th on that take the path of `memo`, and put them behind the `kept`
- * ones, as far as its finished header does. Returns how many.
+ * Do all packets from the `from`th on that take the path of `memo` and are of the first one's
+ * family, and put them behind the `kept` ones, as far as its finished header does. Returns how
+ * many; notes in `b->out` what they come to.
  */
 static uint16_t
 push_all(struct dp_burst *b, uint16_t from, uint16_t kept, const struct path_memo *memo)
 {
-	const struct dp_l2 l2 = *memo->l2;
+	const uint32_t alike = DP_STATE(DP_STATE_NEXT, DP_PKT_IPV6),
+		       state = dp_pkt_state(dp_pkt(b->pkt[from])) & alike;
+	const struct dp_l2 l2 = dp_l2_of(memo->l2, (state & DP_STATE(0, DP_PKT_IPV6)) != 0);
 	const uint32_t path = memo->id;
-	uint16_t n = 0;
+	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[b->n];
+	uint32_t bytes = 0;
 
-	for (uint16_t i = from; i < b->n; i++, n++) {
-		struct rte_mbuf *m = b->pkt[i];
-		const struct dp_pkt *p = dp_pkt(m);
+	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
+		struct rte_mbuf *m = *in;
+		struct dp_pkt *p = dp_pkt(m);
 
-		if (p->next != DP_NEXT_ADJ || p->path != path || !push(m, &l2))
+		if ((dp_pkt_state(p) & alike) != state || p->path != path ||
+		    unlikely(p->iface_out != l2.iface || !dp_l2_push(m, &l2)))
 			break;
-		b->pkt[kept + n] = m;
+		p->port_out = l2.port_out;
+		p->next = DP_NEXT_TX;
+		bytes += m->pkt_len;
+		*out++ = m;
 	}
-	return n;
+	b->out = (struct dp_out){.port = l2.port_out, .iface = l2.iface, .bytes = bytes};
+	return (uint16_t)(out - &b->pkt[kept]);
 }
 
 void
 dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b)
 {
 	struct path_memo memo = {.id = SPW_DP_ADDR_NONE};
-	uint16_t kept = 0;
+	uint16_t kept = 0, n = 0;
 
 	for (uint16_t i = 0; i < b->n;) {
 		struct rte_mbuf *m = b->pkt[i];
 		const struct dp_pkt *p = dp_pkt(m);
-		uint16_t n = 0;
+
+		n = 0;
 
 		if (p->next == DP_NEXT_ADJ) {
 			if (p->path != memo.id)
@@ -195,6 +192,8 @@ dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b)
 			b->pkt[kept++] = m;
 	}
 	b->n = kept;
+	if (unlikely(n != kept)) /* not all in one go */
+		b->out.port = DP_PORT_NONE;
 }
 
 static void

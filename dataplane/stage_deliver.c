@@ -24,7 +24,7 @@ struct run {
 	const struct dp_local *local;
 	uint32_t dst;	/* last IPv4 destination asked for */
 	uint16_t owner; /* of `dst` */
-	bool martian;	/* `dst` is */
+	bool forwards;	/* packets to it go on */
 };
 
 static void
@@ -87,18 +87,25 @@ options_check(const struct rte_mbuf *m)
 	return dp_ipv4_check(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, true, &tot_len);
 }
 
+/* Is this destination one that packets are forwarded to? Asked when it is another than before. */
+static inline bool
+forwards_to(struct run *r, uint32_t dst)
+{
+	if (unlikely(dst != r->dst)) {
+		r->dst = dst;
+		r->owner = dp_local_find(r->local, dst);
+		r->forwards = r->owner == DP_NO_IFACE && !dp_ipv4_martian(dst);
+	}
+	return r->forwards;
+}
+
 /* Who owns the destination; DP_NO_IFACE with `why` set when the packet must go instead. */
 static uint16_t
 owner_v4(const uint8_t *ip, struct run *r, enum dp_drop *why)
 {
-	uint32_t dst = dp_be32(ip + 16);
+	bool forwarded = forwards_to(r, dp_be32(ip + 16)) && !dp_ipv4_martian_top(ip[12]);
 
-	if (dst != r->dst) {
-		r->dst = dst;
-		r->owner = dp_local_find(r->local, dst);
-		r->martian = dp_ipv4_martian(dst);
-	}
-	if (r->owner == DP_NO_IFACE && unlikely(r->martian || dp_ipv4_martian(dp_be32(ip + 12))))
+	if (r->owner == DP_NO_IFACE && unlikely(!forwarded))
 		*why = DP_DROP_MARTIAN;
 	return r->owner;
 }
@@ -146,19 +153,54 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 	return false;
 }
 
+/*
+ * The usual packets: those from the `from`th on that came out of the tunnel of the one before, IPv4
+ * without options, to be forwarded and with a hop left. Put behind the `kept` ones; the first that
+ * is another is left as it was. Returns how many.
+ */
+static uint16_t
+deliver_plain(struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r)
+{
+	const uint32_t alike = DP_STATE(0, DP_PKT_DECRYPTED | DP_PKT_IPV6),
+		       state = DP_STATE(0, DP_PKT_DECRYPTED);
+	const uint32_t tunnel = r->tunnel;
+	const uint16_t iface = r->iface;
+	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[b->n];
+	uint64_t bytes = 0;
+	uint16_t n;
+
+	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
+		struct rte_mbuf *m = *in;
+		struct dp_pkt *p = dp_pkt(m);
+		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+
+		if ((dp_pkt_state(p) & alike) != state || p->tunnel != tunnel || ip[0] != 0x45 ||
+		    !forwards_to(r, dp_be32(ip + 16)) || dp_ipv4_martian_top(ip[12]) ||
+		    !dp_ttl_take(ip))
+			break;
+		p->iface_in = iface;
+		bytes += m->pkt_len;
+		*out++ = m;
+	}
+	n = (uint16_t)(out - &b->pkt[kept]);
+	r->packets += n;
+	r->bytes += bytes;
+	return n;
+}
+
 void
 dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 {
 	struct run run = {
 		.tunnel = UINT32_MAX,
 		.local = atomic_load_explicit(&w->tables->local, memory_order_acquire),
-		.martian = true, /* so is the destination 0, with which this begins */
+		.owner = DP_NO_IFACE, /* nobody has the destination 0, with which this begins */
 	};
 	uint16_t kept = 0;
 	unsigned int kinds = b->kinds;
 
-	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
+	for (uint16_t i = 0, n; i < b->n;) {
+		struct rte_mbuf *m = b->pkt[i++];
 
 		/* Beside what came out there may be what is sealed again and already on its way. */
 		if ((dp_pkt(m)->flags & (DP_PKT_DECRYPTED | DP_PKT_OUTER)) == DP_PKT_DECRYPTED) {
@@ -167,6 +209,10 @@ dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 			kinds |= DP_KIND(dp_pkt(m)->next);
 		}
 		b->pkt[kept++] = m;
+		n = run.tunnel < DP_TUNNELS_MAX ? deliver_plain(b, i, kept, &run) : 0;
+		kinds |= n != 0 ? DP_KIND(DP_NEXT_FIB) : 0;
+		kept = (uint16_t)(kept + n);
+		i = (uint16_t)(i + n);
 	}
 	b->n = kept;
 	b->kinds = (uint16_t)kinds;

@@ -24,9 +24,9 @@ static bool
 gather_plain(const struct dp_burst *b, uint32_t *ips)
 {
 	for (uint16_t i = 0; i < b->n; i++) {
-		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+		const uint32_t state = dp_pkt_state(dp_pkt(b->pkt[i]));
 
-		if (unlikely(p->next != DP_NEXT_FIB || (p->flags & DP_PKT_IPV6) != 0))
+		if (unlikely((state & DP_STATE(DP_STATE_NEXT, DP_PKT_IPV6)) != DP_NEXT_FIB))
 			return false;
 		ips[i] = dp_be32(rte_pktmbuf_mtod(b->pkt[i], const uint8_t *) + 16);
 	}
@@ -67,16 +67,13 @@ lookup_v6(const struct dp_worker *w, const struct dp_burst *b, const struct gath
 	dp_fib6_lookup(w->tables->fib6, ips, leaves, g->n);
 }
 
-/* Note a packet's leaf; false when it was dropped for having none. */
-static inline bool
-leaf_put(struct dp_worker *w, struct rte_mbuf *m, uint32_t leaf)
+/* The destination of the packet in place `at` has no leaf: it leaves a gap. Returns true. */
+static bool
+refuse(struct dp_worker *w, struct dp_burst *b, uint16_t at)
 {
-	dp_pkt(m)->group = leaf;
-	dp_pkt(m)->next = DP_NEXT_PATH;
-	if (likely(leaf != 0))
-		return true;
-	dp_drop(w, m, DP_DROP_NO_ROUTE);
-	return false;
+	dp_drop(w, b->pkt[at], DP_DROP_NO_ROUTE);
+	b->pkt[at] = NULL;
+	return true;
 }
 
 /* Look up a burst of which gather_plain() said that it is the common one. */
@@ -84,19 +81,25 @@ static void
 lookup_plain(struct dp_worker *w, struct dp_burst *b, uint32_t *ips)
 {
 	uint64_t leaves[DP_BURST_ROOM];
-	uint16_t kept = 0;
-	uint32_t last = 0;
+	uint32_t last = UINT32_MAX; /* leaf that was seen to; no leaf is so large */
+	bool gaps = false;
 
 	dp_fib_lookup(w->tables->fib, ips, leaves, b->n);
 	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
+		struct dp_pkt *p = dp_pkt(b->pkt[i]);
+		uint32_t leaf = (uint32_t)leaves[i];
 
-		if (unlikely(leaves[i] != last))
-			dp_way_fetch(w, last = (uint32_t)leaves[i]);
-		b->pkt[kept] = m;
-		kept += leaf_put(w, m, (uint32_t)leaves[i]);
+		p->group = leaf;
+		p->next = DP_NEXT_PATH;
+		if (likely(leaf == last))
+			continue;
+		if (likely(leaf != 0))
+			dp_way_fetch(w, last = leaf);
+		else
+			gaps = refuse(w, b, i);
 	}
-	b->n = kept;
+	if (unlikely(gaps))
+		dp_burst_compact(b);
 	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_FIB)) | DP_KIND(DP_NEXT_PATH));
 }
 
@@ -113,24 +116,10 @@ leaves_put(struct dp_worker *w, struct dp_burst *b, const struct gathered *g,
 		dp_pkt(m)->group = (uint32_t)leaves[i];
 		dp_way_fetch(w, (uint32_t)leaves[i]);
 		dp_pkt(m)->next = DP_NEXT_PATH;
-		if (likely(leaves[i] != 0))
-			continue;
-		dp_drop(w, m, DP_DROP_NO_ROUTE);
-		b->pkt[g->at[i]] = NULL;
-		gaps = true;
+		if (unlikely(leaves[i] == 0))
+			gaps = refuse(w, b, g->at[i]);
 	}
 	return gaps;
-}
-
-static void
-gaps_close(struct dp_burst *b)
-{
-	uint16_t kept = 0;
-
-	for (uint16_t i = 0; i < b->n; i++)
-		if (b->pkt[i])
-			b->pkt[kept++] = b->pkt[i];
-	b->n = kept;
 }
 
 void
@@ -156,5 +145,5 @@ dp_stage_fib(struct dp_worker *w, struct dp_burst *b)
 		gaps |= leaves_put(w, b, &of[1], leaves);
 	}
 	if (unlikely(gaps))
-		gaps_close(b);
+		dp_burst_compact(b);
 }

@@ -242,10 +242,10 @@ to_hop(struct dp_worker *w, struct rte_mbuf *m, const struct dp_neigh_key *key, 
 		ask(w, key);
 		return DP_DROP_NO_NEIGHBOUR;
 	}
-	struct dp_l2 l2 = out->l2;
+	struct dp_l2 l2 = dp_l2_of(&out->l2, (p->flags & DP_PKT_IPV6) != 0);
 
 	dp_l2_dest(&l2, mac);
-	if (!dp_l2_push(m, &l2, p->flags & DP_PKT_IPV6))
+	if (!dp_l2_push(m, &l2))
 		return DP_DROP_NO_ROOM;
 	p->iface_out = (uint16_t)key->iface;
 	p->port_out = l2.port_out;
@@ -270,7 +270,6 @@ to_tunnel(struct dp_worker *w, struct rte_mbuf *m, uint32_t tunnel, uint32_t *mt
 		return DP_DROP_TOO_BIG;
 	p->tunnel = tunnel;
 	p->iface_out = atomic_load_explicit(&w->tables->tunnel_iface[tunnel], memory_order_relaxed);
-	p->tier_role = SPW_TIER_PLAIN;
 	p->next = DP_NEXT_SEAL;
 	return DP_DROP_COUNT;
 }

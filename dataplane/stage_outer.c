@@ -141,8 +141,8 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 }
 
 /*
- * The packet of another SA than the one before, to the same peer over IPv4: send it the way that all
- * packets there go. False: it goes elsewhere, or that is not known, and nothing was done.
+ * The packet of another SA than the one before, to the same peer over IPv4: send it the way that
+ * all packets there go. False: it goes elsewhere, or that is not known, and nothing was done.
  */
 static inline bool
 step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, const struct run *r,
@@ -172,20 +172,22 @@ follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r, stru
 {
 	const struct heading way = r->way;
 	const uint32_t sa = r->sa;
+	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[r->shared ? b->n : from];
 	uint32_t longest = 0;
 	uint64_t bytes = 0;
-	uint16_t n = 0;
+	uint16_t n;
 
-	for (uint16_t i = from; r->shared && i < b->n; i++, n++) {
-		struct rte_mbuf *m = b->pkt[i];
+	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
+		struct rte_mbuf *m = *in;
 
 		if (dp_pkt(m)->next != DP_NEXT_OUTER || dp_pkt(m)->sa != sa)
 			break;
 		follow(m, &way);
 		bytes += m->pkt_len;
 		longest = RTE_MAX(longest, m->pkt_len);
-		b->pkt[kept + n] = m;
+		*out++ = m;
 	}
+	n = (uint16_t)(out - &b->pkt[kept]);
 	r->packets += n;
 	r->bytes += bytes;
 	ways->path.packets += n;

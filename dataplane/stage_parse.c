@@ -490,6 +490,13 @@ parse_any(struct dp_worker *w, struct rte_mbuf *m, struct dp_scan *s)
 	return parse_one(w, m, s) ? m : NULL;
 }
 
+static void
+look_ahead(const struct dp_burst *b, uint16_t at)
+{
+	if (at < b->n)
+		dp_parse_fetch(b->pkt[at]);
+}
+
 void
 dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 {
@@ -504,7 +511,7 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 
 	w->count.rx += b->n;
 	for (uint16_t i = 0; i < DP_PARSE_AHEAD; i++)
-		dp_parse_look_ahead(b, i);
+		look_ahead(b, i);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m;
 
@@ -513,7 +520,7 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 		i = (uint16_t)(i + plain);
 		if (i == b->n)
 			break;
-		dp_parse_look_ahead(b, i + DP_PARSE_AHEAD);
+		look_ahead(b, i + DP_PARSE_AHEAD);
 		m = parse_any(w, b->pkt[i], &s);
 		if (m == NULL)
 			continue;

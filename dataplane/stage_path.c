@@ -90,9 +90,7 @@ choose(struct dp_worker *w, struct rte_mbuf *m, struct dp_group_memo *memo)
 		group_ask(w, p->group, memo);
 	if (memo->why != DP_DROP_COUNT)
 		return memo->why;
-	p->flow_hash = memo->pick.alone ? 0 : flow_hash(m, p);
-	p->path = dp_pick_path(&memo->pick, p->flow_hash);
-	p->tier_role = memo->pick.role;
+	p->path = dp_pick_path(&memo->pick, memo->pick.alone ? 0 : flow_hash(m, p));
 	p->flags |= memo->pick.er_stood ? DP_PKT_ER_STOOD : 0;
 	if (!memo->noted && !(p->flags & (DP_PKT_FROM_TWIN | DP_PKT_CREATED)))
 		note_tier(w, memo, (uint16_t)p->path);
@@ -199,11 +197,14 @@ dp_ways_count(struct dp_worker *w, struct dp_ways *ways)
 	path_count(w, &ways->path);
 }
 
+/* Flags that packets must share to be alike for the path stage. */
+#define KIN_FLAGS (DP_PKT_DECRYPTED | DP_PKT_IPV6)
+
 /* What became of the packet before, when all others of its group go the same way. */
 struct beaten {
 	uint32_t group; /* 0 = none */
 	uint32_t from;	/* tunnel that it came out of, or 0 */
-	uint8_t kind;	/* DP_PKT_DECRYPTED or 0 */
+	uint8_t kind;	/* its flags of KIN_FLAGS */
 	struct dp_way way;
 	struct dp_fit_way fit;	 /* what the way carries */
 	uint64_t packets, bytes; /* that followed */
@@ -238,13 +239,13 @@ beat(struct dp_worker *w, const struct dp_pkt *p, const struct dp_ways *ways, ui
 				 .tunnel = (uint16_t)ways->path.tunnel,
 				 .iface_out = p->iface_out,
 				 .next = p->next,
-				 .role = p->tier_role,
 				 .flags = g->pick.er_stood ? DP_PKT_ER_STOOD : 0,
 				 .kinds = ways->path.kinds};
 	if (g->told)
 		dp_priv(w)->way[p->group & (DP_GROUPS_MAX - 1)] = t->way;
 }
 
+/* Send one packet a remembered way. */
 static inline void
 follow(struct rte_mbuf *m, const struct dp_way *way)
 {
@@ -253,7 +254,6 @@ follow(struct rte_mbuf *m, const struct dp_way *way)
 	p->path = way->path;
 	p->iface_out = way->iface_out;
 	p->next = way->next;
-	p->tier_role = way->role;
 	p->flags |= way->flags;
 	if (way->next == DP_NEXT_SEAL)
 		p->tunnel = way->tunnel;
@@ -267,27 +267,37 @@ follow(struct rte_mbuf *m, const struct dp_way *way)
 static uint16_t
 follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct beaten *t)
 {
+	const struct dp_pkt like = {.group = t->group, .tunnel = t->from};
+	const uint64_t kin = dp_pkt_kin(&like);
+	const uint32_t state = DP_STATE(DP_NEXT_PATH, t->kind);
+	const bool ipv6 = (t->kind & DP_PKT_IPV6) != 0, mss = dp_fit_mss(t->fit.word, ipv6) != 0;
 	const struct dp_way way = t->way;
-	const uint32_t group = t->group, from_tunnel = t->from;
-	const uint8_t kind = t->kind;
-	const uint64_t carries = t->fit.word;
-	bool fit = true;
+	const uint32_t tunnel = way.next == DP_NEXT_SEAL ? way.tunnel : t->from;
+	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[t->group != 0 ? b->n : from];
+	uint32_t longest = 0;
 	uint64_t bytes = 0;
-	uint16_t n = 0;
+	bool syn = false;
+	uint16_t n;
 
-	for (uint16_t i = from; group != 0 && i < b->n; i++, n++) {
-		struct rte_mbuf *m = b->pkt[i];
-		const struct dp_pkt *p = dp_pkt(m);
+	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
+		struct rte_mbuf *m = *in;
+		struct dp_pkt *p = dp_pkt(m);
 
-		if (p->next != DP_NEXT_PATH || p->group != group || p->tunnel != from_tunnel ||
-		    (p->flags & DP_PKT_DECRYPTED) != kind)
+		if ((dp_pkt_state(p) & DP_STATE(DP_STATE_NEXT, KIN_FLAGS)) != state ||
+		    dp_pkt_kin(p) != kin)
 			break;
-		fit &= dp_fit_word_fits(carries, m, dp_fit_ipv6(p));
-		follow(m, &way);
+		p->tunnel = tunnel;
+		p->path = way.path;
+		p->iface_out = way.iface_out;
+		p->next = way.next;
+		p->flags |= way.flags;
+		longest = RTE_MAX(longest, m->pkt_len);
 		bytes += m->pkt_len;
-		b->pkt[kept + n] = m;
+		syn |= mss && dp_fit_may_be_syn(m, ipv6);
+		*out++ = m;
 	}
-	if (unlikely(!fit))
+	n = (uint16_t)(out - &b->pkt[kept]);
+	if (unlikely(longest > dp_fit_mtu(t->fit.word, ipv6) || syn))
 		b->kinds |= DP_KIND_FIT;
 	t->packets += n;
 	t->bytes += bytes;
@@ -325,7 +335,7 @@ lead(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, struct dp_ways
 {
 	followers_count(w, t);
 	t->from = dp_pkt(m)->tunnel;
-	t->kind = dp_pkt(m)->flags & DP_PKT_DECRYPTED;
+	t->kind = dp_pkt(m)->flags & KIN_FLAGS;
 	if (unlikely(!lead_way(w, m, ways, epoch, t)))
 		return false;
 	b->kinds |= t->way.kinds;
@@ -335,8 +345,8 @@ lead(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, struct dp_ways
 }
 
 /*
- * A packet of a burst whose groups are mixed: send it into the tunnel that its group's remembered way
- * names. False: it has another way, or none that is known, and nothing was done.
+ * A packet of a burst whose groups are mixed: send it into the tunnel that its group's remembered
+ * way names. False: it has another way, or none that is known, and nothing was done.
  */
 static inline bool
 step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, uint32_t epoch)

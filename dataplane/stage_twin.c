@@ -99,7 +99,6 @@ from_tun(struct dp_worker *w, struct rte_mbuf *m, const struct dp_iface *iface)
 	mark_version(p, version);
 	p->tunnel = iface->conf.port;
 	p->iface_out = (uint16_t)iface->conf.id;
-	p->tier_role = SPW_TIER_PLAIN;
 	p->next = DP_NEXT_SEAL;
 	return DP_DROP_COUNT;
 }

@@ -123,15 +123,13 @@ queue_give(const struct dp_worker *w, struct dp_port *port, uint16_t queue, stru
 	return sent;
 }
 
-/* Send packets by one queue. Sizes are noted before: sent buffers are the driver's. */
+/* Send packets that come to `sums` by one queue. */
 static void
 queue_send(struct dp_worker *w, struct dp_port *port, uint16_t queue, struct rte_mbuf **pkt,
-	   uint16_t n)
+	   uint16_t n, struct sums *sums)
 {
-	struct sums sums;
 	int sent;
 
-	sums_make(&sums, pkt, n);
 	if (unlikely(w->cycles != NULL))
 		dp_cycles_note(w->cycles, DP_STAGE_TX);
 	sent = queue_give(w, port, queue, pkt, n);
@@ -142,8 +140,8 @@ queue_send(struct dp_worker *w, struct dp_port *port, uint16_t queue, struct rte
 		return;
 	}
 	if (unlikely(sent != n))
-		sums_less(&sums, pkt + sent, (uint16_t)(n - sent));
-	count_sent(w, &sums);
+		sums_less(sums, pkt + sent, (uint16_t)(n - sent));
+	count_sent(w, sums);
 	w->count.tx += (uint16_t)sent;
 	drop_all(w, pkt + sent, (uint16_t)(n - sent), DP_DROP_TX_FULL);
 }
@@ -161,6 +159,7 @@ static void
 sort_and_send(struct dp_worker *w, struct dp_port *port, struct rte_mbuf **pkt, uint16_t n)
 {
 	struct rte_mbuf *now[DP_BURST_ROOM];
+	struct sums sums;
 
 	while (n != 0) {
 		uint16_t queue = queue_of(w, port, pkt[0]), taken = 0, left = 0;
@@ -172,13 +171,18 @@ sort_and_send(struct dp_worker *w, struct dp_port *port, struct rte_mbuf **pkt, 
 				pkt[left++] = pkt[i];
 		}
 		n = left;
-		queue_send(w, port, queue, now, taken);
+		sums_make(&sums, now, taken);
+		queue_send(w, port, queue, now, taken, &sums);
 	}
 }
 
-/* Send packets by one port. `pkt` is used up. */
+/*
+ * Send packets by one port. `pkt` is used up. They come to `sums`, made before because sent buffers
+ * are the driver's.
+ */
 static void
-port_send(struct dp_worker *w, uint16_t dpdk_id, struct rte_mbuf **pkt, uint16_t n)
+port_send(struct dp_worker *w, uint16_t dpdk_id, struct rte_mbuf **pkt, uint16_t n,
+	  struct sums *sums)
 {
 	struct dp_port *port =
 		atomic_load_explicit(&w->tables->port[dpdk_id], memory_order_acquire);
@@ -188,7 +192,7 @@ port_send(struct dp_worker *w, uint16_t dpdk_id, struct rte_mbuf **pkt, uint16_t
 	else if (w->spread != NULL)
 		sort_and_send(w, port, pkt, n);
 	else
-		queue_send(w, port, 0, pkt, n);
+		queue_send(w, port, 0, pkt, n, sums);
 }
 
 /* How many packets from the `from`th on go to `port`. */
@@ -203,8 +207,9 @@ same_port(const struct dp_burst *b, uint16_t from, uint16_t port)
 	return (uint16_t)(i - from);
 }
 
-void
-dp_stage_tx(struct dp_worker *w, struct dp_burst *b)
+/* Gather the packets by port, those of a port in their order, and send them. */
+static void
+gather_and_send(struct dp_worker *w, struct dp_burst *b)
 {
 	struct dp_worker_priv *p = dp_priv(w);
 	uint16_t used[RTE_MAX_ETHPORTS], n_used = 0, n;
@@ -219,22 +224,38 @@ dp_stage_tx(struct dp_worker *w, struct dp_burst *b)
 			n = 1;
 			continue;
 		}
-		if (likely(n == b->n)) { /* all of them: nothing to gather */
-			port_send(w, port, b->pkt, n);
-			break;
-		}
 		t = &p->tx[port];
 		if (t->n == 0)
 			used[n_used++] = port;
 		memcpy(&t->pkt[t->n], &b->pkt[i], n * sizeof(b->pkt[0]));
 		t->n = (uint16_t)(t->n + n);
 	}
-	b->n = 0;
 	for (uint16_t i = 0; i < n_used; i++) {
 		struct dp_tx_buffer *t = &p->tx[used[i]];
+		struct sums sums;
 
 		n = t->n;
 		t->n = 0;
-		port_send(w, used[i], t->pkt, n);
+		sums_make(&sums, t->pkt, n);
+		port_send(w, used[i], t->pkt, n, &sums);
 	}
+}
+
+void
+dp_stage_tx(struct dp_worker *w, struct dp_burst *b)
+{
+	const struct dp_out *out = &b->out;
+	struct sums sums;
+
+	if (unlikely(b->n == 0))
+		return;
+	if (likely(out->port != DP_PORT_NONE)) {
+		sums.n = 1;
+		sums.of[0] =
+			(struct sum){.iface = out->iface, .packets = b->n, .bytes = out->bytes};
+		port_send(w, out->port, b->pkt, b->n, &sums);
+	} else {
+		gather_and_send(w, b);
+	}
+	b->n = 0;
 }

@@ -85,9 +85,8 @@ struct dp_way {
 	uint16_t tunnel;
 	uint16_t iface_out;
 	uint8_t next;  /* enum dp_next */
-	uint8_t role;  /* enum spw_dp_tier_role */
 	uint8_t flags; /* DP_PKT_* to set */
-	uint8_t unused;
+	uint8_t unused[2];
 	uint16_t kinds; /* DP_KIND_* to set in the burst */
 };
 _Static_assert(sizeof(struct dp_way) == 16, "four to a cache line");

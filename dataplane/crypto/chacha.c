@@ -65,7 +65,6 @@ seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 	for (unsigned int i = 0; i < n; i++) {
 		const struct dp_crypto_job *p = &jobs[i];
 
-		dp_crypto_prefetch(jobs, i + 1, n);
 		good |= (uint64_t)run_one(c, key, p, &nonce, p->text + p->text_len, IMB_DIR_ENCRYPT,
 					  esn)
 			<< i;
@@ -85,7 +84,6 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 		const struct dp_crypto_job *p = &jobs[i];
 		bool ok;
 
-		dp_crypto_prefetch(jobs, i + 1, n);
 		ok = run_one(c, key, p, &nonce, tag, IMB_DIR_DECRYPT, esn);
 		ok &= dp_crypto_tag16_equal(tag, p->text + p->text_len);
 		good |= (uint64_t)ok << i;

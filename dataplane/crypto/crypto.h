@@ -20,7 +20,10 @@
 #define DP_CRYPTO_IV_MAX    16 /* of AES-CBC */
 #define DP_CRYPTO_TAG	    16 /* the longest, and that of the AEADs */
 #define DP_CRYPTO_ALIGN_MAX 16
-#define DP_CRYPTO_RUN	    64 /* most packets in one call */
+#define DP_CRYPTO_RUN	    64	/* most packets in one call */
+#define DP_KEY_HOT	    256 /* bytes at either end of a key that any packet touches */
+#define DP_TEXT_LONG	    256 /* a text of so many bytes touches all of the key */
+#define DP_KEYS_AHEAD	    12	/* packets between the fetch of a key and its use */
 
 /*
  * Instruction set of the cipher; AUTO takes the best the CPU has. Others are for tests. Those with
@@ -67,6 +70,13 @@ struct dp_crypto_job {
 typedef uint64_t (*dp_crypto_run_t)(struct dp_crypto *c, const struct dp_crypto_key *key,
 				    const struct dp_crypto_job *jobs, unsigned int n);
 
+/*
+ * Seal `n` packets, each under its own key, jobs[i] under keys[i]: otherwise as `seal`, but that it
+ * cannot fail and takes any number. Keys are fetched in time.
+ */
+typedef void (*dp_crypto_each_t)(struct dp_crypto *c, const struct dp_crypto_key *const *keys,
+				 const struct dp_crypto_job *jobs, unsigned int n);
+
 /* The functions and sizes of one suite; plain values, copy freely. */
 struct dp_cipher {
 	dp_crypto_run_t seal, open; /* ESN or not is already decided */
@@ -103,6 +113,11 @@ uint32_t dp_crypto_integ_mask(void);
 int dp_crypto_cipher(const struct dp_crypto *c, enum spw_encr encr, enum spw_integ integ, bool esn,
 		     struct dp_cipher *out) __attribute__((warn_unused_result));
 /*
+ * What seals as `seal` does, packets with a key each; NULL when its suite has no such function. The
+ * keys may be of all suites that have the same `seal`. Pure.
+ */
+dp_crypto_each_t dp_crypto_each(dp_crypto_run_t seal);
+/*
  * Expand a key into a slot of the slab. The thread that owns `c`.
  * @key  cipher->key_len bytes, borrowed: cipher key | salt (RFC 4106 8.1, RFC 7634 2) or
  *       cipher key | integrity key (RFC 7296 2.17)
@@ -114,5 +129,25 @@ void dp_crypto_expand(struct dp_crypto *c, const struct dp_cipher *cipher,
  * run, and that a changed tag is refused. 0, or -EIO naming what failed: then do not go on.
  */
 int dp_crypto_self_test(struct spw_err *err) __attribute__((warn_unused_result));
+
+/*
+ * Bring near what the cipher reads of a key. With GCM that is the round keys in front, the low
+ * powers of the hash key and the salt at the end, and for a long text the powers between.
+ */
+static inline void
+dp_key_fetch(const struct dp_crypto_key *key, uint32_t text_len)
+{
+	const char *front = (const char *)key, *end = front + DP_CRYPTO_KEY_BYTES;
+
+#pragma GCC unroll 4
+	for (unsigned int at = 0; at < DP_KEY_HOT; at += 64) {
+		__builtin_prefetch(front + at);
+		__builtin_prefetch(end - at - 64);
+	}
+	if (text_len < DP_TEXT_LONG)
+		return;
+	for (front += DP_KEY_HOT; front < end - DP_KEY_HOT; front += 64)
+		__builtin_prefetch(front);
+}
 
 #endif

@@ -45,7 +45,6 @@ seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 	for (unsigned int i = 0; i < n; i++) {
 		uint8_t *text = jobs[i].text;
 
-		dp_crypto_prefetch(jobs, i + 1, n);
 		nonce = nonce_of(salt, text - DP_CRYPTO_IV);
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);
@@ -69,7 +68,6 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 	for (unsigned int i = 0; i < n; i++) {
 		uint8_t *text = jobs[i].text;
 
-		dp_crypto_prefetch(jobs, i + 1, n);
 		nonce = nonce_of(salt, text - DP_CRYPTO_IV);
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);
@@ -78,6 +76,46 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 		good |= (uint64_t)dp_crypto_tag16_equal(tag, text + jobs[i].text_len) << i;
 	}
 	return good;
+}
+
+/* As seal(), with a key for each packet. */
+static inline __attribute__((always_inline)) void
+seal_each(struct dp_crypto *c, const struct dp_crypto_key *const *keys,
+	  const struct dp_crypto_job *jobs, unsigned int n, bool esn)
+{
+	__m128i nonce;
+	uint8_t aad[12];
+
+	for (unsigned int i = 0; i < DP_KEYS_AHEAD && i < n; i++)
+		dp_key_fetch(keys[i], jobs[i].text_len);
+	for (unsigned int i = 0; i < n; i++) {
+		const struct dp_crypto_key *key = keys[i];
+		uint8_t *text = jobs[i].text;
+
+		if (i + DP_KEYS_AHEAD < n)
+			dp_key_fetch(keys[i + DP_KEYS_AHEAD], jobs[i + DP_KEYS_AHEAD].text_len);
+		nonce = nonce_of(key->gcm.salt, text - DP_CRYPTO_IV);
+		if (esn)
+			dp_crypto_aad_esn(aad, &jobs[i]);
+		c->gcm_seal[key->gcm.size](&key->gcm.data, &c->gcm, text, text, jobs[i].text_len,
+					   (const uint8_t *)&nonce,
+					   esn ? aad : text - DP_ESP_AEAD_FRONT, esn ? 12 : 8,
+					   text + jobs[i].text_len, DP_CRYPTO_TAG);
+	}
+}
+
+static void
+seal_each_plain(struct dp_crypto *c, const struct dp_crypto_key *const *keys,
+		const struct dp_crypto_job *jobs, unsigned int n)
+{
+	seal_each(c, keys, jobs, n, false);
+}
+
+static void
+seal_each_esn(struct dp_crypto *c, const struct dp_crypto_key *const *keys,
+	      const struct dp_crypto_job *jobs, unsigned int n)
+{
+	seal_each(c, keys, jobs, n, true);
 }
 
 static uint64_t
@@ -136,4 +174,12 @@ dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out)
 		.align = 4,
 	};
 	return true;
+}
+
+dp_crypto_each_t
+dp_crypto_each(dp_crypto_run_t run)
+{
+	if (run == seal_plain)
+		return seal_each_plain;
+	return run == seal_esn ? seal_each_esn : NULL;
 }

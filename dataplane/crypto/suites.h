@@ -67,16 +67,6 @@ struct dp_aead_nonce {
 };
 _Static_assert(sizeof(struct dp_aead_nonce) == 12, "nonces of 96 bits");
 
-/* Fetch what the cipher of the next packet will read first. */
-static inline void
-dp_crypto_prefetch(const struct dp_crypto_job *jobs, unsigned int at, unsigned int n)
-{
-	if (at < n) {
-		__builtin_prefetch(jobs[at].text);
-		__builtin_prefetch(jobs[at].text + 64);
-	}
-}
-
 /*
  * SPI | sequence number of 64 bits, as an AEAD authenticates it with ESN (RFC 4106 5, RFC 7634
  * 2.1). Built here and nowhere else; without ESN it is the ESP header as it lies in the packet.

@@ -86,16 +86,32 @@ esp_42_traffic_class_is_set_in_place(void **state)
 	}
 }
 
+/* Marks of an outer header by a rule, for an inner one with these octets 1 and 6, all else ones. */
+static uint64_t
+marks_of(uint32_t rule, uint8_t tos, uint8_t df, bool ipv6)
+{
+	const struct dp_outer_take take = dp_outer_take(rule);
+	uint8_t ip[8] = {0xff, tos, 0xff, 0xff, 0xff, 0xff, df, 0xff};
+
+	if (ipv6) {
+		memset(ip, 0xff, sizeof(ip));
+		dp_ip6_class_set(ip, tos);
+	}
+	return dp_outer_marks(&take, dp_outer_inner(ip, ipv6));
+}
+
 static void
 esp_42_outer_tos_has_ecn_and_dscp_by_rule(void **state)
 {
 	uint32_t copy = dp_outer_rule(true, SPW_OUTER_DF_SET);
 	uint32_t hide = dp_outer_rule(false, SPW_OUTER_DF_SET);
 
-	for (unsigned int tos = 0; tos < 256; tos++) {
-		assert_int_equal(dp_outer_tos(copy, (uint8_t)tos), tos);
-		assert_int_equal(dp_outer_tos(hide, (uint8_t)tos), tos & 3);
-	}
+	for (unsigned int tos = 0; tos < 256; tos++)
+		for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+			assert_int_equal(dp_outer_tos(marks_of(copy, (uint8_t)tos, 0, ipv6)), tos);
+			assert_int_equal(dp_outer_tos(marks_of(hide, (uint8_t)tos, 0, ipv6)),
+					 tos & 3);
+		}
 }
 
 static void
@@ -104,19 +120,25 @@ esp_40_outer_df_is_set_copied_or_cleared(void **state)
 	static const struct {
 		enum spw_dp_outer_df df;
 		uint8_t inner, want; /* octet 6 */
+		uint8_t want6;	     /* for an inner IPv6 packet */
 	} rows[] = {
-		{SPW_OUTER_DF_SET, 0, 0x40},	 {SPW_OUTER_DF_SET, 0x40, 0x40},
-		{SPW_OUTER_DF_SET, 0x3f, 0x40},	 {SPW_OUTER_DF_COPY, 0, 0},
-		{SPW_OUTER_DF_COPY, 0x40, 0x40}, {SPW_OUTER_DF_COPY, 0xbf, 0},
-		{SPW_OUTER_DF_COPY, 0xff, 0x40}, {SPW_OUTER_DF_CLEAR, 0, 0},
-		{SPW_OUTER_DF_CLEAR, 0x40, 0},	 {SPW_OUTER_DF_CLEAR, 0xff, 0},
+		{SPW_OUTER_DF_SET, 0, 0x40, 0x40},     {SPW_OUTER_DF_SET, 0x40, 0x40, 0x40},
+		{SPW_OUTER_DF_SET, 0x3f, 0x40, 0x40},  {SPW_OUTER_DF_COPY, 0, 0, 0x40},
+		{SPW_OUTER_DF_COPY, 0x40, 0x40, 0x40}, {SPW_OUTER_DF_COPY, 0xbf, 0, 0x40},
+		{SPW_OUTER_DF_COPY, 0xff, 0x40, 0x40}, {SPW_OUTER_DF_CLEAR, 0, 0, 0},
+		{SPW_OUTER_DF_CLEAR, 0x40, 0, 0},      {SPW_OUTER_DF_CLEAR, 0xff, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		for (int dscp = 0; dscp < 2; dscp++)
-			assert_int_equal(
-				dp_outer_df(dp_outer_rule(dscp != 0, rows[i].df), rows[i].inner),
-				rows[i].want);
+		for (int dscp = 0; dscp < 2; dscp++) {
+			uint32_t rule = dp_outer_rule(dscp != 0, rows[i].df);
+			uint64_t tos = dscp != 0 ? 0x5a00 : 0x0200; /* of 0x5a */
+
+			assert_int_equal(marks_of(rule, 0x5a, rows[i].inner, false),
+					 tos | (uint64_t)rows[i].want << 48);
+			assert_int_equal(marks_of(rule, 0x5a, rows[i].inner, true),
+					 tos | (uint64_t)rows[i].want6 << 48);
+		}
 	assert_int_equal(SPW_OUTER_DF_SET, 0); /* a message that says nothing means DF */
 }
 

@@ -83,8 +83,10 @@ a_pushed_header_has_the_tags_and_the_packets_type(void **state)
 		assert_int_equal(l2.port_out, 3);
 		dp_l2_dest(&l2, dst);
 		for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+			struct dp_l2 typed = dp_l2_of(&l2, ipv6);
+
 			box_fill(&b, 64, "packet", 6);
-			assert_true(dp_l2_push(&b.m, &l2, ipv6));
+			assert_true(dp_l2_push(&b.m, &typed));
 			expect(&b, &rows[i], dst, type[ipv6], "packet", 6);
 			for (unsigned int k = 0; k < 64 - DP_L2_BYTES; k++)
 				assert_int_equal(b.buf[k], 0xee);
@@ -98,13 +100,14 @@ a_header_can_be_given_to_another_station(void **state)
 	static const uint8_t other[6] = {6, 5, 4, 3, 2, 1}, type[2] = {8, 0};
 
 	for (size_t i = 0; i < ROWS; i++) {
-		struct dp_l2 l2 = dp_l2_make(src, &rows[i].tags, 7, 3);
+		struct dp_l2 plain = dp_l2_make(src, &rows[i].tags, 7, 3);
+		struct dp_l2 l2 = dp_l2_of(&plain, false);
 		struct box b;
 
 		dp_l2_dest(&l2, dst);
 		dp_l2_dest(&l2, other);
 		box_fill(&b, 64, "packet", 6);
-		assert_true(dp_l2_push(&b.m, &l2, false));
+		assert_true(dp_l2_push(&b.m, &l2));
 		expect(&b, &rows[i], other, type, "packet", 6);
 	}
 }
@@ -117,11 +120,11 @@ without_room_nothing_is_written(void **state)
 
 	box_fill(&b, DP_L2_BYTES - 1, "packet", 6);
 	was = b;
-	assert_false(dp_l2_push(&b.m, &l2, false));
+	assert_false(dp_l2_push(&b.m, &l2));
 	assert_memory_equal(b.buf, was.buf, sizeof(b.buf));
 	assert_int_equal(b.m.data_off, was.m.data_off);
 	box_fill(&b, DP_L2_BYTES, "packet", 6);
-	assert_true(dp_l2_push(&b.m, &l2, false));
+	assert_true(dp_l2_push(&b.m, &l2));
 	box_fill(&b, 7, "\1\2\3\4\5\6\1\2\3\4\5\6\10\6", 14);
 	assert_false(dp_l2_tag(&b.m, &l2));
 }

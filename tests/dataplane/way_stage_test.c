@@ -378,11 +378,8 @@ what_counts(const struct world *o, struct rte_mbuf *m)
 {
 	struct dp_pkt p = *dp_pkt(m);
 
-	if (o->outer && (p.flags & DP_PKT_OUTER) != 0) {
-		p.flow_hash = 0;
-		p.tier_role = 0;
+	if (o->outer && (p.flags & DP_PKT_OUTER) != 0)
 		p.flags &= (uint8_t)~DP_PKT_ER_STOOD;
-	}
 	return p;
 }
 
@@ -567,7 +564,6 @@ packets_for_outer(struct world *o)
 				   .group = roll(o, WORLD_GROUPS),
 				   .path = roll(o, WORLD_PATHS),
 				   .tunnel = sa->tunnel,
-				   .tier_role = SPW_TIER_TUNNEL,
 				   .sa = at};
 
 		p.flags = (uint8_t)(DP_PKT_OUTER | o->origin | (sa->ipv6 ? DP_PKT_IPV6 : 0) |
