@@ -158,9 +158,26 @@ ike_delete_request(struct ike_sa *sa, const struct ike_msg *m, struct ike_builde
 	return IKE_OK;
 }
 
+/*
+ * Another IKE SA carries on. What the peer sent on this one's children until our Delete arrived may
+ * come later than its answer: the inbound halves linger there, as those of a rekeyed child do.
+ */
 enum ike_fault
 ike_delete_response(struct ike_sa *sa, const struct ike_msg *m, struct ike_builder *b)
 {
+	struct ike_sa *heir = sa->conn ? ike_conn_sa(sa->conn) : NULL;
+	struct ike_child *next;
+
+	for (struct ike_child *c = heir ? sa->children : NULL; c; c = next) {
+		next = c->next;
+		if (c->state != IKE_CHILD_LINGER && !c->absent &&
+		    ike_child_step(c, IKE_CHILD_EV_DELETE_HEARD))
+			ike_child_linger(c);
+		if (c->state != IKE_CHILD_LINGER)
+			ike_child_free(c);
+	}
+	if (heir)
+		ike_sa_move_children(sa, heir);
 	return IKE_OK;
 }
 

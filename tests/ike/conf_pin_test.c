@@ -298,6 +298,30 @@ ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one(void **state)
 	}
 }
 
+static void
+ike_077_what_is_in_flight_on_a_replaced_ike_sa_is_received(void **state)
+{
+	struct net *net = tape_up(24);
+	struct ike_sa *old = puppet_sa(net, 0);
+	unsigned int n = 0;
+
+	net->audit = true;
+	net_run(net, 15 * NET_S);
+	net->host[0].engine->conns->renew = true;
+	ike_wake_conn(net->host[0].engine->conns);
+	ike_engine_tick(net->host[0].engine, net->now);
+	for (; puppet_sa(net, 0) == old || puppet_sa(net, 0)->next; n++) { /* until it is gone */
+		assert_true(n < 5000);
+		net_run(net, 1 * NET_MS);
+	}
+	assert_int_equal(net_sas(net, 0), 2);
+	net_run(net, 4900 * NET_MS);
+	assert_int_equal(net_sas(net, 0), 2);
+	net_run(net, 200 * NET_MS);
+	assert_int_equal(net_sas(net, 0), 1);
+	tape_free(net);
+}
+
 /* The peer has rekeyed it, and asks for it once more on the old one. */
 static void
 ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again(void **state)
@@ -517,6 +541,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_114_a_delete_that_crosses_ours_ends_both),
 		cmocka_unit_test(ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes),
 		cmocka_unit_test(ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one),
+		cmocka_unit_test(ike_077_what_is_in_flight_on_a_replaced_ike_sa_is_received),
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
 		cmocka_unit_test(ike_113_a_rekey_that_times_out_leaves_the_children_with_the_peers),
