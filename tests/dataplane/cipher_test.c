@@ -20,6 +20,8 @@
 
 #define TEXT_MAX 9088
 #define BUF	 (DP_CRYPTO_IV_MAX + 8 + TEXT_MAX + DP_CRYPTO_TAG)
+#define MANY	 192 /* packets with a key each */
+#define MANY_BUF 1280
 
 /* A run of packets with what the second implementation makes of them. */
 struct run {
@@ -301,6 +303,94 @@ cipher_makes_unpredictable_ivs_for_cbc(void **state)
 	dp_crypto_free(c);
 }
 
+/* Packets that each have a key: laid out twice, to be sealed together and one by one. */
+struct many {
+	struct dp_crypto_key *slot;
+	const struct dp_crypto_key *key[MANY];
+	struct dp_crypto_job job[MANY], alone[MANY];
+	uint8_t buf[MANY][MANY_BUF], buf_alone[MANY][MANY_BUF];
+};
+
+static void
+many_make(struct many *m, struct dp_crypto *c, bool esn, unsigned int n)
+{
+	static const enum spw_encr encr[] = {SPW_ENCR_AES128_GCM, SPW_ENCR_AES192_GCM,
+					     SPW_ENCR_AES256_GCM};
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct dp_crypto_job *job = &m->job[i];
+		struct dp_cipher f;
+
+		fill(run.key, sizeof(run.key));
+		assert_int_equal(
+			dp_crypto_cipher(c, encr[rand() % 3], SPW_INTEG_NONE, esn, &f), 0);
+		dp_crypto_expand(c, &f, &m->slot[i], run.key);
+		m->key[i] = &m->slot[i];
+		fill(m->buf[i], MANY_BUF);
+		*job = (struct dp_crypto_job){
+			.text = m->buf[i] + DP_ESP_AEAD_FRONT,
+			.text_len = 4u * (1 + (uint32_t)rand() % (rand() % 8 ? 30 : 300)),
+			.seq = (uint64_t)rand() << 33 | (uint64_t)rand()};
+		memcpy(&job->spi_be, m->buf[i], 4);
+		spw_put_be32(m->buf[i] + 4, (uint32_t)job->seq);
+		spw_put_be64(m->buf[i] + 8, job->seq);
+		memcpy(m->buf_alone[i], m->buf[i], MANY_BUF);
+		m->alone[i] = *job;
+		m->alone[i].text = m->buf_alone[i] + DP_ESP_AEAD_FRONT;
+	}
+}
+
+/* Keys of all sizes among each other; what is beside a packet stays as it was. */
+static void
+cipher_seals_packets_with_a_key_each_as_one_by_one(void **state)
+{
+	static const unsigned int numbers[] = {0, 1, 3, DP_KEYS_AHEAD, 13, MANY};
+	struct many *m = calloc(1, sizeof(*m));
+	struct dp_crypto *c;
+
+	srand(13);
+	m->slot = aligned_alloc(64, MANY * sizeof(*m->slot));
+	assert_int_equal(dp_crypto_new(&c, DP_CRYPTO_AUTO, NULL), 0);
+	for (unsigned int k = 0; k < 2 * sizeof(numbers) / sizeof(numbers[0]); k++) {
+		const unsigned int n = numbers[k / 2];
+		struct dp_cipher f;
+
+		assert_int_equal(
+			dp_crypto_cipher(c, SPW_ENCR_AES192_GCM, SPW_INTEG_NONE, k % 2, &f), 0);
+		assert_non_null(dp_crypto_each(f.seal));
+		many_make(m, c, k % 2, n);
+		dp_crypto_each(f.seal)(c, m->key, m->job, n);
+		for (unsigned int i = 0; i < n; i++)
+			assert_int_equal(f.seal(c, m->key[i], &m->alone[i], 1), 1);
+		assert_memory_equal(m->buf, m->buf_alone, n * MANY_BUF);
+	}
+	dp_crypto_free(c);
+	free(m->slot);
+	free(m);
+}
+
+/* Only AES-GCM seals so, and with ESN otherwise than without. */
+static void
+cipher_says_which_suites_seal_with_a_key_each(void **state)
+{
+	dp_crypto_each_t each[2];
+	struct dp_crypto *c;
+
+	assert_int_equal(dp_crypto_new(&c, DP_CRYPTO_AUTO, NULL), 0);
+	for (unsigned int k = 0; k < 2 * oracle_n_suites; k++) {
+		const struct oracle_suite *s = &oracle_suites[k / 2];
+		struct dp_cipher f;
+
+		assert_int_equal(dp_crypto_cipher(c, s->encr, s->integ, k % 2, &f), 0);
+		each[k % 2] = dp_crypto_each(f.seal);
+		assert_int_equal(each[k % 2] != NULL, s->encr == SPW_ENCR_AES128_GCM ||
+							      s->encr == SPW_ENCR_AES192_GCM ||
+							      s->encr == SPW_ENCR_AES256_GCM);
+		assert_true(each[0] == NULL || k % 2 == 0 || each[0] != each[1]);
+	}
+	dp_crypto_free(c);
+}
+
 static bool
 is_suite(enum spw_encr e, enum spw_integ i)
 {
@@ -483,6 +573,8 @@ main(void)
 		cmocka_unit_test(cipher_refuses_the_bad_packet_and_no_other),
 		cmocka_unit_test(cipher_binds_the_upper_half_of_the_number),
 		cmocka_unit_test(cipher_makes_unpredictable_ivs_for_cbc),
+		cmocka_unit_test(cipher_seals_packets_with_a_key_each_as_one_by_one),
+		cmocka_unit_test(cipher_says_which_suites_seal_with_a_key_each),
 		cmocka_unit_test(cipher_refuses_suites_it_has_not),
 		cmocka_unit_test(ciphers_are_those_of_the_algorithm_table),
 		cmocka_unit_test(cipher_leaves_no_key_in_the_manager),
