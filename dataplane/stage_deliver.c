@@ -161,7 +161,7 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 static uint16_t
 deliver_plain(struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r)
 {
-	const uint32_t alike = DP_STATE(0, DP_PKT_DECRYPTED | DP_PKT_IPV6),
+	const uint32_t alike = DP_STATE(0, DP_PKT_DECRYPTED | DP_PKT_OUTER | DP_PKT_IPV6),
 		       state = DP_STATE(0, DP_PKT_DECRYPTED);
 	const uint32_t tunnel = r->tunnel;
 	const uint16_t iface = r->iface;
