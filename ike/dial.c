@@ -475,10 +475,16 @@ static void
 settle_active(struct ike_conn *conn)
 {
 	struct ike_child *best = ike_child_best(conn, NULL);
+	uint64_t later = ike_after(conn->e->now, IKE_OVERLAP_NS);
 
-	if (best && !best->active && best->proven && !best->redundant && !best->sa->redundant &&
-	    !best->sa->pending && best->sa->state == IKE_SA_ESTABLISHED)
-		ike_child_activate(best);
+	if (!best || best->active || !best->proven || best->redundant || best->sa->redundant ||
+	    best->sa->pending || best->sa->state != IKE_SA_ESTABLISHED)
+		return;
+	ike_child_activate(best);
+	/* what was sent on the others until now arrives before they are deleted */
+	for (struct ike_sa *sa = conn->sas; sa; sa = sa->conn_next)
+		if (sa->redundant && sa->close_at < later)
+			sa->close_at = later;
 }
 
 static bool

@@ -102,6 +102,12 @@ take_over(struct ike_sa *old, struct ike_sa *n)
 {
 	begin_life(n);
 	ike_sa_move_children(old, n);
+	/* one that has lost to another IKE SA has lost with its successor: so the peer sees it, too
+	 */
+	if (old->redundant) {
+		n->redundant = true;
+		n->close_at = old->close_at;
+	}
 	old->rekey_at = old->hard_at = UINT64_MAX;
 	old->close_at = ike_after(old->e->now, IKE_REKEYED_NS); /* the peer should be earlier */
 }

@@ -298,6 +298,34 @@ ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one(void **state)
 	}
 }
 
+/*
+ * The answer to a rekey of the old IKE SA is lost until a new one stands beside it: its successor
+ * is the newer one for host 0, the new one for host 1.
+ */
+static void
+ike_146_a_rekey_that_ends_late_makes_no_winner_of_the_loser(void **state)
+{
+	struct net *net = tape_up(25);
+
+	net_run(net, 15 * NET_S);
+	net->host[0].downs = net->host[1].downs = 0;
+	tape.drop_from[1] = IKE_X_CREATE_CHILD;
+	net_rekey(net, 0, IKE);
+	net_run(net, 12 * NET_S); /* not both at once */
+	net->host[0].engine->conns->renew = true;
+	ike_wake_conn(net->host[0].engine->conns);
+	ike_engine_tick(net->host[0].engine, net->now);
+	net_run(net, 4 * NET_S);
+	tape.drop_from[1] = IKE_X_INFORMATIONAL; /* and so is what host 1 says of the old one */
+	net_run(net, 15 * NET_S);
+	tape.drop_from[1] = 0;
+	net_run(net, 30 * NET_S);
+	net_expect_one(net);
+	assert_true(net_agrees(net));
+	assert_int_equal(net->host[0].downs + net->host[1].downs, 0);
+	tape_free(net);
+}
+
 static void
 ike_077_what_is_in_flight_on_a_replaced_ike_sa_is_received(void **state)
 {
@@ -541,6 +569,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_114_a_delete_that_crosses_ours_ends_both),
 		cmocka_unit_test(ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes),
 		cmocka_unit_test(ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one),
+		cmocka_unit_test(ike_146_a_rekey_that_ends_late_makes_no_winner_of_the_loser),
 		cmocka_unit_test(ike_077_what_is_in_flight_on_a_replaced_ike_sa_is_received),
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
