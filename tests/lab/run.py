@@ -116,7 +116,7 @@ class Beds:
                 bed = make()
                 bed.__enter__()
                 self.shared = bed
-            self.shared.wait_ready()
+            self.shared.wait_ready_again()
             function(self.shared)
         except BaseException:
             self.drop(*sys.exc_info())
