@@ -141,26 +141,45 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 }
 
 /*
- * The packet of another SA than the one before, to the same peer over IPv4: send it the way that
- * all packets there go. False: it goes elsewhere, or that is not known, and nothing was done.
+ * Packets of other SAs than the one before, to the same peer over IPv4: send those from the
+ * `from`th on the way that all packets there go, and put them behind the `kept` ones. The first
+ * that goes elsewhere, or of which that is not known, is left as it was. Returns how many.
  */
-static inline bool
-step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, const struct run *r,
-     struct dp_ways *ways)
+static uint16_t
+step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, const struct run *r,
+	 struct dp_ways *ways)
 {
-	struct dp_pkt *p = dp_pkt(m);
+	const uint32_t alike = DP_STATE(DP_STATE_NEXT, DP_PKT_IPV6);
+	const bool known = r->common != 0 && r->leaf == r->common;
+	const struct heading way = r->way;
+	const uint32_t dst_be = __builtin_bswap32(r->dst);
+	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[known ? b->n : from];
+	uint32_t longest = 0;
+	uint64_t bytes = 0;
+	uint16_t n;
 
-	if (r->common == 0 || r->leaf != r->common || (p->flags & DP_PKT_IPV6) != 0 ||
-	    dp_be32(rte_pktmbuf_mtod(m, const uint8_t *) + 16) != r->dst || fixed_path(w, p) != 0)
-		return false;
-	w->iface[p->iface_out].tx_packets++;
-	w->iface[p->iface_out].tx_bytes += m->pkt_len;
-	ways->path.packets++;
-	ways->path.bytes += m->pkt_len;
-	follow(m, &r->way); /* its kind is the burst's already */
-	if (unlikely(m->pkt_len > r->mtu))
+	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
+		struct rte_mbuf *m = *in;
+		struct dp_pkt *p = dp_pkt(m);
+		uint32_t dst;
+
+		memcpy(&dst, rte_pktmbuf_mtod(m, const uint8_t *) + 16, sizeof(dst));
+		if ((dp_pkt_state(p) & alike) != DP_NEXT_OUTER || dst != dst_be ||
+		    fixed_path(w, p) != 0)
+			break;
+		w->iface[p->iface_out].tx_packets++;
+		w->iface[p->iface_out].tx_bytes += m->pkt_len;
+		bytes += m->pkt_len;
+		longest = RTE_MAX(longest, m->pkt_len);
+		follow(m, &way); /* its kind is the burst's already */
+		*out++ = m;
+	}
+	n = (uint16_t)(out - &b->pkt[kept]);
+	ways->path.packets += n;
+	ways->path.bytes += bytes;
+	if (unlikely(longest > r->mtu))
 		b->kinds |= DP_KIND_FIT;
-	return true;
+	return n;
 }
 
 /*
@@ -197,6 +216,19 @@ follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r, stru
 	return n;
 }
 
+/* run_begin(), and what its way means for the burst. True when the packet stays in it. */
+static inline bool
+begin(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, struct run *r,
+      struct dp_ways *ways)
+{
+	if (unlikely(!run_begin(w, m, r, ways)))
+		return false;
+	b->kinds |= (uint16_t)DP_KIND(dp_pkt(m)->next);
+	if (unlikely(m->pkt_len > r->mtu))
+		b->kinds |= DP_KIND_FIT;
+	return true;
+}
+
 void
 dp_stage_outer(struct dp_worker *w, struct dp_burst *b)
 {
@@ -206,20 +238,17 @@ dp_stage_outer(struct dp_worker *w, struct dp_burst *b)
 
 	b->kinds &= (uint16_t)~DP_KIND(DP_NEXT_OUTER);
 	for (uint16_t i = 0; i < b->n;) {
-		struct rte_mbuf *m = b->pkt[i++];
+		struct rte_mbuf *m = b->pkt[i];
 		uint16_t n;
 
-		b->pkt[kept] = m;
-		if (dp_pkt(m)->next != DP_NEXT_OUTER || step(w, b, m, &run, &ways)) {
-			kept++;
-			continue;
+		if ((n = step_all(w, b, i, kept, &run, &ways)) == 0) {
+			i++;
+			if (dp_pkt(m)->next == DP_NEXT_OUTER &&
+			    unlikely(!begin(w, b, m, &run, &ways)))
+				continue;
+			b->pkt[kept++] = m;
+			n = follow_all(b, i, kept, &run, &ways);
 		}
-		if (unlikely(!run_begin(w, m, &run, &ways)))
-			continue;
-		b->kinds |= (uint16_t)DP_KIND(dp_pkt(m)->next);
-		if (unlikely(m->pkt_len > run.mtu))
-			b->kinds |= DP_KIND_FIT;
-		n = follow_all(b, i, ++kept, &run, &ways);
 		kept = (uint16_t)(kept + n);
 		i = (uint16_t)(i + n);
 	}

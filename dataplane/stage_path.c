@@ -345,31 +345,43 @@ lead(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, struct dp_ways
 }
 
 /*
- * A packet of a burst whose groups are mixed: send it into the tunnel that its group's remembered
- * way names. False: it has another way, or none that is known, and nothing was done.
+ * A burst whose groups are mixed: send the packets from the `from`th on into the tunnels that their
+ * groups' remembered ways name, and put them behind the `kept` ones. The first that has another
+ * way, or none that is known, is left as it was. Returns how many.
  */
-static inline bool
-step(struct dp_worker *w, struct dp_burst *b, struct rte_mbuf *m, uint32_t epoch)
+static uint16_t
+step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, uint32_t epoch)
 {
-	const struct dp_pkt *p = dp_pkt(m);
-	const struct dp_way *way = dp_way_recall(w, p->group, epoch);
-	const struct dp_tunnel *tunnel;
-	uint64_t carries;
+	const struct dp_tunnel *tunnels = w->sad->tunnels;
+	struct dp_path_counters *path = dp_priv(w)->path;
+	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[b->n];
+	unsigned int kinds = 0;
 
-	if (unlikely(way == NULL || way->next != DP_NEXT_SEAL))
-		return false;
-	tunnel = &w->sad->tunnels[way->tunnel];
-	carries = atomic_load_explicit(&tunnel->fit, memory_order_relaxed);
-	if (unlikely(carries == 0))
-		return false;
-	rte_prefetch0(atomic_load_explicit(&tunnel->out, memory_order_relaxed));
-	follow(m, way);
-	dp_priv(w)->path[way->path].packets++;
-	dp_priv(w)->path[way->path].bytes += m->pkt_len;
-	b->kinds |= way->kinds;
-	if (unlikely(!dp_fit_word_fits(carries, m, dp_fit_ipv6(p))))
-		b->kinds |= DP_KIND_FIT;
-	return true;
+	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
+		struct rte_mbuf *m = *in;
+		struct dp_pkt *p = dp_pkt(m);
+		const struct dp_way *known = dp_way_recall(w, p->group, epoch);
+		uint64_t carries;
+
+		if (unlikely(p->next != DP_NEXT_PATH || !known || known->next != DP_NEXT_SEAL))
+			break;
+		const struct dp_way way = *known;
+		const struct dp_tunnel *tunnel = &tunnels[way.tunnel];
+
+		carries = atomic_load_explicit(&tunnel->fit, memory_order_relaxed);
+		if (unlikely(carries == 0))
+			break;
+		rte_prefetch0(atomic_load_explicit(&tunnel->out, memory_order_relaxed));
+		if (unlikely(!dp_fit_word_fits(carries, m, dp_fit_ipv6(p))))
+			kinds |= DP_KIND_FIT;
+		follow(m, &way);
+		path[way.path].packets++;
+		path[way.path].bytes += m->pkt_len;
+		kinds |= way.kinds;
+		*out++ = m;
+	}
+	b->kinds |= (uint16_t)kinds;
+	return (uint16_t)(out - &b->pkt[kept]);
 }
 
 /* Look at some of the packets of a burst that all came here for their way. */
@@ -404,17 +416,18 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 	if (unlikely(mixed))
 		dp_ways_fetch(w, b, epoch);
 	for (uint16_t i = 0; i < b->n;) {
-		struct rte_mbuf *m = b->pkt[i++];
+		struct rte_mbuf *m;
 		uint16_t n;
 
-		if (likely(dp_pkt(m)->next == DP_NEXT_PATH)) {
-			if (mixed && likely(step(w, b, m, epoch))) {
-				b->pkt[kept++] = m;
-				continue;
-			}
-			if (unlikely(!lead(w, b, m, &ways, epoch, &track)))
-				continue;
+		if (mixed && (n = step_all(w, b, i, kept, epoch)) != 0) {
+			kept = (uint16_t)(kept + n);
+			i = (uint16_t)(i + n);
+			continue;
 		}
+		m = b->pkt[i++];
+		if (likely(dp_pkt(m)->next == DP_NEXT_PATH) &&
+		    unlikely(!lead(w, b, m, &ways, epoch, &track)))
+			continue;
 		b->pkt[kept++] = m;
 		n = follow_all(b, i, kept, &track);
 		kept = (uint16_t)(kept + n);
