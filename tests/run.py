@@ -10,8 +10,8 @@ test's output is shown. The message parsers are fuzzed for a while in a build of
 time as well.
 
 --long (or --suite soak, which is all suites of it) sets SPW_LONG=1 and SPILLWAY_LAB_LONG=1, by which
-tests run their long forms, runs the namespace lab in parts, each of which is a suite of its own
-(LAB_PARTS) so that none takes an hour, gives them the time, and fuzzes each target for LONG_FUZZ_S
+tests run their long forms, runs the lab and the packet cases in parts, each of which is a suite of its own
+(PARTS) so that none takes an hour, gives them the time, and fuzzes each target for LONG_FUZZ_S
 (FUZZ_SECONDS in the environment sets another time). Each run leaves its results in the build folder:
 tests.json or soak/<date>.json.
 """
@@ -31,7 +31,8 @@ TAP = re.compile(r"^\s*(ok|not ok)\b(.*)$", re.M)
 LONG_TIMEOUT, LONG_FUZZ_S = 6 * 3600, 600
 GUESS_S = {"packets": 20, "daemon": 15, "explore": 14, "control": 5}
 LONG = {"SPW_LONG": "1", "SPILLWAY_LAB_LONG": "1"}
-# Long forms of the lab by suite: words of their scenarios' names. What has none of them is `lab`.
+# Tests whose long forms are several suites, by words: of scenarios' names, of families of cases. What
+# has none of the words is of the test's own suite.
 LAB_PARTS = {
     "matrix": ("interop_matrix",),
     "kills": ("test_kill",),
@@ -42,6 +43,11 @@ LAB_PARTS = {
     "clocks": ("test_clocks",),
     "routes": ("a_million_routes",),
 }
+PARTS = {
+    "lab": LAB_PARTS,
+    "dataplane/cases": {"esp-flood": ("flood",), "fragments": ("fragments",)},
+}
+PART_SUITES = {name for parts in PARTS.values() for name in parts}
 
 
 class Tally:
@@ -99,17 +105,15 @@ def lengthened(test):
     return {**test, "cmd": cmd, "env": {**test["env"], **LONG}, "timeout": LONG_TIMEOUT}
 
 
-def lab_in_parts(tests, suites):
-    """The lab's one test as one for each suite that is wanted; no suites: all of them."""
+def in_parts(tests, suites):
+    """The tests of the wanted suites, no suites: all, those of PARTS as one for each suite."""
     for test in tests:
-        if test["name"] != "lab":
-            yield test
-            continue
-        for name, words in LAB_PARTS.items():
+        parts = PARTS.get(test["name"], {})
+        for name, words in parts.items():
             if not suites or name in suites:
-                yield {**test, "name": "lab/" + name, "cmd": [*test["cmd"], *words]}
-        if not suites or "lab" in suites:
-            without = [w for words in LAB_PARTS.values() for w in words]
+                yield {**test, "name": f"{test['name']}/{name}", "cmd": [*test["cmd"], *words]}
+        if not suites or suites & suites_of(test):
+            without = [w for words in parts.values() for w in words]
             yield {**test, "cmd": test["cmd"] + [x for w in without for x in ("--without", w)]}
 
 
@@ -136,6 +140,10 @@ def run_one(test, build):
     elif code != 0 and failed == 0:
         failed = 1
     return passed, failed, time.monotonic() - start, output
+
+
+def suites_of(test):
+    return {s.split(":")[-1] for s in test["suite"]}
 
 
 def suites_of(test):
@@ -184,7 +192,7 @@ def main():
     parser.add_argument("--suite", action="append",
                         help="only this suite (unit, explore, daemon, control, packets, lab, house, fuzz; "
                              "soak: all, long; with --long fuzz is IKE's, fuzz-others the rest, and there are "
-                             + ", ".join(LAB_PARTS) + ")")
+                             + ", ".join(sorted(PART_SUITES)) + ")")
     parser.add_argument("--long", action="store_true", help="the long forms, hours rather than minutes")
     args = parser.parse_args()
     os.chdir(ROOT)
@@ -196,10 +204,7 @@ def main():
     tally = Tally()
     results = os.path.join(build, "tests.json")
     seconds = last_seconds(results)
-    wanted = suites | ({"lab"} if long_form and suites & set(LAB_PARTS) else set())
-    tests = meson_tests(build, wanted)
-    if long_form:
-        tests = list(lab_in_parts(tests, suites))
+    tests = list(in_parts(meson_tests(build, set()), suites)) if long_form else meson_tests(build, suites)
     tests = [form(t) for t in tests]
     if args.sanitized:
         tests = [t for t in tests if not any(s.endswith("lab") for s in t["suite"])]
