@@ -674,6 +674,29 @@ packets_for_adjacency(struct world *o)
 	}
 }
 
+/* A packet that has its header: by a finished one, all of it; and in any case the type of IP. */
+static void
+header_is_right(const struct world *o, uint16_t i)
+{
+	struct rte_mbuf *m = o->y->pkt[i];
+	const struct dp_pkt *p = dp_pkt(m);
+	const uint16_t len = (uint16_t)(m->data_len - BYTES);
+	const uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	const struct dp_l2 *l2 = &o->l2[p->path];
+
+	if (len == 0)
+		return;
+	assert_int_equal(dp_be16(frame + len - 2),
+			 frame[len] >> 4 == 6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
+	if (l2->len == 0)
+		return;
+	assert_int_equal(len, l2->len);
+	assert_memory_equal(frame, l2->bytes + DP_L2_BYTES - len, len - 2u);
+	assert_true(m->ol_flags == l2->ol_flags && m->vlan_tci == l2->tci);
+	assert_int_equal(p->port_out, l2->port_out);
+	assert_int_equal(p->iface_out, l2->iface);
+}
+
 static void
 a_mixed_burst_gets_its_headers_as_its_packets_alone(void **state)
 {
@@ -684,6 +707,8 @@ a_mixed_burst_gets_its_headers_as_its_packets_alone(void **state)
 		burst_size(o);
 		packets_for_adjacency(o);
 		compare(o);
+		for (uint16_t i = 0; i < o->n; i++)
+			header_is_right(o, i);
 	}
 	dropped_for(o, DP_DROP_PORT_GONE);
 	dropped_for(o, DP_DROP_NO_ROOM);
