@@ -140,6 +140,7 @@ established(struct ike_sa *sa)
 	spw_secret_free(&sa->keys.pr);
 	sa->expire_at = UINT64_MAX;
 	sa->made_ns = e->now;
+	sa->birth = (struct ike_birth){.ns = e->now, .dialled = sa->initiator, .low = sa->low};
 	if (conn->set.ike_rekey_s) {
 		uint64_t soft = conn->set.ike_rekey_s * SPW_NS_PER_S;
 

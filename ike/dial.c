@@ -8,8 +8,9 @@
  * is met later without anybody remembering it. Times are absolute; UINT64_MAX is never.
  *
  * Both sides may dial at once and end with two IKE SAs. ike_rival_stays() names the survivor the
- * same way at both ends; traffic moves there, the other is deleted after an overlap by its maker,
- * later by anybody. One thread.
+ * same way at both ends, by the births of the two, for a rekey ends at each end in its own time;
+ * traffic moves there, the other is deleted after an overlap by its maker, later by anybody, and
+ * not before the peer is known to have the survivor. One thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -356,11 +357,11 @@ loser_goes(uint64_t now, bool mine, uint64_t a_ns, uint64_t b_ns)
  * that side has lost the other (it was killed and started again), or replaces it.
  */
 static bool
-sa_stays(const struct ike_sa *a, const struct ike_sa *b)
+sa_stays(const struct ike_birth *a, const struct ike_birth *b)
 {
-	if (a->initiator == b->initiator)
-		return a->made_ns > b->made_ns;
-	return ike_rival_stays(a->made_ns, &a->low, b->made_ns, &b->low);
+	if (a->dialled == b->dialled)
+		return a->ns > b->ns;
+	return ike_rival_stays(a->ns, &a->low, b->ns, &b->low);
 }
 
 /* When one that stands beside another has had its time to get a child. */
@@ -394,7 +395,7 @@ settle_sas(struct ike_conn *conn)
 			win = sa;
 			continue;
 		}
-		lose = sa_stays(sa, win) ? win : sa;
+		lose = sa_stays(&sa->birth, &win->birth) ? win : sa;
 		keep = lose == win ? sa : win;
 		if (has_child(lose) && !has_child(keep)) {
 			if (conn->e->now < ike_after(keep->made_ns, IKE_BARE_NS))
@@ -405,8 +406,8 @@ settle_sas(struct ike_conn *conn)
 		win = keep;
 		ike_touch(lose);
 		lose->redundant = true;
-		lose->close_at =
-			loser_goes(conn->e->now, lose->initiator, win->made_ns, lose->made_ns);
+		lose->close_at = loser_goes(conn->e->now, lose->birth.dialled, win->birth.ns,
+					    lose->birth.ns);
 		spw_log(SPW_LOG_INFO, "ike", "duplicate", "conn=%s kept=%016llx closed=%016llx",
 			conn->set.name, (unsigned long long)win->spi_i,
 			(unsigned long long)lose->spi_i);

@@ -165,6 +165,16 @@ struct ike_child {
 	uint64_t gone_at;   /* end of lingering */
 };
 
+/*
+ * The IKE_AUTH that an IKE SA goes back to, through whatever rekeys: both ends know the same of it,
+ * whenever each of them has rekeyed. What decides between two IKE SAs of a tunnel.
+ */
+struct ike_birth {
+	uint64_t ns;
+	bool dialled; /* by us */
+	struct ike_nonce low;
+};
+
 struct ike_sa {
 	struct ike_sa *next, *prev;
 	struct ike_turn turn; /* while it has no connection */
@@ -188,6 +198,7 @@ struct ike_sa {
 	uint16_t local_port, remote_port;
 	struct spw_ike_proposal suite;
 	struct ike_nonce ni, nr, low;
+	struct ike_birth birth;
 	struct ike_keys keys; /* e* and a* live in the ciphers */
 	struct ike_cipher *seal, *open;
 	struct ike_blob own_init, peer_init; /* until IKE_AUTH is over */

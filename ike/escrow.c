@@ -28,7 +28,7 @@
 #include "ike/engine.h"
 
 #define MAGIC	  "SPWESCR"
-#define VERSION	  4
+#define VERSION	  5
 #define HEAD_SIZE 4096
 #define HALF_SIZE 8192
 

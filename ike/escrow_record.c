@@ -294,6 +294,9 @@ sa_fields(struct codec *c, struct ike_sa *sa)
 	nonce(c, &sa->ni);
 	nonce(c, &sa->nr);
 	nonce(c, &sa->low);
+	FIELD(c, sa->birth.ns);
+	flag(c, &sa->birth.dialled);
+	nonce(c, &sa->birth.low);
 	secret(c, &sa->keys.d);
 	secret(c, &sa->keys.pi); /* these two until IKE_AUTH is over */
 	secret(c, &sa->keys.pr);

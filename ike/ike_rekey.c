@@ -70,6 +70,7 @@ successor(struct ike_sa *old, bool initiator, const struct ike_choice *choice,
 	n->ni = *ni;
 	n->nr = *nr;
 	n->low = *ike_nonce_lower(ni, nr);
+	n->birth = old->birth;
 	n->heard_ns = old->e->now;
 	if (ike_sa_set_keys(n, &in) != 0) {
 		n->state = IKE_SA_DEAD;

@@ -326,6 +326,31 @@ ike_146_a_rekey_that_ends_late_makes_no_winner_of_the_loser(void **state)
 	tape_free(net);
 }
 
+/* Whoever rekeys, and how often: both ends go by the IKE_AUTH that it all began with. */
+static void
+ike_146_an_ike_sa_is_judged_by_its_birth_at_both_ends(void **state)
+{
+	struct net *net = tape_up(26);
+	const struct ike_birth born[2] = {puppet_sa(net, 0)->birth, puppet_sa(net, 1)->birth};
+
+	net->audit = true;
+	assert_int_equal(ike_nonce_compare(&born[0].low, &born[1].low), 0);
+	assert_true(born[0].dialled && !born[1].dialled);
+	for (int n = 0; n < 3; n++) {
+		net_run(net, 12 * NET_S);
+		net_rekey(net, n % 2 == 0, IKE);
+		net_run(net, 2 * NET_S);
+		for (int i = 0; i < 2; i++) {
+			const struct ike_sa *sa = puppet_sa(net, i);
+
+			assert_true(sa->birth.ns == born[i].ns && sa->made_ns > born[i].ns);
+			assert_int_equal(sa->birth.dialled, i == 0);
+			assert_int_equal(ike_nonce_compare(&sa->birth.low, &born[0].low), 0);
+		}
+	}
+	tape_free(net);
+}
+
 static void
 ike_077_what_is_in_flight_on_a_replaced_ike_sa_is_received(void **state)
 {
@@ -570,6 +595,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(ike_083_an_ike_sa_at_its_hard_limit_is_replaced_before_it_goes),
 		cmocka_unit_test(ike_083_the_old_ike_sa_stays_until_the_peer_has_the_new_one),
 		cmocka_unit_test(ike_146_a_rekey_that_ends_late_makes_no_winner_of_the_loser),
+		cmocka_unit_test(ike_146_an_ike_sa_is_judged_by_its_birth_at_both_ends),
 		cmocka_unit_test(ike_077_what_is_in_flight_on_a_replaced_ike_sa_is_received),
 		cmocka_unit_test(ike_112_an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again),
 		cmocka_unit_test(ike_155_the_ids_of_the_peer_count_as_ours_do),
