@@ -335,3 +335,93 @@ a_burst_into_many_tunnels_is_sealed_as_its_packets_alone(void **state)
 }
 
 /* Give packets to four tunnels in turn; returns how many stayed here. */
+static uint16_t
+seal_in_turn(struct bed_end *e, uint16_t n, uint32_t len, struct dp_burst *b)
+{
+	b->n = n;
+	b->kinds = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		b->pkt[i] = bed_packet(len);
+		dp_pkt(b->pkt[i])->tunnel = 1 + i % 4u;
+	}
+	dp_stage_esp_seal(&e->w, b);
+	return b->n;
+}
+
+/* All that is out comes back; in the order of its numbers, which `next` has by tunnel. */
+static void
+bring_back(struct bed_end *e, uint32_t next[5])
+{
+	do {
+		struct dp_burst b = {0};
+
+		dp_spread_run_own(e->w.spread, e->w.crypto, false);
+		dp_stage_esp_back(&e->w, &b);
+		for (uint16_t i = 0; i < b.n; i++) {
+			const uint8_t *ip = rte_pktmbuf_mtod(b.pkt[i], uint8_t *);
+
+			assert_int_equal(spw_get_be32(ip + 24), next[dp_pkt(b.pkt[i])->tunnel]++);
+		}
+		bed_free(&b);
+		dp_seal_sent(&e->w);
+	} while (dp_spread_out(e->w.spread));
+}
+
+/*
+ * With helpers, what was lent comes back before what comes after: packets of short runs do not
+ * overtake in the loop that has a key for each.
+ */
+static void
+short_runs_among_several_workers_do_not_overtake_what_is_out(void **state)
+{
+	struct dp_spread *all[2] = {dp_spread_new(0), dp_spread_new(1)};
+	uint32_t next[5] = {1, 1, 1, 1, 1};
+	struct dp_child *child;
+	struct dp_burst b;
+	struct bed_end e;
+
+	bed_open(&e, ADDR_A, DP_CRYPTO_AUTO, 2);
+	for (unsigned int i = 0; i < 2; i++)
+		dp_spread_join(all[i], all, 2);
+	e.w.spread = all[0];
+	e.w.seal = dp_seal_new(rte_get_tsc_hz());
+	bed_tunnel(&e, &e, 1400);
+	for (uint32_t t = 1; t <= 4; t++) {
+		struct spw_sa_desc sa = bed_desc(&e, PEER, &(struct bed_sa){0});
+
+		sa.tunnel = t;
+		tunnel_open(&e, &sa, 0, &child);
+	}
+	e.w.backlog = true;
+	dp_spread_set_hungry(all[1], true); /* and then takes nothing */
+	for (unsigned int round = 0; round < 20; round++) {
+		b = (struct dp_burst){.n = 48};
+		for (uint16_t i = 0; i < b.n; i++) {
+			b.pkt[i] = bed_packet(1300);
+			dp_pkt(b.pkt[i])->tunnel = 1 + i / 12u;
+		}
+		dp_stage_esp_seal(&e.w, &b);
+		assert_int_equal(b.n, 0);
+		assert_int_equal(seal_in_turn(&e, 16, 100, &b), 0);
+		bring_back(&e, next);
+	}
+	for (uint32_t t = 1; t <= 4; t++)
+		assert_int_equal(next[t], 1 + 20 * 16);
+	assert_int_equal(e.w.count.dropped, 0);
+	dp_seal_flush(&e.w);
+	dp_seal_free(e.w.seal);
+	for (unsigned int i = 0; i < 2; i++)
+		dp_spread_free(all[i]);
+	bed_close(&e);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_burst_into_many_tunnels_is_sealed_as_its_packets_alone),
+		cmocka_unit_test(short_runs_among_several_workers_do_not_overtake_what_is_out),
+	};
+
+	return cmocka_run_group_tests_name("seal_burst", tests, bed_start, bed_stop);
+}
