@@ -4,7 +4,8 @@
  * processes that are not run for a while, ends that hear nothing for a while, beside rekeys,
  * Deletes and a network that loses, doubles and reorders. Afterwards it is quiet, and then both
  * ends have one IKE SA and one child SA, the same ones, and nothing is left over. Where nothing is
- * worse than refusals of data planes, no packet of the traffic is lost either.
+ * worse than refusals of data planes, or than new IKE SAs beside the old ones, no packet of the
+ * traffic is lost either.
  *
  * A sample by seed; 50,000 of each kind with SPW_LONG=1. SPW_IKE_SCHEDULES sets how many of each
  * kind, SPW_IKE_SEED the first seed.
@@ -18,6 +19,8 @@
 
 #include "tests/ike/witness.h"
 
+enum kind { REFUSALS, FAULTS, BESIDE };
+
 /* One end is cut off for a while; less than its verdict takes, or more. */
 static void
 cut_off(struct net *net, int i, uint64_t ns)
@@ -27,10 +30,28 @@ cut_off(struct net *net, int i, uint64_t ns)
 	net->host[i].dead = false;
 }
 
+static const uint32_t what[] = {SPW_IKE_RESET_CHILD, SPW_IKE_RESET_IKE};
+
+/* A new IKE SA beside the one that stands, by one end, amid rekeys by both. */
+static void
+act_beside(struct net *net, uint64_t r)
+{
+	struct net_host *h = &net->host[net->seed & 1];
+
+	if (r % 3 != 0) {
+		net_rekey(net, (int)(r >> 8 & 1), what[r % 3 - 1]);
+		return;
+	}
+	net_call_begins(h);
+	h->engine->conns->renew = true;
+	ike_wake_conn(h->engine->conns);
+	ike_engine_tick(h->engine, net->now);
+	net_call_ends(h);
+}
+
 static void
 act(struct net *net, uint64_t r, bool gentle)
 {
-	static const uint32_t what[] = {SPW_IKE_RESET_CHILD, SPW_IKE_RESET_IKE};
 	int i = (int)(r >> 8 & 1);
 
 	switch (r % (gentle ? 6 : 12)) {
@@ -69,9 +90,10 @@ settle(struct net *net)
 }
 
 static void
-run_schedule(uint64_t seed, bool gentle)
+run_schedule(uint64_t seed, enum kind kind)
 {
 	struct net *net = net_new(seed);
+	bool gentle = kind != FAULTS;
 
 	witness_new(net);
 	net_connect(net, SPW_IKE_MODE_BOTH, seed & 1 ? SPW_IKE_MODE_BOTH : SPW_IKE_MODE_RESPOND);
@@ -87,7 +109,10 @@ run_schedule(uint64_t seed, bool gentle)
 	net->dup_percent = net_random(&net->rng) % 20;
 	net->loss_percent = net_random(&net->rng) % 25;
 	for (int n = 0; n < 12; n++) {
-		act(net, net_random(&net->rng), gentle);
+		if (kind == BESIDE)
+			act_beside(net, net_random(&net->rng));
+		else
+			act(net, net_random(&net->rng), gentle);
 		net_run(net, net_random(&net->rng) % (3 * NET_S));
 	}
 	settle(net);
@@ -101,25 +126,31 @@ run_schedule(uint64_t seed, bool gentle)
 }
 
 static void
-run_all(uint64_t base, bool gentle)
+run_all(uint64_t base, enum kind kind)
 {
 	uint64_t n = witness_setting("SPW_IKE_SCHEDULES", getenv("SPW_LONG") ? 50000 : 100);
 	uint64_t first = base + witness_setting("SPW_IKE_SEED", 1);
 
 	for (uint64_t seed = first; seed < first + n; seed++)
-		run_schedule(seed, gentle);
+		run_schedule(seed, kind);
 }
 
 static void
 data_planes_that_refuse_lose_no_packet(void **state)
 {
-	run_all(4000000, true);
+	run_all(4000000, REFUSALS);
 }
 
 static void
 stalls_and_silence_in_any_order_end_well(void **state)
 {
-	run_all(5000000, false);
+	run_all(5000000, FAULTS);
+}
+
+static void
+new_ike_sas_beside_old_ones_lose_no_packet(void **state)
+{
+	run_all(6000000, BESIDE);
 }
 
 int
@@ -128,6 +159,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_planes_that_refuse_lose_no_packet),
 		cmocka_unit_test(stalls_and_silence_in_any_order_end_well),
+		cmocka_unit_test(new_ike_sas_beside_old_ones_lose_no_packet),
 	};
 
 	if (argc > 1)
