@@ -306,7 +306,8 @@ packets_for_path(struct world *o)
 		p.flags =
 			(uint8_t)((ipv6 ? DP_PKT_IPV6 : 0) | (from_tunnel ? DP_PKT_DECRYPTED : 0) |
 				  (roll(o, 4) == 0 ? o->origin : 0));
-		p.tunnel = from_tunnel ? roll(o, TUNNELS) : 0;
+		/* Tunnel 0 is one, too, and what did not come out of any says 0. */
+		p.tunnel = from_tunnel && roll(o, 2) ? roll(o, TUNNELS) : 0;
 		(void)stranger(o, &p);
 		random_ip(o, ip, ipv6);
 		packet_put(o, i, &p, ip);
