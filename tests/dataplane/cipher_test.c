@@ -322,8 +322,7 @@ many_make(struct many *m, struct dp_crypto *c, bool esn, unsigned int n)
 		struct dp_cipher f;
 
 		fill(run.key, sizeof(run.key));
-		assert_int_equal(
-			dp_crypto_cipher(c, encr[rand() % 3], SPW_INTEG_NONE, esn, &f), 0);
+		assert_int_equal(dp_crypto_cipher(c, encr[rand() % 3], SPW_INTEG_NONE, esn, &f), 0);
 		dp_crypto_expand(c, &f, &m->slot[i], run.key);
 		m->key[i] = &m->slot[i];
 		fill(m->buf[i], MANY_BUF);
