@@ -367,6 +367,29 @@ bring_back(struct bed_end *e, uint32_t next[5])
 	} while (dp_spread_out(e->w.spread));
 }
 
+/* The first of two workers, with four tunnels; the other says that it has time and takes nothing.
+ */
+static void
+workers_open(struct bed_end *e, struct dp_spread *all[2])
+{
+	struct dp_child *child;
+
+	bed_open(e, ADDR_A, DP_CRYPTO_AUTO, 2);
+	for (unsigned int i = 0; i < 2; i++)
+		dp_spread_join(all[i], all, 2);
+	e->w.spread = all[0];
+	e->w.seal = dp_seal_new(rte_get_tsc_hz());
+	bed_tunnel(e, e, 1400); /* of which bed_desc() asks its SPIs */
+	for (uint32_t t = 1; t <= 4; t++) {
+		struct spw_sa_desc sa = bed_desc(e, PEER, &(struct bed_sa){0});
+
+		sa.tunnel = t;
+		tunnel_open(e, &sa, 0, &child);
+	}
+	e->w.backlog = true;
+	dp_spread_set_hungry(all[1], true);
+}
+
 /*
  * With helpers, what was lent comes back before what comes after: packets of short runs do not
  * overtake in the loop that has a key for each.
@@ -376,24 +399,10 @@ short_runs_among_several_workers_do_not_overtake_what_is_out(void **state)
 {
 	struct dp_spread *all[2] = {dp_spread_new(0), dp_spread_new(1)};
 	uint32_t next[5] = {1, 1, 1, 1, 1};
-	struct dp_child *child;
 	struct dp_burst b;
 	struct bed_end e;
 
-	bed_open(&e, ADDR_A, DP_CRYPTO_AUTO, 2);
-	for (unsigned int i = 0; i < 2; i++)
-		dp_spread_join(all[i], all, 2);
-	e.w.spread = all[0];
-	e.w.seal = dp_seal_new(rte_get_tsc_hz());
-	bed_tunnel(&e, &e, 1400);
-	for (uint32_t t = 1; t <= 4; t++) {
-		struct spw_sa_desc sa = bed_desc(&e, PEER, &(struct bed_sa){0});
-
-		sa.tunnel = t;
-		tunnel_open(&e, &sa, 0, &child);
-	}
-	e.w.backlog = true;
-	dp_spread_set_hungry(all[1], true); /* and then takes nothing */
+	workers_open(&e, all);
 	for (unsigned int round = 0; round < 20; round++) {
 		b = (struct dp_burst){.n = 48};
 		for (uint16_t i = 0; i < b.n; i++) {
