@@ -286,8 +286,11 @@ wires_equal(struct world *o)
 		struct wire *a = &o->together.wire[p], *b = &o->alone.wire[p];
 
 		assert_int_equal(a->n, b->n);
-		for (uint16_t i = 0; i < a->n; i++)
+		for (uint16_t i = 0; i < a->n; i++) {
 			packets_equal(a->pkt[i], b->pkt[i]);
+			assert_int_equal(dp_pkt(a->pkt[i])->next, DP_NEXT_TX);
+			assert_int_equal(dp_pkt(a->pkt[i])->port_out, p);
+		}
 		o->sent += a->n;
 		a->n = b->n = 0;
 	}
