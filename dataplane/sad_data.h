@@ -29,7 +29,7 @@
 #define DP_ESP_FRONT   (DP_ESP_HDR + DP_ESP_IV) /* before the text */
 #define DP_L2_ROOM     22			/* Ethernet with two tags */
 #define DP_NO_LIMIT    UINT64_MAX
-#define DP_SENDS_BITS  17
+#define DP_SENDS_BITS  20
 #define DP_FETCH_AHEAD 6  /* open: packets whose SA and key are fetched before their turn */
 #define DP_SAS_AHEAD   24 /* seal: packets whose SA is fetched before its turn */
 
