@@ -8,15 +8,13 @@
  * Both workers count for themselves; what stays in the burst, goes up to the kernel, waits for a
  * neighbour or is given to a port must be the same packets in the same order with the same bytes,
  * and all counters equal. The ports' driver is the test's: it notes frames and takes as many as it
- * has room for. What a hop costs a checksum is held against one made anew, for there both ways are
- * one.
+ * has room for. What a hop costs a checksum is in hops_test.c, for there both ways are one.
  *
  * Packets belong to the test, which holds a reference of each while a stage runs.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/hops.h"
 #include "dataplane/wire.h"
 #include "tests/dataplane/fib_bed.h"
 #include "tests/dataplane/yard.h"
@@ -761,48 +759,6 @@ a_mixed_burst_is_sent_as_its_packets_alone(void **state)
 	world_close(o);
 }
 
-/* --- hops and checksums --- */
-
-/* Every checksum there is, by every identification there is. */
-static void
-a_hop_taken_leaves_the_checksum_that_is_made_anew(void **state)
-{
-	uint8_t ip[20] = "\x45\0\0\x48\0\0\x40\0\x40\x11\0\0\x0a\1\0\1\x0a\2\0\1", anew[20];
-	const uint8_t ttls[] = {2, 64, 255};
-
-	for (uint32_t i = 0; i < 3u << 16; i++) {
-		dp_put_be16(ip + 4, (uint16_t)i);
-		ip[8] = ttls[i >> 16];
-		bed_ip_checksum(ip);
-		memcpy(anew, ip, 20);
-		anew[8]--;
-		bed_ip_checksum(anew);
-		assert_true(dp_ttl_take(ip));
-		assert_memory_equal(ip, anew, 20);
-	}
-}
-
-/* Of all values that the field may have, those are right that make the sum come out. */
-static void
-a_checksum_is_good_when_the_sum_is_all_ones(void **state)
-{
-	uint8_t ip[24] = "\x46\0\0\x48\0\0\x40\0\x40\x11\0\0\x0a\1\0\1\x0a\2\0\1\1\1\1";
-	uint32_t good = 0;
-
-	for (uint32_t i = 0; i < 4u << 16; i++) {
-		const uint32_t len = i >> 16 & 1 ? 24 : 20;
-		bool right;
-
-		if ((i & 0xffff) == 0)
-			dp_put_be16(ip + 4, (uint16_t)rand());
-		dp_put_be16(ip + 10, (uint16_t)i);
-		right = dp_csum_finish(dp_csum_add(0, ip, len)) == 0;
-		assert_int_equal(dp_ipv4_csum_good(ip, len), right);
-		good += right;
-	}
-	assert_int_equal(good, 4);
-}
-
 int
 main(void)
 {
@@ -811,8 +767,6 @@ main(void)
 		cmocka_unit_test(a_mixed_burst_is_looked_up_as_its_packets_alone),
 		cmocka_unit_test(a_mixed_burst_gets_its_headers_as_its_packets_alone),
 		cmocka_unit_test(a_mixed_burst_is_sent_as_its_packets_alone),
-		cmocka_unit_test(a_hop_taken_leaves_the_checksum_that_is_made_anew),
-		cmocka_unit_test(a_checksum_is_good_when_the_sum_is_all_ones),
 	};
 
 	return cmocka_run_group_tests_name("burst", tests, bed_start, bed_stop);
