@@ -64,10 +64,13 @@ def listed(name):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('family', nargs='*', choices=FAMILIES, default=FAMILIES)
+    parser.add_argument('family', nargs='*', metavar='FAMILY', help=', '.join(FAMILIES))
     parser.add_argument('--without', action='append', default=[], choices=FAMILIES)
     args = parser.parse_args()
-    names = [name for name in args.family if name not in args.without]
+    unknown = set(args.family) - set(FAMILIES)
+    if unknown:
+        parser.error(f'there is no family {", ".join(sorted(unknown))}')
+    names = [name for name in args.family or FAMILIES if name not in args.without]
     casebed.wires()
     good = [run_family(name) for name in names]
     return 0 if all(good) else 1
