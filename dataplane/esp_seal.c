@@ -6,7 +6,7 @@
  * dropped ends its run. A packet without an SA is dropped and never sent in the clear. Of each run
  *   claim   sequence numbers and bytes, by one addition each
  *   write   trailer, ESP header, IV, outer header, all by wide stores from what the SA has ready
- *   seal    the cipher, one call for the run
+ *   seal    the cipher, one call for the run; for all of them where most have one packet
  * so nothing is asked per packet that the SA has answered. While a run is worked on, what the next
  * ones need is on its way to the cache. All runs are written before the first is sealed, so that
  * the cipher's calls follow each other and overlap inside the CPU, also when each has one packet.
@@ -32,7 +32,8 @@
 #define TAIL	(PAD_MAX + 2 + DP_CRYPTO_TAG) /* padding, trailer, tag */
 #define HEAD	(DP_OUTER_MAX + DP_ESP_HDR + DP_CRYPTO_IV_MAX + DP_L2_ROOM)
 
-#define SHORT_RUNS 4 /* fewer are not worth another way */
+#define SHORT_RUNS 4 /* with fewer runs the cipher is called for each */
+
 /* What of a burst is to be sealed, in its order. */
 struct batch {
 	uint16_t n;
