@@ -29,18 +29,11 @@ responder(uint64_t seed)
 	return net;
 }
 
-static void
-send_init(struct net *net, const uint8_t *bytes, size_t len)
-{
-	tape_clear();
-	puppet_raw(net, 1, &net->host[0].addr, 500, 500, bytes, len);
-}
-
 /* True when an IKE_SA_INIT of these bytes is answered with a whole IKE_SA_INIT. */
 static bool
 accepted(struct net *net, const uint8_t *bytes, size_t len)
 {
-	send_init(net, bytes, len);
+	init_send(net, bytes, len);
 	return tape.n == 1 && tape.at[0].m.has_ke;
 }
 
@@ -52,12 +45,12 @@ ike_001_a_datagram_that_is_not_as_long_as_it_says_is_dropped(void **state)
 	size_t len = puppet_init(buf, sizeof(buf), &p);
 
 	for (size_t n = 0; n < IKE_HEADER_LEN; n++)
-		send_init(net, buf, n);
+		init_send(net, buf, n);
 	for (int off = -4; off <= 4; off++) {
 		if (off == 0)
 			continue;
 		spw_put_be32(buf + 24, (uint32_t)((int)len + off));
-		send_init(net, buf, len);
+		init_send(net, buf, len);
 		assert_int_equal(tape.n, 0);
 	}
 	assert_null(net->host[1].engine->sas);
@@ -79,7 +72,7 @@ ike_002_spis_of_an_ike_sa_init_are_one_set_and_one_zero(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(p) / sizeof(p[0]); i++) {
-		send_init(net, buf, puppet_init(buf, sizeof(buf), &p[i]));
+		init_send(net, buf, puppet_init(buf, sizeof(buf), &p[i]));
 		assert_int_equal(tape.n, 0);
 		assert_null(net->host[1].engine->sas);
 	}
@@ -100,7 +93,7 @@ ike_003_a_higher_version_is_told_and_version_1_is_not_answered(void **state)
 		buf[17] = 0x30;
 		buf[18] = exchanges[i];
 		buf[19] = IKE_FLAG_INITIATOR;
-		send_init(net, buf, len);
+		init_send(net, buf, len);
 		assert_int_equal(tape.n, 1);
 		t = &tape.at[0];
 		assert_memory_equal(t->bytes, buf, 16);
@@ -111,11 +104,11 @@ ike_003_a_higher_version_is_told_and_version_1_is_not_answered(void **state)
 		assert_int_equal(t->len, IKE_HEADER_LEN + 8); /* one notify without data */
 		assert_int_equal(t->m.notify[0].type, IKE_N_INVALID_MAJOR_VERSION);
 		buf[19] = IKE_FLAG_INITIATOR | IKE_FLAG_RESPONSE;
-		send_init(net, buf, len);
+		init_send(net, buf, len);
 		assert_int_equal(tape.n, 0);
 		buf[17] = 0x10;
 		buf[19] = IKE_FLAG_INITIATOR;
-		send_init(net, buf, len);
+		init_send(net, buf, len);
 		assert_int_equal(tape.n, 0);
 	}
 	tape_free(net);
@@ -319,7 +312,7 @@ ask_with_bare(struct net *net, uint8_t type, bool critical)
 	ike_build_close(&b);
 	ike_build_sk(&b, sa->seal);
 	assert_int_equal(ike_build_seal(&b, sa->seal, &len), 0);
-	send_init(net, buf, len);
+	init_send(net, buf, len);
 	assert_int_equal(tape_count(1, IKE_X_INFORMATIONAL, true), 1);
 	return tape_last(1, IKE_X_INFORMATIONAL, true);
 }
@@ -363,7 +356,7 @@ ike_007_a_critical_payload_in_ike_sa_init_is_told_and_nothing_is_kept(void **sta
 	struct net *net = responder(8);
 	const struct init_parts p = {.spi_i = 9, .head = head_critical};
 
-	send_init(net, buf, puppet_init(buf, sizeof(buf), &p));
+	init_send(net, buf, puppet_init(buf, sizeof(buf), &p));
 	assert_int_equal(tape.n, 1);
 	assert_int_equal(tape.at[0].m.notify[0].type, IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD);
 	assert_memory_equal(tape.at[0].m.notify[0].data.bytes, "\311", 1);
@@ -498,7 +491,7 @@ ike_009_a_payload_length_that_lies_is_dropped_bare_and_fatal_inside(void **state
 		const struct taped *t;
 
 		spw_put_be16(buf + len - 34, lie == 9 ? 37 : lie); /* of the nonce */
-		send_init(net, buf, len);
+		init_send(net, buf, len);
 		assert_int_equal(tape.n, 0);
 		assert_null(net->host[1].engine->sas);
 		tape_free(net);
@@ -595,7 +588,7 @@ ike_012_before_authentication_nothing_else_is_answered(void **state)
 		assert_int_equal(tape_count(1, exchanges[i], true), 0);
 		assert_int_equal(puppet_sa(net, 1)->state, IKE_SA_HALF_OPEN);
 	}
-	send_init(net, buf, puppet_init(buf, sizeof(buf), &p));
+	init_send(net, buf, puppet_init(buf, sizeof(buf), &p));
 	assert_int_equal(tape.n, 0);
 	tape.drop_from[0] = tape.drop_from[1] = 0;
 	assert_true(net_run_up(net, 5 * NET_S)); /* its own IKE_AUTH is still taken */

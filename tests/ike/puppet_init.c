@@ -79,11 +79,17 @@ init_responder(uint64_t seed)
 	return net;
 }
 
+void
+init_send(struct net *net, const uint8_t *bytes, size_t len)
+{
+	tape_clear();
+	puppet_raw(net, 1, &net->host[0].addr, 500, 500, bytes, len);
+}
+
 const struct taped *
 init_ask(struct net *net, const struct init_parts *p)
 {
-	tape_clear();
-	puppet_raw(net, 1, &net->host[0].addr, 500, 500, buf, puppet_init(buf, sizeof(buf), p));
+	init_send(net, buf, puppet_init(buf, sizeof(buf), p));
 	assert_true(tape.n <= 1);
 	return tape.n ? &tape.at[0] : NULL;
 }

@@ -29,6 +29,8 @@ unsigned int puppet_half_open(const struct net *net);
 
 /* A network in which host 1 answers, and host 0 is the puppet. */
 struct net *init_responder(uint64_t seed);
+/* These bytes to host 1 from where host 0 is. The tape has what comes of them and nothing else. */
+void init_send(struct net *net, const uint8_t *bytes, size_t len);
 /* What host 1 answers to such a request; NULL = silence. The tape has nothing else. */
 const struct taped *init_ask(struct net *net, const struct init_parts *p);
 /* Host 0 has dialled into silence. It offers groups 14, 20, 19 in this order. */

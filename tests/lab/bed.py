@@ -203,6 +203,15 @@ class Bed:
         time.sleep(0.5)
         return now_ns()
 
+    def without_circuit(self, seconds=2):
+        """Withdraw ExpressRoute for a while, wherever the traffic goes; return when it was so."""
+        begun = now_ns()
+        self.lab.withdraw()
+        time.sleep(seconds)
+        ended = now_ns()
+        self.lab.announce()
+        return begun, ended
+
     def back_to_expressroute(self, timeout=30):
         self.lab.announce()
         self.gateway.wait_active(EXPRESSROUTE, timeout)
