@@ -113,7 +113,7 @@ dp_seal_claim(struct dp_worker *w, struct dp_burst *b, struct dp_seal_run *r)
 	else
 		r->seq = claim(w->sad, &sa->seq, r->n);
 	bytes = claim(w->sad, &sa->bytes, r->bytes);
-	if (unlikely(r->seq + r->n >= sa->watch_packets || bytes + r->bytes >= sa->watch_bytes))
+	if (unlikely(r->seq + r->n >= dp_sa_out_watch(sa) || bytes + r->bytes >= sa->watch_bytes))
 		trim(w, b, r, bytes);
 }
 
@@ -123,10 +123,8 @@ dp_seal_count(struct dp_worker *w, const struct dp_burst *b, const struct dp_sea
 	struct dp_tunnel_count *n = &w->sad->tunnel_count[w->index][r->sa->tunnel];
 	uint64_t own = 0, violations = 0;
 
-	if (likely((r->flags & DP_COUNTED_APART) == 0)) {
-		dp_count(&n->transit_out, r->n);
+	if (likely((r->flags & DP_COUNTED_APART) == 0))
 		return;
-	}
 	for (uint16_t i = 0; i < r->n; i++) {
 		uint8_t flags = dp_pkt(b->pkt[r->from + i])->flags;
 		bool mine = (flags & DP_PKT_FROM_TWIN) != 0;
@@ -134,7 +132,6 @@ dp_seal_count(struct dp_worker *w, const struct dp_burst *b, const struct dp_sea
 		own += mine;
 		violations += !mine && (flags & DP_PKT_ER_STOOD) != 0;
 	}
-	dp_count(&n->transit_out, r->n - own);
 	dp_count(&n->own_out, own);
 	dp_count(&n->violations, violations);
 }
@@ -149,7 +146,8 @@ dp_seal_uncount(struct dp_worker *w, struct dp_sa_out *sa, struct rte_mbuf *m)
 
 	atomic_fetch_add_explicit(&sa->refused_packets, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&sa->refused_bytes, p->inner_len, memory_order_relaxed);
-	dp_count(mine ? &n->own_out : &n->transit_out, one_less);
-	if (!mine && (p->flags & DP_PKT_ER_STOOD) != 0)
+	if (mine)
+		dp_count(&n->own_out, one_less);
+	else if ((p->flags & DP_PKT_ER_STOOD) != 0)
 		dp_count(&n->violations, one_less);
 }

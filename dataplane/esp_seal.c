@@ -152,8 +152,6 @@ static inline void
 fetch(const struct dp_worker *w, const struct dp_sa_out *sa)
 {
 	rte_prefetch0(&sa->seq);
-	rte_prefetch0(&sa->child->raised);
-	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
 	rte_prefetch0(atomic_load_explicit(&sa->outer, memory_order_relaxed));
 	if (w->sad->shared)
 		rte_prefetch0(&sa->count[w->index]);
@@ -282,7 +280,7 @@ prepare_run(struct dp_worker *w, struct dp_burst *b, struct dp_seal_run *r)
 {
 	struct dp_sa_out *sa = r->sa;
 
-	if (unlikely(dp_child_ended(sa->child))) {
+	if (unlikely(dp_sa_out_ended(sa))) {
 		enum dp_drop why = dp_counted(&sa->seq) >= sa->seq_max ? DP_DROP_SEQ_EXHAUSTED
 								       : DP_DROP_LIMIT_HARD;
 
@@ -299,7 +297,8 @@ prepare_run(struct dp_worker *w, struct dp_burst *b, struct dp_seal_run *r)
 }
 
 /*
- * The same of a run of one packet, transit, with one worker and far from all limits, in one go.
+ * The same of a run of one packet, transit, with one worker and far from all limits (none is the
+ * lowest of an SA that has ended), in one go.
  * False: it is another, and nothing was done.
  */
 static inline bool
@@ -308,12 +307,11 @@ prepare_alone(struct dp_worker *w, const struct dp_burst *b, struct dp_seal_run 
 	struct dp_sa_out *sa = r->sa;
 	const uint64_t seq = dp_counted(&sa->seq), bytes = dp_counted(&sa->bytes) + r->bytes;
 
-	if (unlikely(r->n != 1 || (r->flags & DP_COUNTED_APART) != 0 || dp_child_ended(sa->child) ||
-		     seq + 1 >= sa->watch_packets || bytes >= sa->watch_bytes))
+	if (unlikely(r->n != 1 || (r->flags & DP_COUNTED_APART) != 0 ||
+		     seq + 1 >= dp_sa_out_watch(sa) || bytes >= sa->watch_bytes))
 		return false;
 	atomic_store_explicit(&sa->seq, seq + 1, memory_order_relaxed);
 	atomic_store_explicit(&sa->bytes, bytes, memory_order_relaxed);
-	dp_count(&w->sad->tunnel_count[w->index][sa->tunnel].transit_out, 1);
 	r->seq = seq;
 	write_run(w->sad, b, r, 1);
 	return true;

@@ -81,6 +81,7 @@ make_arrays(struct dp_sad *sad)
 	sad->tunnels = rte_zmalloc("dp_tunnels", sad->max_tunnels * sizeof(*sad->tunnels), 64);
 	sad->tunnel_conf = calloc(sad->max_tunnels, sizeof(*sad->tunnel_conf));
 	sad->tunnel_base = calloc(sad->max_tunnels, sizeof(*sad->tunnel_base));
+	sad->sent_before = calloc(sad->max_tunnels, sizeof(*sad->sent_before));
 	sad->learnt = calloc(sad->max_tunnels, sizeof(*sad->learnt));
 	sad->spis = calloc(sad->max_tunnels, sizeof(*sad->spis));
 	sad->keys = dp_keys_new();
@@ -88,8 +89,8 @@ make_arrays(struct dp_sad *sad)
 	sad->events = make_ring();
 	if (sad->in == NULL || sad->expect == NULL || sad->sends == NULL || sad->slots == NULL ||
 	    sad->tunnels == NULL || sad->tunnel_conf == NULL || sad->tunnel_base == NULL ||
-	    sad->learnt == NULL || sad->spis == NULL || sad->keys == NULL || sad->once == NULL ||
-	    sad->events == NULL)
+	    sad->sent_before == NULL || sad->learnt == NULL || sad->spis == NULL ||
+	    sad->keys == NULL || sad->once == NULL || sad->events == NULL)
 		return -ENOMEM;
 	return make_counts(sad);
 }
@@ -179,6 +180,7 @@ dp_sad_free(struct dp_sad *sad)
 	free(sad->learnt);
 	free(sad->spis);
 	free(sad->tunnel_base);
+	free(sad->sent_before);
 	free(sad->tunnel_conf);
 	rte_free(sad->tunnels);
 	free(sad->slots);

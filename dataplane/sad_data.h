@@ -58,12 +58,16 @@ struct dp_sa_out {
 	/* Claimed by all workers. */
 	_Atomic uint64_t seq __attribute__((aligned(64))); /* last number claimed */
 	_Atomic uint64_t bytes;				   /* inner bytes claimed */
-	uint64_t watch_packets, watch_bytes; /* the lowest limit: beyond it, look at all of them */
+	/* The lowest limit: from it on, look at all of them; 0 = ended. Any thread ends; relaxed.
+	 */
+	_Atomic uint64_t watch_packets;
+	uint64_t watch_bytes;
+	/* Of what was claimed, what a limit refused. Any worker adds; relaxed. */
+	_Atomic uint64_t refused_packets, refused_bytes;
+	struct dp_outer first_outer; /* until the peer moves; beside what else a packet needs */
 	/* Looked at when a limit is near. */
 	struct dp_sa_limits limit;
 	uint64_t seq_max; /* last number that may be sent */
-	/* Of what was claimed, what a limit refused. Any worker adds; relaxed. */
-	_Atomic uint64_t refused_packets, refused_bytes;
 	/* Where several workers share the SA: written by worker n. */
 	struct dp_sa_out_count count[];
 };
@@ -100,7 +104,7 @@ struct dp_sa_in {
 	struct dp_replay replay __attribute__((aligned(64))); /* must be last */
 };
 
-/* API thread only, except `raised` and `why`. */
+/* API thread only, except `raised`, `why`, and `out` for whoever ends the SA. */
 struct dp_child {
 	/* Bit n: event n (enum spw_dp_sa_event_kind) was raised; HARD ends the SA. All threads. */
 	_Atomic uint32_t raised __attribute__((aligned(64)));
@@ -118,7 +122,8 @@ struct dp_child {
 	uint64_t ended_ns; /* 0 while the keys are there */
 	struct spw_sa_limit seconds;
 	struct dp_sa_in *in;
-	struct dp_sa_out *out;
+	_Atomic(struct dp_sa_out *)
+		out; /* relaxed: who ends the SA holds it, or is the API thread */
 	struct dp_crypto_key *key_in, *key_out;
 	struct dp_selectors sel;
 	LIST_ENTRY(dp_child) all;
@@ -134,9 +139,9 @@ struct dp_tunnel_spis {
 
 /* Counters of one tunnel by one worker. */
 struct dp_tunnel_count {
-	_Atomic uint64_t in, own_in; /* `in` has all, the own ones too */
-	_Atomic uint64_t transit_out, own_out, violations;
-	_Atomic uint64_t asymmetric; /* about (asym.c) */
+	_Atomic uint64_t in, own_in;	      /* `in` has all, the own ones too */
+	_Atomic uint64_t own_out, violations; /* what is sent is counted by the SAs */
+	_Atomic uint64_t asymmetric;	      /* about (asym.c) */
 } __attribute__((aligned(64)));
 
 /* What a worker needs to know of a tunnel; API thread writes, workers read. */
@@ -149,7 +154,7 @@ struct dp_tunnel {
 /* The same, of all workers; API thread. */
 struct dp_tunnel_sum {
 	uint64_t in, own_in;
-	uint64_t transit_out, own_out, violations;
+	uint64_t out, own_out, violations; /* `out` has all, the own ones too */
 	uint64_t asymmetric;
 };
 
@@ -221,6 +226,7 @@ struct dp_sad {
 	uint32_t n_children;
 	struct spw_dp_tunnel *tunnel_conf; /* [max_tunnels]; mtu 0 = none */
 	struct dp_tunnel_sum *tunnel_base; /* [max_tunnels] counters when the tunnel was made */
+	uint64_t *sent_before;		   /* [max_tunnels] packets of outbound SAs that are gone */
 	struct dp_learnt_mtu *learnt;	   /* [max_tunnels] */
 	uint64_t learnt_until_ns;	   /* the first of them ends; 0 = there is none */
 	struct dp_child_list children;
@@ -287,6 +293,21 @@ dp_peer_of(const struct spw_addr *addr, uint16_t port)
 	return dp_peer_word(mapped, port);
 }
 
+/* Add to a counter of which this thread is the only writer. */
+static inline void
+dp_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, was + n, memory_order_relaxed);
+}
+
+static inline uint64_t
+dp_counted(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 /* Raise an event of a child once; later calls do nothing. Any thread. */
 void dp_child_raise(struct dp_sad *sad, struct dp_child *c, uint32_t spi_in,
 		    enum spw_dp_sa_event_kind kind, enum spw_dp_sa_limit_kind limit);
@@ -308,6 +329,28 @@ static inline bool
 dp_child_ended(const struct dp_child *c)
 {
 	return dp_child_raised(c, SPW_SA_EV_HARD);
+}
+
+static inline uint64_t
+dp_sa_out_watch(const struct dp_sa_out *sa)
+{
+	return atomic_load_explicit(&sa->watch_packets, memory_order_relaxed);
+}
+
+/* The same of its outbound half, from the line that its claims write anyway. Workers. */
+static inline bool
+dp_sa_out_ended(const struct dp_sa_out *sa)
+{
+	return dp_sa_out_watch(sa) == 0;
+}
+
+/* Packets sent on an SA: what was claimed without what was refused, which never passes it. */
+static inline uint64_t
+dp_sa_out_sent(const struct dp_sa_out *sa)
+{
+	uint64_t refused = dp_counted(&sa->refused_packets);
+
+	return dp_counted(&sa->seq) - refused;
 }
 
 /* The inbound SA with this SPI (host order); NULL when there is none. Workers. */
@@ -345,21 +388,6 @@ dp_sad_expects(const struct dp_sad *sad, uint32_t spi)
 	/* Partner: dp_sad_spi_alloc(). */
 	return spi != 0 && atomic_load_explicit(&sad->expect[spi & sad->index_mask],
 						memory_order_acquire) == spi;
-}
-
-/* Add to a counter of which this thread is the only writer. */
-static inline void
-dp_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, was + n, memory_order_relaxed);
-}
-
-static inline uint64_t
-dp_counted(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 /* Take dropped packets (NULL) out of a burst, keeping the order. */

@@ -134,19 +134,17 @@ limits_of(const struct spw_sa_desc *sa)
 	};
 }
 
-static struct dp_outer *
-new_outer(const struct spw_sa_desc *sa)
+static void
+set_outer(struct dp_sa_out *out, const struct spw_sa_desc *sa)
 {
 	const bool udp = (sa->flags & SPW_SA_UDP_ENCAP) != 0;
 	const struct dp_outer_ends ends = {.local = sa->local,
 					   .remote = sa->remote,
 					   .local_port = udp ? sa->local_port : 0,
 					   .remote_port = udp ? sa->remote_port : 0};
-	struct dp_outer *o = rte_malloc("dp_outer", sizeof(*o), 64);
 
-	if (o != NULL)
-		dp_outer_set(o, &ends);
-	return o;
+	dp_outer_set(&out->first_outer, &ends);
+	atomic_init(&out->outer, &out->first_outer);
 }
 
 static struct dp_sa_in *
@@ -189,12 +187,13 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 	size_t size = sizeof(struct dp_sa_out) + sad->n_workers * sizeof(struct dp_sa_out_count);
 	struct dp_sa_out *out = rte_zmalloc("dp_sa_out", size, 64);
 	const bool esn = (sa->flags & SPW_SA_ESN) != 0;
+	uint64_t watch;
 
 	if (out == NULL)
 		return NULL;
 	out->seal = cipher->seal;
 	out->key = c->key_out;
-	atomic_init(&out->outer, new_outer(sa));
+	set_outer(out, sa);
 	out->sel = &c->sel;
 	out->sel_pass = dp_selectors_pass(&c->sel);
 	out->child = c;
@@ -202,8 +201,8 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 	out->seq_max = esn ? SEQ64_MAX : SEQ32_MAX;
 	if (!esn && out->limit.soft_packets > SEQ32_SOFT)
 		out->limit.soft_packets = SEQ32_SOFT;
-	out->watch_packets = RTE_MIN(out->limit.soft_packets, out->limit.hard_packets);
-	out->watch_packets = RTE_MIN(out->watch_packets, out->seq_max);
+	watch = RTE_MIN(out->limit.soft_packets, out->limit.hard_packets);
+	atomic_init(&out->watch_packets, RTE_MIN(watch, out->seq_max));
 	out->watch_bytes = RTE_MIN(out->limit.soft_bytes, out->limit.hard_bytes);
 	out->iv_len = cipher->iv_len;
 	out->tag_len = cipher->tag_len;
@@ -229,9 +228,10 @@ count_sends(struct dp_sad *sad, uint32_t spi, int by)
 static void
 free_out(struct dp_sa_out *out)
 {
-	if (out == NULL)
-		return;
-	rte_free(atomic_load_explicit(&out->outer, memory_order_relaxed));
+	struct dp_outer *outer = atomic_load_explicit(&out->outer, memory_order_relaxed);
+
+	if (outer != &out->first_outer)
+		rte_free(outer);
 	rte_free(out);
 }
 
@@ -246,9 +246,11 @@ free_parts(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 		c->key_in = NULL;
 	}
 	if ((parts & SPW_SA_PART_OUT) != 0) {
-		if (c->out != NULL)
+		if (c->out != NULL) {
 			count_sends(sad, c->spi_out, -1);
-		free_out(c->out);
+			sad->sent_before[c->tunnel] += dp_sa_out_sent(c->out);
+			free_out(c->out);
+		}
 		dp_keys_put(sad->keys, c->key_out);
 		c->out = NULL;
 		c->key_out = NULL;
@@ -280,7 +282,7 @@ fill_child(struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *sa,
 	c->out = new_out(sad, c, sa, cipher);
 	if (c->out != NULL)
 		count_sends(sad, c->spi_out, 1);
-	if (c->in == NULL || c->out == NULL || atomic_load(&c->out->outer) == NULL)
+	if (c->in == NULL || c->out == NULL)
 		return spw_fail(err, -ENOMEM, "sa: out of memory");
 	return 0;
 }

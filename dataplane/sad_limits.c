@@ -5,7 +5,8 @@
  * Bytes and packets are counted, compared and enforced by the workers (esp_seal.c, esp_open.c);
  * seconds here, by the tick. Whoever finds a limit reached sets the event's bit in the child; the
  * first to set it sends a note to the API thread through a ring. The bit of the hard event is also
- * what ends the SA: every worker looks at it before it uses a key. So an SA ends whether iked, or
+ * what ends the SA: every worker looks at it before it uses a key, or at the lowest limit of the
+ * outbound half, which is 0 from just before on. So an SA ends whether iked, or
  * anybody, is alive. The tick then wipes its keys after grace and, after a rest in which late
  * packets still count as limit-hard, forgets it.
  *
@@ -35,12 +36,24 @@ send_note(struct dp_sad *sad, const struct dp_child *c, uint32_t spi_in, uint32_
 	(void)rte_ring_mp_enqueue_elem(sad->events, &note, sizeof(note));
 }
 
+static void
+end_out(struct dp_child *c)
+{
+	struct dp_sa_out *out = atomic_load_explicit(&c->out, memory_order_relaxed);
+
+	if (out != NULL)
+		atomic_store_explicit(&out->watch_packets, 0, memory_order_relaxed);
+}
+
 void
 dp_child_raise(struct dp_sad *sad, struct dp_child *c, uint32_t spi_in,
 	       enum spw_dp_sa_event_kind kind, enum spw_dp_sa_limit_kind limit)
 {
 	if (dp_child_raised(c, kind))
 		return;
+	/* Before the bit: keys are wiped a grace after that was seen. */
+	if (kind == SPW_SA_EV_HARD)
+		end_out(c);
 	/* The first reason stands unless two workers race; either is then true. */
 	atomic_store_explicit(&c->why[kind], limit, memory_order_relaxed);
 	if ((atomic_fetch_or_explicit(&c->raised, 1u << kind, memory_order_acq_rel) & 1u << kind) ==

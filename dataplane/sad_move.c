@@ -22,7 +22,8 @@ move_out(struct dp_sad *sad, struct dp_sa_out *out, const struct dp_outer_ends *
 	/* Partner: write_run() in esp_seal.c. */
 	atomic_store_explicit(&out->outer, o, memory_order_release);
 	dp_sad_grace(sad);
-	rte_free(was);
+	if (was != &out->first_outer)
+		rte_free(was);
 	return 0;
 }
 

@@ -41,11 +41,10 @@ static void
 fill_out(const struct dp_sad *sad, const struct dp_sa_out *out, struct spw_dp_sa_stats *row)
 {
 	/* First what was refused, which never passes what was claimed. */
-	uint64_t packets = dp_counted(&out->refused_packets);
 	uint64_t bytes = dp_counted(&out->refused_bytes);
 	uint64_t seq = dp_counted(&out->seq);
 
-	row->out_packets = seq - packets;
+	row->out_packets = dp_sa_out_sent(out);
 	row->out_bytes = dp_counted(&out->bytes) - bytes;
 	row->seq_out = seq < out->seq_max ? seq : out->seq_max;
 	row->outbound = atomic_load_explicit(&sad->tunnels[out->child->tunnel].out,
@@ -85,6 +84,21 @@ dp_sad_stats(struct dp_sad *sad, uint32_t *index, struct spw_dp_sa_stats *row)
 	return false;
 }
 
+/* Packets on all SAs that the tunnels of a number ever had. */
+static uint64_t
+sent(const struct dp_sad *sad, uint32_t id)
+{
+	uint64_t n = sad->sent_before[id];
+	const struct dp_child *c;
+
+	LIST_FOREACH(c, &sad->spis[id].children, mates)
+	{
+		if (c->out != NULL)
+			n += dp_sa_out_sent(c->out);
+	}
+	return n;
+}
+
 /* Of all tunnels that ever had the number. */
 static struct dp_tunnel_sum
 tunnel_sum(const struct dp_sad *sad, uint32_t id)
@@ -96,11 +110,11 @@ tunnel_sum(const struct dp_sad *sad, uint32_t id)
 
 		sum.own_in += dp_counted(&n->own_in); /* first: never more than all */
 		sum.in += dp_counted(&n->in);
-		sum.transit_out += dp_counted(&n->transit_out);
 		sum.own_out += dp_counted(&n->own_out);
 		sum.violations += dp_counted(&n->violations);
 		sum.asymmetric += dp_counted(&n->asymmetric);
 	}
+	sum.out = sent(sad, id);
 	return sum;
 }
 
@@ -122,8 +136,10 @@ fill_tunnel(const struct dp_sad *sad, uint32_t id, struct spw_dp_tunnel_stats *r
 	row->up = out != NULL && !dp_child_ended(out->child);
 	row->own_in = n.own_in - from->own_in;
 	row->transit_in = n.in - from->in - row->own_in;
-	row->transit_out = n.transit_out - from->transit_out;
 	row->own_out = n.own_out - from->own_out;
+	/* One that is taken back in between may be in one of the two alone. */
+	row->transit_out = n.out - from->out;
+	row->transit_out -= RTE_MIN(row->own_out, row->transit_out);
 	row->violations = n.violations - from->violations;
 	row->asymmetric = n.asymmetric - from->asymmetric;
 }

@@ -244,6 +244,30 @@ deleting_the_old_sa_leaves_the_new_one_sending(void **state)
 	bed_two_close(&t);
 }
 
+/* What an SA has sent is the tunnel's, whatever becomes of the SA; a new tunnel begins at nothing.
+ */
+static void
+tunnels_keep_what_deleted_sas_have_sent(void **state)
+{
+	struct spw_sa_desc new_a, new_b;
+	struct bed_two t;
+
+	bed_two_open(&t, &(struct bed_sa){0});
+	assert_int_equal(bed_carry(&t, 5, 100), 5);
+	bed_pair(&t.a, &t.b, &(struct bed_sa){0}, &new_a, &new_b);
+	assert_int_equal(dp_sad_delete(t.a.sad, t.at_a.spi_in, 3, NULL), 0);
+	assert_int_equal(bed_tunnel_stats(&t.a).transit_out, 5);
+	assert_int_equal(bed_carry(&t, 3, 100), 3);
+	assert_int_equal(bed_tunnel_stats(&t.a).transit_out, 8);
+	assert_int_equal(dp_sad_tunnel_del(t.a.sad, BED_TUNNEL, NULL), 0);
+	bed_tunnel(&t.a, &t.b, 1400);
+	assert_int_equal(bed_tunnel_stats(&t.a).transit_out, 0);
+	bed_pair(&t.a, &t.b, &(struct bed_sa){0}, &new_a, &new_b);
+	assert_int_equal(bed_carry(&t, 2, 100), 2);
+	assert_int_equal(bed_tunnel_stats(&t.a).transit_out, 2);
+	bed_two_close(&t);
+}
+
 static void
 deleted_keys_are_wiped(void **state)
 {
@@ -375,6 +399,40 @@ move_changes_the_outer_header_of_a_running_sa(void **state)
 	bed_two_close(&t);
 }
 
+static size_t
+memory_used(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	assert_int_equal(rte_malloc_get_socket_stats((int)rte_socket_id(), &stats), 0);
+	return stats.heap_allocsz_bytes;
+}
+
+/* The first header lies within the SA, later ones apart. */
+static void
+a_moved_sa_gives_its_memory_back(void **state)
+{
+	struct spw_dp_sa_move move = {
+		.remote = spw_addr_v4(0xcb007109), .remote_port = 9999, .local_port = 4500};
+	const struct bed_sa how = {.flags = SPW_SA_UDP_ENCAP};
+	struct spw_sa_desc at_a, at_b;
+	struct bed_two t;
+	size_t was;
+
+	bed_two_open(&t, &how);
+	was = memory_used();
+	for (unsigned int moves = 0; moves < 3; moves++) {
+		bed_pair(&t.a, &t.b, &how, &at_a, &at_b);
+		move.spi_in = at_a.spi_in;
+		for (unsigned int i = 0; i < moves; i++)
+			assert_int_equal(dp_sad_move(t.a.sad, &move, NULL), 0);
+		assert_int_equal(dp_sad_delete(t.a.sad, at_a.spi_in, 3, NULL), 0);
+		assert_int_equal(dp_sad_delete(t.b.sad, at_b.spi_in, 3, NULL), 0);
+		assert_int_equal(memory_used(), was);
+	}
+	bed_two_close(&t);
+}
+
 /* Take all of the EAL's memory; returns the blocks, chained through their first words. */
 static void *
 memory_take(void)
@@ -438,11 +496,13 @@ main(void)
 		cmocka_unit_test(switch_moves_outbound_and_both_inbound_stay),
 		cmocka_unit_test(delete_goes_by_parts),
 		cmocka_unit_test(deleting_the_old_sa_leaves_the_new_one_sending),
+		cmocka_unit_test(tunnels_keep_what_deleted_sas_have_sent),
 		cmocka_unit_test(deleted_keys_are_wiped),
 		cmocka_unit_test(tunnel_takes_its_sas_along),
 		cmocka_unit_test(ten_thousand_tunnels_go_at_once_and_their_spis_come_back),
 		cmocka_unit_test(tunnel_set_refuses_nonsense),
 		cmocka_unit_test(move_changes_the_outer_header_of_a_running_sa),
+		cmocka_unit_test(a_moved_sa_gives_its_memory_back),
 		cmocka_unit_test(a_move_without_memory_changes_nothing),
 	};
 

@@ -160,19 +160,28 @@ world_open(struct world *o)
 	}
 }
 
+static struct spw_dp_tunnel_stats
+row_of(struct bed_end *e, uint32_t tunnel)
+{
+	struct spw_dp_tunnel_stats row;
+
+	assert_true(dp_sad_tunnel_stats(e->sad, &tunnel, &row));
+	return row;
+}
+
 /* Alone and together an SA and its tunnel counted alike, and what left. */
 static void
 tunnel_is(struct world *o, uint32_t t, uint64_t began)
 {
 	const struct dp_child *a = o->child[0][t], *b = o->child[1][t];
 	const struct dp_sa_out *sa = a->out, *sb = b->out;
-	const struct dp_tunnel_count *n = &o->together.sad->tunnel_count[0][t];
+	const struct spw_dp_tunnel_stats n = row_of(&o->together, t), m = row_of(&o->alone, t);
 	const uint64_t sent = dp_counted(&sa->seq) - dp_counted(&sa->refused_packets);
 
-	assert_memory_equal(n, &o->alone.sad->tunnel_count[0][t], sizeof(*n));
-	assert_int_equal(dp_counted(&n->transit_out), o->tally[t][0]);
-	assert_int_equal(dp_counted(&n->own_out), o->tally[t][1]);
-	assert_int_equal(dp_counted(&n->violations), o->tally[t][2]);
+	assert_memory_equal(&n, &m, sizeof(n));
+	assert_true(n.transit_out == began + o->tally[t][0]);
+	assert_int_equal(n.own_out, o->tally[t][1]);
+	assert_int_equal(n.violations, o->tally[t][2]);
 	assert_true(sent - began == o->tally[t][0] + o->tally[t][1]);
 	assert_true(sent == dp_counted(&sb->seq) - dp_counted(&sb->refused_packets));
 	assert_true(dp_counted(&sa->bytes) - dp_counted(&sa->refused_bytes) ==
