@@ -7,6 +7,7 @@ unlike cycles they can be counted on a machine that is busy: the figure is the s
 
     python3 bench/instructions.py build/bench/bench-pipeline            sealing and opening 64 bytes
     python3 bench/instructions.py BENCH --what open --lines esp_open    the source lines of one stage
+    python3 bench/instructions.py build/bench/bench-scale               sealing, each packet another tunnel
 
 Needs gdb and a build with debug information (the usual one)."""
 import argparse
@@ -19,7 +20,7 @@ import sys
 import tempfile
 
 STAGES = {"seal": "dp_stage_esp_seal", "open": "dp_stage_esp_open"}
-WARM = 50      # bursts before the one that is counted
+WARM = {"pipeline": 50, "scale": 1500}      # bursts before the one that is counted
 BURST = 64     # packets
 ENTRY = "dp_pipeline_rx"
 
@@ -30,7 +31,7 @@ def step_through(gdb):
     for word in ("pagination off", "confirm off"):
         gdb.execute("set " + word)
     warm = gdb.Breakpoint(wanted)
-    warm.ignore_count = WARM
+    warm.ignore_count = int(os.environ["SPW_COUNT_WARM"])
     gdb.execute("run", to_string=True)
     warm.delete()
     gdb.Breakpoint("*" + ENTRY, temporary=True)
@@ -52,11 +53,18 @@ def step_through(gdb):
     gdb.execute("quit")
 
 
+def is_scale(bench):
+    return os.path.basename(bench).endswith("scale")
+
+
 def count(bench, what, size):
+    scale = is_scale(bench)
+    arguments = ["--work", "--quick"] if scale else [f"--size={size}", "--quick"]
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         done = subprocess.run(["gdb", "-q", "-batch", "-x", os.path.abspath(__file__), "--args", bench,
-                               f"--size={size}", "--quick"], text=True, capture_output=True,
-                              env=dict(os.environ, SPW_COUNT_STAGE=STAGES[what], SPW_COUNT_OUT=out.name))
+                               *arguments], text=True, capture_output=True,
+                              env=dict(os.environ, SPW_COUNT_STAGE=STAGES[what], SPW_COUNT_OUT=out.name,
+                                       SPW_COUNT_WARM=str(WARM["scale" if scale else "pipeline"])))
         text = out.read()
     if not text:
         sys.exit(f"instructions: gdb did not come through a burst of {bench}: "
@@ -82,12 +90,12 @@ def by_line(bench, rows, stage):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bench", help="bench-pipeline")
+    parser.add_argument("bench", help="bench-pipeline, or bench-scale (64 bytes, sealing)")
     parser.add_argument("--what", choices=STAGES, action="append", help="both unless given")
     parser.add_argument("--size", type=int, default=64, help="inner bytes")
     parser.add_argument("--lines", metavar="STAGE", help="the source lines of this stage")
     args = parser.parse_args()
-    for what in args.what or STAGES:
+    for what in args.what or (["seal"] if is_scale(args.bench) else [*STAGES]):
         rows = count(args.bench, what, args.size)
         stages = collections.Counter()
         for stage, _, _, n in rows:

@@ -44,7 +44,7 @@ fetch(const struct dp_worker *w, const struct dp_open_item *it)
 	rte_prefetch0(&sa->replay);
 	rte_prefetch0(&sa->child->raised);
 	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
-	dp_key_fetch(sa->key, it->m->data_len);
+	dp_key_fetch(w->crypto, sa->key, it->m->data_len);
 }
 
 /* Drop the packet in place `from` of a run, or keep it in place `to`. */

@@ -55,6 +55,8 @@ struct dp_sa_out {
 	uint8_t align;	  /* of the text */
 	uint8_t sel_pass; /* dp_selectors_pass() */
 	bool udp6;	  /* in UDP over IPv6: a checksum over the whole packet */
+	/* Packets with one of these bits in their state must be held against the selectors. */
+	uint32_t ask;
 	/* Claimed by all workers. */
 	_Atomic uint64_t seq __attribute__((aligned(64))); /* last number claimed */
 	_Atomic uint64_t bytes;				   /* inner bytes claimed */

@@ -180,6 +180,15 @@ new_in(struct dp_child *c, const struct spw_sa_desc *sa, const struct dp_cipher 
 	return in;
 }
 
+/* Those of an SA that takes any IPv4 packet are IPv6; of one that does not, all. */
+static uint32_t
+states_to_ask(uint8_t sel_pass)
+{
+	if ((sel_pass & 1) == 0)
+		return UINT32_MAX;
+	return (sel_pass & 2) != 0 ? 0 : DP_STATE(0, DP_PKT_IPV6);
+}
+
 static struct dp_sa_out *
 new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *sa,
 	const struct dp_cipher *cipher)
@@ -196,6 +205,7 @@ new_out(const struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *
 	set_outer(out, sa);
 	out->sel = &c->sel;
 	out->sel_pass = dp_selectors_pass(&c->sel);
+	out->ask = states_to_ask(out->sel_pass);
 	out->child = c;
 	out->limit = limits_of(sa);
 	out->seq_max = esn ? SEQ64_MAX : SEQ32_MAX;

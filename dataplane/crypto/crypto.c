@@ -119,6 +119,7 @@ start(struct dp_crypto *c, const struct isa *isa, struct spw_err *err)
 		return rc;
 	c->isa = isa->name;
 	copy_pointers(c);
+	c->powers_last = dp_gcm_powers_last(c->mgr);
 	return 0;
 }
 

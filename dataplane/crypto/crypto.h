@@ -14,15 +14,13 @@
 
 #include "lib/spillway.h"
 
-#define DP_CRYPTO_KEY_BYTES 1024 /* a slot of the key slab */
+#define DP_CRYPTO_KEY_BYTES 1088 /* a slot of the key slab; see keys.c */
 #define DP_CRYPTO_SALT	    4
 #define DP_CRYPTO_IV	    8  /* of the AEADs */
 #define DP_CRYPTO_IV_MAX    16 /* of AES-CBC */
 #define DP_CRYPTO_TAG	    16 /* the longest, and that of the AEADs */
 #define DP_CRYPTO_ALIGN_MAX 16
 #define DP_CRYPTO_RUN	    64	/* most packets in one call */
-#define DP_KEY_HOT	    256 /* bytes at either end of a key that any packet touches */
-#define DP_TEXT_LONG	    256 /* a text of so many bytes touches all of the key */
 #define DP_KEYS_AHEAD	    12	/* packets between the fetch of a key and its use */
 
 /*
@@ -130,24 +128,7 @@ void dp_crypto_expand(struct dp_crypto *c, const struct dp_cipher *cipher,
  */
 int dp_crypto_self_test(struct spw_err *err) __attribute__((warn_unused_result));
 
-/*
- * Bring near what the cipher reads of a key. With GCM that is the round keys in front, the low
- * powers of the hash key and the salt at the end, and for a long text the powers between.
- */
-static inline void
-dp_key_fetch(const struct dp_crypto_key *key, uint32_t text_len)
-{
-	const char *front = (const char *)key, *end = front + DP_CRYPTO_KEY_BYTES;
-
-#pragma GCC unroll 4
-	for (unsigned int at = 0; at < DP_KEY_HOT; at += 64) {
-		__builtin_prefetch(front + at);
-		__builtin_prefetch(end - at - 64);
-	}
-	if (text_len < DP_TEXT_LONG)
-		return;
-	for (front += DP_KEY_HOT; front < end - DP_KEY_HOT; front += 64)
-		__builtin_prefetch(front);
-}
+/* Bring near what the cipher reads of a key for a text of so many bytes. */
+void dp_key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t text_len);
 
 #endif

@@ -20,6 +20,10 @@
 
 #include "dataplane/crypto/suites.h"
 
+#define LINE	   64u
+#define ROUND_KEYS (4 * LINE) /* of AES-256, and the first power behind them */
+#define MORE_MAX   11	      /* lines of powers between the round keys and the last line */
+
 /*
  * Salt | explicit IV (RFC 4106 4) in one register, so that it reaches the cipher, which reads it
  * whole, by one store: two parts would have to leave the store buffer first.
@@ -78,6 +82,46 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 	return good;
 }
 
+bool
+dp_gcm_powers_last(const IMB_MGR *mgr)
+{
+	static const uint8_t zero[16];
+	struct gcm_key_data data = {0};
+
+	mgr->gcm128_pre(zero, &data);
+	return memcmp((const uint8_t *)(&data + 1) - sizeof(zero), zero, sizeof(zero)) != 0;
+}
+
+/*
+ * A packet reads the round keys, as many powers of the hash key as its text has blocks, and the
+ * salt, which lies in the line of the last three powers. Code without tables for long texts keeps
+ * eight powers and reads them all.
+ */
+static inline void
+key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t text_len)
+{
+	const char *front = (const char *)key, *salt = (const char *)&key->gcm.salt;
+	uint32_t more = (text_len + LINE / 4 - 1) / LINE; /* lines of powers before the last */
+
+#pragma GCC unroll 4
+	for (unsigned int at = 0; at < ROUND_KEYS; at += LINE)
+		__builtin_prefetch(front + at);
+	__builtin_prefetch(salt);
+	if (!c->powers_last) {
+		__builtin_prefetch(front + ROUND_KEYS);
+		__builtin_prefetch(front + ROUND_KEYS + LINE);
+		return;
+	}
+	for (more = more < MORE_MAX ? more : MORE_MAX; more > 0; more--)
+		__builtin_prefetch(salt - more * LINE);
+}
+
+void
+dp_key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t text_len)
+{
+	key_fetch(c, key, text_len);
+}
+
 /* As seal(), with a key for each packet. */
 static inline __attribute__((always_inline)) void
 seal_each(struct dp_crypto *c, const struct dp_crypto_key *const *keys,
@@ -87,13 +131,13 @@ seal_each(struct dp_crypto *c, const struct dp_crypto_key *const *keys,
 	uint8_t aad[12];
 
 	for (unsigned int i = 0; i < DP_KEYS_AHEAD && i < n; i++)
-		dp_key_fetch(keys[i], jobs[i].text_len);
+		key_fetch(c, keys[i], jobs[i].text_len);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct dp_crypto_key *key = keys[i];
 		uint8_t *text = jobs[i].text;
 
 		if (i + DP_KEYS_AHEAD < n)
-			dp_key_fetch(keys[i + DP_KEYS_AHEAD], jobs[i + DP_KEYS_AHEAD].text_len);
+			key_fetch(c, keys[i + DP_KEYS_AHEAD], jobs[i + DP_KEYS_AHEAD].text_len);
 		nonce = nonce_of(key->gcm.salt, text - DP_CRYPTO_IV);
 		if (esn)
 			dp_crypto_aad_esn(aad, &jobs[i]);

@@ -42,6 +42,7 @@ struct dp_crypto {
 	IMB_MGR *few; /* hashes of runs below dp_cbc_key.few; may be mgr */
 	size_t size;  /* of the pages that hold this and the managers */
 	const char *isa;
+	bool powers_last; /* of a GCM key: see dp_gcm_powers_last() */
 	/* Copies of the manager's pointers by dp_gcm_key.size. */
 	aes_gcm_enc_dec_t gcm_seal[3], gcm_open[3];
 	struct gcm_context_data gcm __attribute__((aligned(64)));
@@ -55,6 +56,11 @@ struct dp_crypto {
 bool dp_gcm_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
 bool dp_chacha_cipher(enum spw_encr encr, bool esn, struct dp_cipher *out);
 bool dp_cbc_cipher(enum spw_encr encr, enum spw_integ integ, bool esn, struct dp_cipher *out);
+/*
+ * Does the library keep the powers of a GCM key's hash key at its end, the first power last, rather
+ * than right behind the round keys? By what it does with a key.
+ */
+bool dp_gcm_powers_last(const IMB_MGR *mgr);
 /* Set the key under which a slot of AES-CBC makes its IVs; for known-answer tests. */
 void dp_cbc_iv_key(struct dp_crypto *c, struct dp_crypto_key *slot, const uint8_t key[16]);
 

@@ -227,6 +227,14 @@ random_packet(struct world *o, uint32_t tunnel, uint32_t odd)
 	return m;
 }
 
+/* As a packet lies that has no room in front: sealing must move it elsewhere. */
+static void
+take_headroom(struct rte_mbuf *m)
+{
+	memmove(m->buf_addr, rte_pktmbuf_mtod(m, void *), m->data_len);
+	m->data_off = 0;
+}
+
 /* A burst and its copy. Packets mostly go into another tunnel than the one before, or seldom. */
 static void
 burst_make(struct world *o, struct dp_burst *b, struct dp_burst *copy)
@@ -238,7 +246,8 @@ burst_make(struct world *o, struct dp_burst *b, struct dp_burst *copy)
 	b->n = copy->n = (uint16_t)(1 + roll(o, roll(o, 2) ? 8 : DP_BURST));
 	for (uint16_t i = 0; i < b->n; i++) {
 		if (roll(o, turn) == 0)
-			tunnel = roll(o, odd) ? 1 + roll(o, TUNNELS - 1) : 0;
+			tunnel = roll(o, odd) ? 1 + roll(o, TUNNELS - 1)
+					      : roll(o, 2) * UINT32_MAX; /* no SA, no tunnel */
 		struct rte_mbuf *m = random_packet(o, tunnel, odd);
 
 		if (roll(o, odd) == 0)
@@ -246,6 +255,8 @@ burst_make(struct world *o, struct dp_burst *b, struct dp_burst *copy)
 		b->pkt[i] = m;
 		copy->pkt[i] = bed_mbuf(rte_pktmbuf_mtod(m, void *), m->data_len);
 		*dp_pkt(copy->pkt[i]) = *dp_pkt(m);
+		if (roll(o, odd) == 0)
+			take_headroom(m);
 	}
 }
 
@@ -264,7 +275,6 @@ static void
 left_as_alone(struct world *o, struct rte_mbuf *a, struct rte_mbuf *b)
 {
 	struct dp_pkt p = *dp_pkt(a), q = *dp_pkt(b);
-	uint64_t *n = o->tally[p.tunnel];
 
 	o->seen.left++;
 	assert_int_equal(a->pkt_len, b->pkt_len);
@@ -272,6 +282,7 @@ left_as_alone(struct world *o, struct rte_mbuf *a, struct rte_mbuf *b)
 	assert_memory_equal(rte_pktmbuf_mtod(a, void *), rte_pktmbuf_mtod(b, void *), a->data_len);
 	if (p.next == DP_NEXT_OUTER) {
 		const bool own = p.flags & DP_PKT_FROM_TWIN, er = p.flags & DP_PKT_ER_STOOD;
+		uint64_t *n = o->tally[p.tunnel];
 
 		n[own]++;
 		n[2] += er && !own;
@@ -338,7 +349,7 @@ a_burst_into_many_tunnels_is_sealed_as_its_packets_alone(void **state)
 	for (int i = 0; i < n; i++)
 		one_world(o);
 	assert_true(o->seen.left > 10000 && o->seen.own > 300 && o->seen.violations > 300);
-	assert_true(o->seen.udp6 > 300 && o->seen.ended > 300 && o->seen.selector > 300 &&
+	assert_true(o->seen.udp6 > 300 && o->seen.ended > 300 && o->seen.selector > 200 &&
 		    o->seen.exhausted > 300);
 	free(o);
 }
