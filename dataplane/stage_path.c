@@ -371,7 +371,7 @@ step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, 
 		carries = atomic_load_explicit(&tunnel->fit, memory_order_relaxed);
 		if (unlikely(carries == 0))
 			break;
-		rte_prefetch0(atomic_load_explicit(&tunnel->out, memory_order_relaxed));
+		dp_sa_out_fetch(tunnel);
 		if (unlikely(!dp_fit_word_fits(carries, m, dp_fit_ipv6(p))))
 			kinds |= DP_KIND_FIT;
 		follow(m, &way);
