@@ -23,10 +23,11 @@
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
-#define RING   512
-#define BURST  64
-#define PASSES 15	   /* over the ring, in a round */
-#define PREFIX 0x0b000000u /* tunnel i has 11.x.y.0/24 */
+#define RING	   512
+#define BURST	   64
+#define PASSES	   15 /* over the ring, in a round */
+#define MAX_ROUNDS 1000
+#define PREFIX	   0x0b000000u /* tunnel i has 11.x.y.0/24 */
 
 static const uint32_t counts[] = {1, 10, 100, 1000, 10000};
 #define COUNTS RTE_DIM(counts)
@@ -143,24 +144,61 @@ print_stages(uint32_t n)
 	}
 }
 
-/* Median cycles per packet of some passes: one that the machine took away for a while drops out. */
+/*
+ * Median cycles per packet of some passes: one that the machine took away for a while drops out.
+ * `keys` has those of the cipher alone.
+ */
 static double
-passes(uint32_t n)
+passes(uint32_t n, double *keys)
 {
-	double cycles[PASSES];
+	double cycles[PASSES], cipher[PASSES];
 
 	for (unsigned int i = 0; i < PASSES; i++)
 		cycles[i] = pass(n);
+	for (unsigned int i = 0; i < PASSES; i++)
+		cipher[i] = sc_keys_pass(s.size, n);
+	*keys = sc_percentile(cipher, PASSES, 50);
 	return sc_percentile(cycles, PASSES, 50);
 }
 
-/* Median over rounds of the throughput with counts[k] tunnels over that with one. */
-static double
+static struct figures {
+	double work[MAX_ROUNDS], ratio[MAX_ROUNDS]; /* cycles; throughput over one tunnel's */
+	double keys[MAX_ROUNDS], keys_ratio[MAX_ROUNDS];
+} figures[COUNTS];
+
+/* Throughput with many tunnels over that with one, and what the cipher alone keeps with the keys.
+ */
+struct ratios {
+	double ours, keys;
+};
+
+/* Print one count's medians; returns those of the ratios. */
+static struct ratios
+print_count(struct figures *f, unsigned int rounds, uint32_t count, bool headline)
+{
+	struct ratios ratio = {.ours = sc_percentile(f->ratio, rounds, 50),
+			       .keys = sc_percentile(f->keys_ratio, rounds, 50)};
+
+	printf(sc_options.json
+		       ? "{\"what\": \"%s\", \"tunnels\": %u, \"size\": %u, \"work\": %.1f, "
+			 "\"ratio\": %.4f, \"q1\": %.4f, \"q3\": %.4f, "
+			 "\"cipher_cycles\": %.1f, \"cipher_ratio\": %.4f, \"stages\": {"
+		       : "%s %5u, %4u B  work %6.1f  throughput over one %.3f "
+			 "(%.3f..%.3f); cipher alone, so many keys %.1f, over one %.3f\n    ",
+	       headline || !sc_options.json ? "tunnels" : "tunnels-small", count, s.size,
+	       sc_percentile(f->work, rounds, 50), ratio.ours, sc_percentile(f->ratio, rounds, 25),
+	       sc_percentile(f->ratio, rounds, 75), sc_percentile(f->keys, rounds, 50), ratio.keys);
+	print_stages(count);
+	printf(sc_options.json ? "}}\n" : "\n");
+	return ratio;
+}
+
+/* Of each count against one tunnel, in paired rounds; returns the last one's ratios. */
+static struct ratios
 throughput(uint32_t size, bool headline)
 {
-	static double cycles[COUNTS][1000], ratio[COUNTS][1000];
-	unsigned int rounds = RTE_MIN(sc_options.rounds * 5, 1000u);
-	double last = 1;
+	unsigned int rounds = RTE_MIN(sc_options.rounds * 5, (unsigned int)MAX_ROUNDS);
+	struct ratios last = {1, 1};
 
 	size_set(size);
 	/* Each tunnel's first packets: not what is asked for. */
@@ -168,23 +206,14 @@ throughput(uint32_t size, bool headline)
 		(void)pass(counts[COUNTS - 1]);
 	for (unsigned int round = 0; round < rounds; round++)
 		for (unsigned int k = 0; k < COUNTS; k++) {
-			cycles[k][round] = passes(counts[k]);
-			ratio[k][round] = cycles[0][round] / cycles[k][round];
+			struct figures *f = &figures[k];
+
+			f->work[round] = passes(counts[k], &f->keys[round]);
+			f->ratio[round] = figures[0].work[round] / f->work[round];
+			f->keys_ratio[round] = figures[0].keys[round] / f->keys[round];
 		}
-	for (unsigned int k = 0; k < COUNTS; k++) {
-		last = sc_percentile(ratio[k], rounds, 50);
-		printf(sc_options.json
-			       ? "{\"what\": \"%s\", \"tunnels\": %u, \"size\": %u, "
-				 "\"work\": %.1f, "
-				 "\"ratio\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"stages\": {"
-			       : "%s %5u, %4u B  work %6.1f  throughput over one %.3f "
-				 "(%.3f..%.3f)\n    ",
-		       headline || !sc_options.json ? "tunnels" : "tunnels-small", counts[k], size,
-		       sc_percentile(cycles[k], rounds, 50), last,
-		       sc_percentile(ratio[k], rounds, 25), sc_percentile(ratio[k], rounds, 75));
-		print_stages(counts[k]);
-		printf(sc_options.json ? "}}\n" : "\n");
-	}
+	for (unsigned int k = 0; k < COUNTS; k++)
+		last = print_count(&figures[k], rounds, counts[k], headline);
 	fflush(stdout);
 	return last;
 }
@@ -279,12 +308,15 @@ sc_tunnels(void)
 	if (s.sa == NULL || rte_pktmbuf_alloc_bulk(s.g.c->pool, s.ring, RING) != 0)
 		bg_die("out of memory", NULL);
 	install();
-	double small = throughput(64, false);
-	double large = throughput(1400, true);
+	sc_keys_new(s.g.c->sad, s.sa, sc_options.tunnels);
+	struct ratios small = throughput(64, false);
+	struct ratios large = throughput(1400, true);
 
+	sc_keys_free();
 	if (sc_options.stalls)
 		rekey_stalls();
-	printf("RATIO tunnels-10000/tunnels-1 %.3f\n", RTE_MIN(small, large));
+	printf("RATIO tunnels-10000/tunnels-1 %.3f\n", RTE_MIN(small.ours, large.ours));
+	printf("RATIO cipher-10000-keys/cipher-1-key %.3f\n", RTE_MIN(small.keys, large.keys));
 	rte_pktmbuf_free_bulk(s.ring, RING);
 	free(s.sa);
 	bg_free(&s.g);

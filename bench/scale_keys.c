@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The cipher alone with a key for each packet, out of many: the yardstick of the throughput with
+ * ten thousand tunnels. Nothing of the pipeline is in it but the loop that calls the cipher; texts
+ * lie one behind the other, in as many bytes as the buffers of the tunnels' ring.
+ */
+#include "bench/scale.h"
+
+#include <rte_cycles.h>
+#include <stdlib.h>
+
+#include "bench/gateway.h"
+#include "dataplane/sad_data.h"
+
+#define TEXTS 512
+#define BURST 64
+#define ROOM  2048 /* bytes for a text and what is around it */
+
+static struct keys {
+	struct dp_crypto *crypto;
+	struct dp_cipher cipher;
+	dp_crypto_each_t each;
+	const struct dp_crypto_key **key; /* by tunnel */
+	uint8_t (*room)[ROOM];
+	uint64_t random, seq;
+} k;
+
+void
+sc_keys_new(const struct dp_sad *sad, const struct bg_sa *sas, uint32_t tunnels)
+{
+	struct spw_err err = {0};
+
+	if (dp_crypto_new(&k.crypto, DP_CRYPTO_AUTO, &err) < 0 ||
+	    dp_crypto_cipher(k.crypto, SPW_ENCR_AES256_GCM, SPW_INTEG_NONE, false, &k.cipher) < 0)
+		bg_die("cipher", &err);
+	k.each = dp_crypto_each(k.cipher.seal);
+	k.key = calloc(tunnels + 1, sizeof(*k.key));
+	k.room = aligned_alloc(2 << 20, TEXTS * ROOM);
+	if (k.key == NULL || k.room == NULL)
+		bg_die("out of memory", NULL);
+	memset(k.room, 0, TEXTS * ROOM);
+	for (uint32_t i = 1; i <= tunnels; i++)
+		k.key[i] = dp_sad_child(sad, sas[i].spi_in)->key_out;
+	k.random = 5;
+}
+
+double
+sc_keys_pass(uint32_t size, uint32_t n)
+{
+	const struct dp_crypto_key *key[BURST];
+	struct dp_crypto_job job[BURST];
+	uint64_t spent = 0, start;
+
+	for (unsigned int at = 0; at < TEXTS; at += BURST) {
+		for (unsigned int i = 0; i < BURST; i++) {
+			key[i] = k.key[1 + (uint32_t)(sc_random(&k.random) >> 20) % n];
+			job[i] = (struct dp_crypto_job){.text = k.room[at + i] + 128,
+							.text_len =
+								(size + 2 + k.cipher.align - 1u) &
+								~(k.cipher.align - 1u),
+							.seq = ++k.seq};
+		}
+		start = rte_rdtsc();
+		k.each(k.crypto, key, job, BURST);
+		spent += rte_rdtsc() - start;
+	}
+	return (double)spent / TEXTS;
+}
+
+void
+sc_keys_free(void)
+{
+	dp_crypto_free(k.crypto);
+	free(k.key);
+	free(k.room);
+}
