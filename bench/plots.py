@@ -114,7 +114,8 @@ plot """ + ", ".join(bars) + (f", $d using 0:{len(names) + 2} with points pt 2 p
 def scale_rows(results, key):
     """[(label, throughput over that with the least)] of records that carry `key` and a ratio."""
     found = {r[key]: r["ratio"] for r in results.records
-             if isinstance(r.get(key), int) and r.get("what") == key and "ratio" in r}
+             if isinstance(r.get(key), int) and r.get("what") == key and "ratio" in r
+             and not r.get("older")}
     if found:
         found.setdefault(1, 1.0)
     return [(quoted(f"{number:,}"), ratio) for number, ratio in sorted(found.items())]

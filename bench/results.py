@@ -10,9 +10,11 @@ RATIOS = ("seal-aes256gcm-64/cipher", "open-aes256gcm-64/cipher", "seal-aes256gc
           "open-aes256gcm-1400/cipher", "seal-aes256gcm-64/secgw", "seal-aes256gcm-1400/secgw",
           "one-sa-2-workers/cipher-2-threads", "tunnels-10000/tunnels-1")
 
+# What the cipher alone keeps of its throughput when its keys come from memory: beside the tunnels'.
+KEYS = "cipher-10000-keys/cipher-1-key"
 # The same with the cipher's code for CPUs without wide AES; said when the machine has it.
-OLDER = tuple(f"{what}-aes256gcm-{size}/cipher-aes-ni"
-              for size in (64, 1400) for what in ("seal", "open"))
+AES_NI = "-aes-ni"
+BESIDE = (*(f"{name}{AES_NI}" for name in (*RATIOS, KEYS) if "/secgw" not in name), KEYS)
 
 
 def rounded(value):
@@ -32,7 +34,7 @@ def ratio_of(record):
     if record.get("cipher") != "aes256gcm":
         return None
     if what in ("seal", "open") and record.get("encap", "native") == "native":
-        older = "-aes-ni" if record.get("older") else ""
+        older = AES_NI if record.get("older") else ""
         return f"{what}-aes256gcm-{size}/cipher{older}", record["ratio"]
     if what == "versus":
         return f"{record['direction']}-aes256gcm-{size}/secgw", record["ratio"]
@@ -90,7 +92,7 @@ class Results:
     def closing_lines(self):
         """The lines that a run ends with: each ratio, or why it is not there."""
         lines = []
-        for name in (*filter(self.ratios.get, OLDER), *RATIOS):
+        for name in (*filter(self.ratios.get, BESIDE), *RATIOS):
             if name in self.ratios:
                 lines.append(f"RATIO {name} {self.ratios[name]:.3f}")
             else:

@@ -16,7 +16,7 @@ import scaling
 import versus
 import windows
 from product import NotMeasured, dp
-from results import DIRECTORY, Results
+from results import AES_NI, DIRECTORY, Results
 
 CIPHER = [f"{what}-aes256gcm-{size}/cipher" for size in (64, 1400) for what in ("seal", "open")]
 WORD = 160      # characters of a reason
@@ -66,17 +66,25 @@ class Driver:
         """Did the cipher run with wide AES?"""
         return any("VAES" in record.get("isa", "") for record in self.results.records)
 
+    def older(self, target, threads=1, arguments=()):
+        """On a CPU with wide AES: the bench once more, with the cipher's code for CPUs without."""
+        def work():
+            ratios, _ = cbench.run(self.build, target, self.quick,
+                                   lambda record: self.report({**record, "older": True}), threads,
+                                   ["--isa=aes-ni", *arguments])
+            return {f"{name}{AES_NI}": value for name, value in ratios.items()}, {}
+        if self.wide():
+            self.part("the same, with the cipher's code for CPUs without wide AES", [], work)
+
     def all(self):
         process = lambda module: lambda: module.bench(self.binary, self.quick, self.report)
         self.cbench("pipeline against the cipher", CIPHER, "bench-pipeline")
-        if self.wide():
-            self.part("the same, with the cipher's code for CPUs without wide AES", [],
-                      lambda: cbench.run(self.build, "bench-pipeline", self.quick,
-                                         lambda record: self.report({**record, "older": True}),
-                                         arguments=["--isa=aes-ni"]))
+        self.older("bench-pipeline")
         self.part("process against ipsec-secgw", SECGW, process(versus))
         self.cbench("one SA on two workers", ["one-sa-2-workers/cipher-2-threads"], "bench-spread", 2)
+        self.older("bench-spread", 2)
         self.cbench("tunnels, routes, stalls", ["tunnels-10000/tunnels-1"], "bench-scale", 2)
+        self.older("bench-scale", 2, ["--work"])
         if not self.quick:
             self.part("process by routes and workers", ["process-scale"], process(scaling))
             self.part("loss windows", ["loss-windows"], process(windows))

@@ -16,6 +16,7 @@ struct sc_options {
 	uint32_t tunnels;
 	bool tables;
 	bool stalls; /* of the tunnels */
+	bool older;  /* the cipher's code for CPUs without wide AES */
 };
 
 extern struct sc_options sc_options;

@@ -96,9 +96,11 @@ parse(int argc, char **argv)
 			sc_options.tables = false;
 		else if (strcmp(argv[i], "--work") == 0)
 			sc_options.tables = sc_options.stalls = false;
+		else if (strcmp(argv[i], "--isa=aes-ni") == 0)
+			sc_options.older = true;
 		else
 			bg_die("the options are --json, --quick, --long, --tunnels (no tables), "
-			       "--work (no stalls either)",
+			       "--work (no stalls either), --isa=aes-ni",
 			       NULL);
 	}
 }

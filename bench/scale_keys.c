@@ -30,7 +30,8 @@ sc_keys_new(const struct dp_sad *sad, const struct bg_sa *sas, uint32_t tunnels)
 {
 	struct spw_err err = {0};
 
-	if (dp_crypto_new(&k.crypto, DP_CRYPTO_AUTO, &err) < 0 ||
+	if (dp_crypto_new(&k.crypto, sc_options.older ? DP_CRYPTO_AVX2 : DP_CRYPTO_AUTO, &err) <
+		    0 ||
 	    dp_crypto_cipher(k.crypto, SPW_ENCR_AES256_GCM, SPW_INTEG_NONE, false, &k.cipher) < 0)
 		bg_die("cipher", &err);
 	k.each = dp_crypto_each(k.cipher.seal);

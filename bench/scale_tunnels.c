@@ -302,7 +302,7 @@ rekey_stalls(void)
 void
 sc_tunnels(void)
 {
-	bg_new(&s.g, 1);
+	bg_new_isa(&s.g, 1, sc_options.older ? DP_CRYPTO_AVX2 : DP_CRYPTO_AUTO);
 	s.random = 1;
 	s.sa = calloc(sc_options.tunnels + 1, sizeof(s.sa[0]));
 	if (s.sa == NULL || rte_pktmbuf_alloc_bulk(s.g.c->pool, s.ring, RING) != 0)

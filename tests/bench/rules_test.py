@@ -149,6 +149,15 @@ class Peer(unittest.TestCase):
         lines = made.closing_lines()
         self.assertIn("RATIO seal-aes256gcm-64/cipher-aes-ni 1.500", lines)
         self.assertIn("RATIO seal-aes256gcm-64/cipher 2.000", lines)
+        made.ratios.update({"tunnels-10000/tunnels-1-aes-ni": 0.5, results.KEYS: 0.25})
+        self.assertEqual(len(made.closing_lines()), len(lines) + 2)
+        self.assertIn("RATIO tunnels-10000/tunnels-1-aes-ni 0.500", made.closing_lines())
+
+    def test_older_code_of_the_cipher_is_not_drawn(self):
+        made = results.Results("quick", {"when": "2026-01-01T00:00:00"})
+        made.add({"what": "tunnels", "tunnels": 10, "ratio": 0.9})
+        made.add({"what": "tunnels", "tunnels": 10, "ratio": 0.1, "older": True})
+        self.assertEqual(plots.scale_rows(made, "tunnels"), [('"1"', 1.0), ('"10"', 0.9)])
 
 
 class TapResult(unittest.TextTestResult):
