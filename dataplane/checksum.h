@@ -47,30 +47,37 @@ dp_csum_finish64(uint64_t sum)
 	return dp_csum_finish((uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32));
 }
 
-/* Is such a sum all ones once it is folded to 16 bits, as in dp_csum_finish()? */
+/*
+ * Is such a sum all ones once it is folded to 16 bits? So are the multiples of 65,535 but 0: folding
+ * keeps what is left over when dividing by it. The largest quotient times 65,535 is -1 modulo 2^64,
+ * thus times q * 65,535 it is -q; one more of it makes that largest - q, which is less than the
+ * largest for each multiple, and for no other number, for each product is that of one number alone.
+ */
 static inline bool
 dp_csum_is_ones64(uint64_t sum)
 {
-	uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+	const uint64_t largest = UINT64_MAX / 0xffff;
 
-	return half + (half << 16 | half >> 16) >= 0xffff0000;
+	_Static_assert(UINT64_MAX % 0xffff == 0, "no rest");
+	return (sum + 1) * largest < largest;
 }
 
 /*
  * Is the checksum of an IPv4 header of `len` bytes (20 to 60, a multiple of four, all there) right?
- * Words are added as they lie in memory: the sum's value depends on the byte order, its being
- * all ones does not (RFC 1071 2B).
+ * Words are added as they lie in memory: the sum's value depends on the byte
+ * order, its being all ones does not (RFC 1071 2B). They are loaded as those read them who look at
+ * the TTL (dp_ttl_take()) and at both addresses.
  */
 static inline bool
 dp_ipv4_csum_good(const uint8_t *ip, uint32_t len)
 {
-	uint64_t a, b, sum;
+	uint64_t first, addrs, sum;
 	uint32_t word;
 
-	memcpy(&a, ip, 8);
-	memcpy(&b, ip + 8, 8);
-	memcpy(&word, ip + 16, 4);
-	sum = dp_csum_add64(dp_csum_add64(a, b), word);
+	memcpy(&first, ip, 8);
+	memcpy(&word, ip + 8, 4);
+	memcpy(&addrs, ip + 12, 8);
+	sum = dp_csum_add64(dp_csum_add64(addrs, first), word);
 	for (uint32_t at = 20; at < len; at += 4) {
 		memcpy(&word, ip + at, 4);
 		sum = dp_csum_add64(sum, word);

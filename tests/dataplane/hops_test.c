@@ -53,12 +53,47 @@ a_checksum_is_good_when_the_sum_is_all_ones(void **state)
 	assert_int_equal(good, 4);
 }
 
+/* Fold as long as there is something to fold. */
+static bool
+folds_to_ones(uint64_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
+/* Sums by chance, multiples of 65,535 and what lies beside them, and both ends. */
+static void
+a_sum_is_all_ones_where_folding_says_so(void **state)
+{
+	uint64_t ones = 0;
+
+	srandom(31);
+	for (uint32_t i = 0; i < 4u << 16; i++) {
+		uint64_t any =
+			(uint64_t)random() << 40 ^ (uint64_t)random() << 20 ^ (uint64_t)random();
+		uint64_t sum = any >> random() % 64;
+
+		if (i & 1)
+			sum = sum / 0xffff * 0xffff + (uint64_t)random() % 3 - 1;
+		else if (i & 2)
+			sum = i & 4 ? UINT64_MAX - i / 2 : i / 2;
+		assert_int_equal(dp_csum_is_ones64(sum), folds_to_ones(sum));
+		ones += folds_to_ones(sum);
+	}
+	assert_in_range(ones, 1u << 14, 1u << 17);
+	assert_false(dp_csum_is_ones64(0));
+	assert_true(dp_csum_is_ones64(0xffff));
+	assert_true(dp_csum_is_ones64(UINT64_MAX));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_hop_taken_leaves_the_checksum_that_is_made_anew),
 		cmocka_unit_test(a_checksum_is_good_when_the_sum_is_all_ones),
+		cmocka_unit_test(a_sum_is_all_ones_where_folding_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
