@@ -87,19 +87,34 @@ enum dp_to_us {
  * @ip   header that passed dp_ipv4_check(); `tot_len` as it gave
  */
 enum dp_to_us dp_ipv4_to_us(const uint8_t *ip, uint16_t tot_len);
-/* The commonest case of it, in one look: no options, a whole packet, ESP. False says nothing. */
+/*
+ * Of a header without options: is it a whole packet of this protocol, no fragment? Asked in one
+ * word, in which the TTL counts for nothing.
+ */
+static inline bool
+dp_ipv4_is_whole(const uint8_t *ip, uint8_t proto)
+{
+	uint32_t word;
+
+	memcpy(&word, ip + 6, sizeof(word));
+	return (word & 0xff00ff3f) == (uint32_t)proto << 24; /* as it lies: little-endian */
+}
+/* The commonest case of dp_ipv4_to_us(): no options, a whole packet, ESP. False says nothing. */
 static inline bool
 dp_ipv4_is_esp(const uint8_t *ip)
 {
-	return ip[0] == 0x45 && ip[9] == 50 && (dp_be16(ip + 6) & 0x3fff) == 0;
+	return ip[0] == 0x45 && dp_ipv4_is_whole(ip, 50);
 }
-/* The same of ESP in UDP, in a datagram that fills the packet. `tot_len` is the packet's length. */
+/*
+ * Of a header without options: ESP in UDP, in a datagram that fills the packet, which is `tot_len`
+ * bytes long.
+ */
 static inline bool
 dp_ipv4_is_esp_udp(const uint8_t *ip, uint32_t tot_len)
 {
-	return ip[0] == 0x45 && ip[9] == 17 && (dp_be16(ip + 6) & 0x3fff) == 0 &&
-	       tot_len >= 20 + 8 + 4 && dp_be16(ip + 22) == DP_PORT_NATT &&
-	       dp_be16(ip + 24) == tot_len - 20 && dp_be32(ip + 28) != 0;
+	return dp_ipv4_is_whole(ip, 17) && tot_len >= 20 + 8 + 4 &&
+	       dp_be16(ip + 22) == DP_PORT_NATT && dp_be16(ip + 24) == tot_len - 20 &&
+	       dp_be32(ip + 28) != 0;
 }
 /*
  * @ip   header that passed dp_ipv6_check(); `tot_len` as it gave

@@ -32,19 +32,22 @@ dp_csum_known_good(const struct rte_mbuf *m)
 	return (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 
-/* Metadata are written whole, data are read; both are in other lines than the mbuf itself. */
+/*
+ * Metadata are written whole, data are read; both are in other lines than the mbuf itself. Data are
+ * fetched from where ports put them in our buffers; the mbuf need not be read to find out.
+ */
 static inline void
 dp_parse_fetch(struct rte_mbuf *m)
 {
 	__builtin_prefetch(dp_pkt(m), 1);
-	rte_prefetch0(rte_pktmbuf_mtod(m, void *));
+	rte_prefetch0((uint8_t *)(dp_pkt(m) + 1) + RTE_PKTMBUF_HEADROOM);
 }
 
 /*
  * Take the commonest frames: whole, without tags, from the interface of the frame before, IPv4
  * without options, forwarded or ESP for us. Those from the `from`th on that are so become
  * packets and are put behind the `kept` ones; the first that is not is left as it was, for it
- * needs to be asked more.
+ * needs to be asked more. Behind the burst DP_PARSE_AHEAD pointers to packets can be read.
  * Returns how many were taken.
  */
 uint16_t dp_parse_plain(struct dp_burst *b, uint16_t from, uint16_t kept, struct dp_scan *s);

@@ -490,11 +490,18 @@ parse_any(struct dp_worker *w, struct rte_mbuf *m, struct dp_scan *s)
 	return parse_one(w, m, s) ? m : NULL;
 }
 
+/*
+ * Fetch the first packets. Behind the last of the burst, which is as received, it stands some more
+ * times: who looks ahead need not ask where the burst ends.
+ */
 static void
-look_ahead(const struct dp_burst *b, uint16_t at)
+look_ahead(struct dp_burst *b)
 {
-	if (at < b->n)
-		dp_parse_fetch(b->pkt[at]);
+	_Static_assert(DP_BURST + DP_PARSE_AHEAD <= DP_BURST_ROOM, "room behind a burst");
+	for (unsigned int i = 0; i < DP_PARSE_AHEAD; i++)
+		b->pkt[b->n + i] = b->pkt[b->n - 1];
+	for (unsigned int i = 0; i < DP_PARSE_AHEAD; i++)
+		dp_parse_fetch(b->pkt[i]);
 }
 
 void
@@ -510,8 +517,8 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 	uint16_t kept = 0, plain;
 
 	w->count.rx += b->n;
-	for (uint16_t i = 0; i < DP_PARSE_AHEAD; i++)
-		look_ahead(b, i);
+	if (likely(b->n != 0))
+		look_ahead(b);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m;
 
@@ -520,7 +527,7 @@ dp_stage_parse(struct dp_worker *w, struct dp_burst *b)
 		i = (uint16_t)(i + plain);
 		if (i == b->n)
 			break;
-		look_ahead(b, i + DP_PARSE_AHEAD);
+		dp_parse_fetch(b->pkt[i + DP_PARSE_AHEAD]);
 		m = parse_any(w, b->pkt[i], &s);
 		if (m == NULL)
 			continue;

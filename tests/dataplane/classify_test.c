@@ -306,6 +306,38 @@ the_plain_case_agrees_with_the_full_check(void **state)
 	assert_in_range(good, 30000, 270000);
 }
 
+/* ESP in one look is what it is in many, and in UDP when the datagram fills the packet. */
+static void
+esp_in_one_look_agrees_with_the_long_one(void **state)
+{
+	unsigned int native = 0, udp = 0;
+
+	srandom(17);
+	for (int i = 0; i < 300000; i++) {
+		uint16_t len = (uint16_t)(random() % 2 ? 12 : 8 + random() % 5);
+		const uint8_t natt[12] = {0x11, 0x94, 0x11, 0x94, 0, (uint8_t)len, 0, 0, 1};
+		struct packet p = ipv4(random() % 2 ? 50 : 17, 0, natt, len, NULL, 0);
+		bool esp, esp_udp;
+
+		p.b[8] = (uint8_t)random();
+		p.b[6] = random() % 2 ? 0x40 : 0;
+		for (int k = (int)random() % 3; k > 0; k--)
+			p.b[(int[]){0, 6, 7, 9, 20 + random() % 12}[random() % 5]] ^=
+				(uint8_t)(1u << random() % 8);
+		if (p.b[0] != 0x45 && p.b[0] != 0x46)
+			p.b[0] = 0x45;
+		esp = dp_ipv4_is_esp(p.b);
+		esp_udp = p.b[0] == 0x45 && dp_ipv4_is_esp_udp(p.b, p.len);
+		native += esp;
+		udp += esp_udp;
+		assert_int_equal(esp, p.b[0] == 0x45 && dp_ipv4_to_us(p.b, p.len) == DP_TO_US_ESP);
+		if (esp_udp || (p.b[0] == 0x45 && dp_be16(p.b + 24) == len))
+			assert_int_equal(esp_udp, p.b[0] == 0x45 && dp_ipv4_to_us(p.b, p.len) ==
+									    DP_TO_US_ESP_UDP);
+	}
+	assert_true(native > 30000 && udp > 30000);
+}
+
 /* An IPv6 packet: header, then `len` bytes that begin with a header of type `next`. */
 static struct packet
 ipv6(uint8_t next, const void *payload, uint16_t len)
@@ -662,6 +694,7 @@ main(void)
 		cmocka_unit_test(what_goes_up_is_told_by_who_can_send_it),
 		cmocka_unit_test(a_flow_hash_ignores_ports_of_fragments_only),
 		cmocka_unit_test(the_plain_case_agrees_with_the_full_check),
+		cmocka_unit_test(esp_in_one_look_agrees_with_the_long_one),
 		cmocka_unit_test(ipv6_headers_are_judged_by_version_and_length),
 		cmocka_unit_test(ipv6_martians_are_what_no_host_may_use),
 		cmocka_unit_test(ipv6_packets_to_us_are_sorted_behind_their_extension_headers),
