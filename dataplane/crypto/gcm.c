@@ -59,6 +59,19 @@ seal(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 	return dp_crypto_all(n);
 }
 
+/*
+ * The same for a packet as it came: what lies before and behind the IV is read with it. The salt
+ * takes the place of the number, and of the text the cipher takes no notice.
+ */
+static inline __m128i
+nonce_in_place(uint32_t salt, const uint8_t *text)
+{
+	__m128i v;
+
+	memcpy(&v, text - sizeof(struct dp_aead_nonce), sizeof(v));
+	return _mm_insert_epi32(v, (int)salt, 0);
+}
+
 static inline __attribute__((always_inline)) uint64_t
 open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypto_job *jobs,
      unsigned int n, bool esn)
@@ -67,17 +80,18 @@ open(struct dp_crypto *c, const struct dp_crypto_key *key, const struct dp_crypt
 	const uint32_t salt = key->gcm.salt;
 	__m128i nonce;
 	uint8_t aad[12], tag[DP_CRYPTO_TAG];
-	uint64_t good = 0;
+	uint64_t good = dp_crypto_all(n);
 
-	for (unsigned int i = 0; i < n; i++) {
-		uint8_t *text = jobs[i].text;
+	for (const struct dp_crypto_job *job = jobs, *end = jobs + n; job != end; job++) {
+		uint8_t *text = job->text;
 
-		nonce = nonce_of(salt, text - DP_CRYPTO_IV);
+		nonce = nonce_in_place(salt, text);
 		if (esn)
-			dp_crypto_aad_esn(aad, &jobs[i]);
-		run(&key->gcm.data, &c->gcm, text, text, jobs[i].text_len, (const uint8_t *)&nonce,
+			dp_crypto_aad_esn(aad, job);
+		run(&key->gcm.data, &c->gcm, text, text, job->text_len, (const uint8_t *)&nonce,
 		    esn ? aad : text - DP_ESP_AEAD_FRONT, esn ? 12 : 8, tag, DP_CRYPTO_TAG);
-		good |= (uint64_t)dp_crypto_tag16_equal(tag, text + jobs[i].text_len) << i;
+		if (!dp_crypto_tag16_equal(tag, job->text + job->text_len))
+			good &= ~(UINT64_C(1) << (job - jobs));
 	}
 	return good;
 }

@@ -3,6 +3,8 @@
 #ifndef SPW_DATAPLANE_CRYPTO_SUITES_H
 #define SPW_DATAPLANE_CRYPTO_SUITES_H
 
+#include <immintrin.h>
+
 #include "dataplane/crypto/crypto.h"
 
 struct dp_gcm_key {
@@ -92,11 +94,11 @@ dp_crypto_aad_esn(uint8_t aad[12], const struct dp_crypto_job *job)
 static inline bool
 dp_crypto_tag16_equal(const uint8_t *a, const uint8_t *b)
 {
-	uint64_t x[2], y[2];
+	__m128i x, y;
 
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
 }
 
 /* A bit for every packet of a run of n, 0 to DP_CRYPTO_RUN. */
