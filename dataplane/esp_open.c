@@ -18,7 +18,7 @@
  *
  * The window and the counters of an SA are touched by one worker at a time, under its guard. A
  * receive queue gets all packets of an outer flow, so the guard is contended only while a flow
- * moves from queue to queue (a NAT's new port); it is held for a few dozen instructions a packet
+ * moves from queue to queue (a NAT's new port); it is held for some dozen instructions a packet
  * and never over the cipher. With one worker it is not taken.
  *
  * Worker thread. Reads the SAD; takes nothing from the inner packet before the tag is verified.
@@ -34,25 +34,15 @@
 
 #define MOVED_S 1 /* at most one peer-moved event per SA in this time */
 
-/* Bring near what opening a packet will touch of its SA. */
+/* Bring near what opening a packet with a text of this length will touch of its SA. */
 static void
-fetch(const struct dp_worker *w, const struct dp_open_item *it)
+fetch(const struct dp_worker *w, const struct dp_sa_in *sa, uint32_t text_len)
 {
-	const struct dp_sa_in *sa = it->sa;
-
 	rte_prefetch0(&sa->guard);
 	rte_prefetch0(&sa->replay);
 	rte_prefetch0(&sa->child->raised);
 	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
-	dp_key_fetch(w->crypto, sa->key, it->m->data_len);
-}
-
-/* Drop the packet in place `from` of a run, or keep it in place `to`. */
-static inline void
-keep(struct dp_open_run *r, uint16_t from, uint16_t to)
-{
-	r->item[to] = r->item[from];
-	r->job[to] = r->job[from];
+	dp_key_fetch(w->crypto, sa->key, text_len);
 }
 
 /* Drop what is not authentic. */
@@ -66,11 +56,11 @@ judge(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint64_t g
 	r->in_line = false;
 	for (uint16_t i = 0; i < r->n; i++) {
 		if ((good >> i & 1) != 0) {
-			keep(r, i, kept++);
+			dp_open_keep(r, i, kept++);
 			continue;
 		}
 		dp_count_shared(&r->sa->auth_failed);
-		dp_open_refuse(w, b, &r->item[i], DP_DROP_ESP_AUTH);
+		dp_open_refuse(w, b, r->at[i], DP_DROP_ESP_AUTH);
 	}
 	r->n = kept;
 }
@@ -97,7 +87,7 @@ spread(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r)
 	if (likely(!w->backlog && !dp_spread_out(w->spread)))
 		return false;
 	for (uint16_t i = 0; i < r->n; i++) {
-		pkt[i] = r->item[i].m;
+		pkt[i] = b->pkt[r->at[i]];
 		bytes += r->job[i].text_len;
 	}
 	way = dp_spread_way(w->spread, r->sa, w->backlog, bytes);
@@ -105,9 +95,9 @@ spread(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r)
 		return false;
 	taken = dp_spread_add(w->spread, w->crypto, &out, way);
 	for (uint16_t i = 0; i < taken; i++)
-		b->pkt[r->item[i].at] = NULL;
+		b->pkt[r->at[i]] = NULL;
 	for (uint32_t i = taken; i < r->n; i++)
-		dp_open_refuse(w, b, &r->item[i], DP_DROP_SPREAD_WAIT);
+		dp_open_refuse(w, b, r->at[i], DP_DROP_SPREAD_WAIT);
 	return true;
 }
 
@@ -153,110 +143,72 @@ raise_limits(struct dp_sad *sad, struct dp_sa_in *sa, uint64_t packets, uint64_t
 		dp_child_raise(sad, sa->child, sa->spi, SPW_SA_EV_HARD, SPW_SA_LIMIT_BYTES);
 }
 
+/* Padding, its length and next header at the end of a text; 0 when it cannot hold them. */
+static inline uint32_t
+trailer_of(const struct dp_crypto_job *job)
+{
+	uint32_t trailer = 2u + job->text[job->text_len - 2];
+
+	return trailer <= job->text_len ? trailer : 0;
+}
+
 /* Inner bytes of a packet by its trailer; all of the text when the trailer is nonsense. */
 static inline uint32_t
-payload(const struct dp_open_run *r, uint16_t i)
+inner_bytes(const struct dp_crypto_job *job)
 {
-	return r->job[i].text_len - r->trailer[i];
+	return job->text_len - trailer_of(job);
 }
 
+/* A limit is near: look packet by packet, and drop what is beyond a hard limit. */
 static void
-store_counts(struct dp_worker *w, struct dp_sa_in *sa, uint64_t packets, uint64_t bytes)
-{
-	atomic_store_explicit(&sa->packets, packets, memory_order_relaxed);
-	atomic_store_explicit(&sa->bytes, bytes, memory_order_relaxed);
-	atomic_store_explicit(&sa->last_in_tsc, w->now_tsc, memory_order_relaxed);
-}
-
-/* A limit is near: count packet by packet, and drop what is beyond a hard limit. */
-static void
-count_slowly(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint64_t packets,
-	     uint64_t bytes)
+limit_run(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint64_t packets,
+	  uint64_t bytes)
 {
 	struct dp_sa_in *sa = r->sa;
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < r->n; i++) {
-		uint32_t len = payload(r, i);
+		uint32_t len = inner_bytes(&r->job[i]);
 
 		raise_limits(w->sad, sa, packets + 1, bytes + len);
 		if (packets + 1 > sa->limit.hard_packets || bytes + len > sa->limit.hard_bytes) {
-			dp_open_refuse(w, b, &r->item[i], DP_DROP_LIMIT_HARD);
+			dp_open_refuse(w, b, r->at[i], DP_DROP_LIMIT_HARD);
 			continue;
 		}
 		packets++;
 		bytes += len;
-		r->trailer[kept] = r->trailer[i];
-		keep(r, i, kept++);
+		dp_open_keep(r, i, kept++);
 	}
-	store_counts(w, sa, packets, bytes);
 	r->n = kept;
 }
 
-/* Count the accepted packets of the run against the limits. Under the guard. */
-static void
-count_run(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
-{
-	struct dp_sa_in *sa = r->sa;
-	uint64_t packets = dp_counted(&sa->packets), bytes = dp_counted(&sa->bytes), sum = 0;
-
-	for (uint16_t i = 0; i < r->n; i++) {
-		const uint8_t *end = r->job[i].text + r->job[i].text_len;
-		uint32_t trailer = 2u + end[-2];
-
-		r->trailer[i] = (uint16_t)(trailer <= r->job[i].text_len ? trailer : 0);
-		sum += payload(r, i);
-	}
-	if (unlikely(packets + r->n >= sa->watch_packets || bytes + sum >= sa->watch_bytes))
-		count_slowly(w, b, r, packets, bytes);
-	else
-		store_counts(w, sa, packets + r->n, bytes + sum);
-}
-
 /* The window, for good; duplicates inside the run included. Returns the newest packet, or NULL. */
-static const struct rte_mbuf *
+static struct rte_mbuf *
 retire_window(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
-	const struct rte_mbuf *newest = NULL;
+	struct rte_mbuf *newest = NULL;
 	struct dp_replay *window = &r->sa->replay;
 	uint16_t kept = 0;
 
 	if (likely(r->in_line && r->job[0].seq > window->top)) {
 		dp_replay_set_run(window, r->job[0].seq, r->n);
-		return r->item[r->n - 1].m;
+		return b->pkt[r->at[r->n - 1]];
 	}
 	for (uint16_t i = 0; i < r->n; i++) {
 		enum dp_replay_verdict verdict = dp_replay_accept(window, r->job[i].seq);
 
 		if (unlikely(verdict != DP_REPLAY_OK)) {
-			dp_open_refuse_replay(w, b, &r->item[i], verdict);
+			dp_open_refuse_replay(w, b, r->sa, r->at[i], verdict);
 			continue;
 		}
 		if (r->job[i].seq == window->top)
-			newest = r->item[i].m;
+			newest = b->pkt[r->at[i]];
 		if (unlikely(kept != i))
-			keep(r, i, kept);
+			dp_open_keep(r, i, kept);
 		kept++;
 	}
 	r->n = kept;
 	return newest;
-}
-
-static void
-retire(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
-{
-	struct dp_sa_in *sa = r->sa;
-	const struct rte_mbuf *newest;
-
-	dp_open_guard(w->sad, sa);
-	newest = retire_window(w, b, r);
-	if (newest != NULL)
-		watch_peer(w, sa, dp_pkt((struct rte_mbuf *)(uintptr_t)newest));
-	if (likely(r->n != 0))
-		count_run(w, b, r);
-	dp_open_unguard(w->sad, sa);
-	if (unlikely(!dp_child_raised(sa->child, SPW_SA_EV_FIRST_IN)) && r->n != 0)
-		dp_child_raise(w->sad, sa->child, sa->spi, SPW_SA_EV_FIRST_IN, 0);
 }
 
 static bool
@@ -272,9 +224,10 @@ selected(const struct dp_sa_in *sa, const uint8_t *ip, uint32_t len)
 
 /* Examine the opened text; DP_DROP_COUNT when it is a good packet. */
 static enum dp_drop
-examine(const struct dp_sa_in *sa, const struct dp_crypto_job *job, uint32_t trailer,
-	uint8_t outer_tos, struct dp_inner *in)
+examine(const struct dp_sa_in *sa, const struct dp_crypto_job *job, uint8_t outer_tos,
+	struct dp_inner *in)
 {
+	const uint32_t trailer = trailer_of(job);
 	uint8_t *text = job->text;
 	enum dp_drop why;
 
@@ -304,73 +257,124 @@ unwrap(struct rte_mbuf *m, uint32_t front, uint32_t tunnel, const struct dp_inne
 }
 
 /*
- * Is it the usual packet, IPv4 without options, from a peer that may send any such, and with no
- * congestion mark to join? What it asks, examine() asks as well.
+ * The usual packets: those from the `from`th on with IPv4 without options inside, and no congestion
+ * mark to join, of an SA that may bring any such. What this asks, examine() asks as well; the first
+ * packet that is another is left as it was. Returns how many, and adds what they count to *bytes.
  */
-static inline bool
-is_plain(const struct dp_crypto_job *job, uint32_t trailer, uint8_t outer_tos, struct dp_inner *in)
+static __rte_noinline uint16_t
+finish_plain(const struct dp_burst *b, const struct dp_open_run *r, uint16_t from, uint64_t *bytes)
 {
-	const uint8_t *text = job->text;
+	const uint32_t front = (uint32_t)DP_ESP_HDR + r->sa->iv_len, tunnel = r->sa->tunnel;
+	const uint16_t *first = &r->at[from], *at = first, *end = &r->at[r->n];
+	const struct dp_crypto_job *job = &r->job[from];
+	uint32_t sum = 0;
 
-	return trailer != 0 && text[job->text_len - 1] == DP_NEXT_HDR_IPV4 && text[0] == 0x45 &&
-	       (outer_tos & DP_ECN_MASK) == 0 &&
-	       dp_inner_check_header(text, job->text_len - trailer, 20, in) == DP_DROP_COUNT;
+	if (unlikely((r->sa->sel_pass & 1) == 0))
+		return 0;
+	for (; at != end; at++, job++) {
+		struct rte_mbuf *m = b->pkt[*at];
+		const uint8_t *ip = job->text, *last = ip + job->text_len;
+		const int32_t room = (int32_t)job->text_len - 2 - last[-2], len = dp_be16(ip + 2);
+
+		if (unlikely(last[-1] != DP_NEXT_HDR_IPV4 || ip[0] != 0x45 ||
+			     (dp_pkt(m)->outer_tos & DP_ECN_MASK) != 0 || len < 20 || len > room ||
+			     !dp_ipv4_csum_good(ip, 20)))
+			break;
+		unwrap(m, front, tunnel, &(struct dp_inner){.len = (uint32_t)len});
+		sum += (uint32_t)room;
+	}
+	*bytes += sum;
+	return (uint16_t)(at - first);
 }
 
-static void
-finish(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r)
+/* Any other packet. */
+static __rte_noinline void
+finish_other(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r, uint16_t i)
 {
 	const struct dp_sa_in *sa = r->sa;
-	const uint32_t front = (uint32_t)DP_ESP_HDR + sa->iv_len, tunnel = sa->tunnel;
-	const bool any = (sa->sel_pass & 1) != 0;
-	const struct dp_open_item *item = r->item, *end = item + r->n;
-	const struct dp_crypto_job *job = r->job;
-	const uint16_t *trailer = r->trailer;
-	uint64_t dropped = w->count.dropped;
+	struct rte_mbuf *m = b->pkt[r->at[i]];
+	struct dp_inner in;
+	enum dp_drop why = examine(sa, &r->job[i], dp_pkt(m)->outer_tos, &in);
 
-	for (; item != end; item++, job++, trailer++) {
-		const uint8_t outer_tos = dp_pkt(item->m)->outer_tos;
-		struct dp_inner in;
-		enum dp_drop why;
+	if (likely(why == DP_DROP_COUNT))
+		unwrap(m, (uint32_t)DP_ESP_HDR + sa->iv_len, sa->tunnel, &in);
+	else
+		dp_open_refuse(w, b, r->at[i], why);
+}
 
-		if (likely(any && is_plain(job, *trailer, outer_tos, &in))) {
-			unwrap(item->m, front, tunnel, &in);
-			continue;
-		}
-		why = examine(sa, job, *trailer, outer_tos, &in);
-		if (likely(why == DP_DROP_COUNT))
-			unwrap(item->m, front, tunnel, &in);
-		else
-			dp_open_refuse(w, b, item, why);
+/* Make of what was accepted the packets that were inside. Returns their bytes, as counted. */
+static uint64_t
+finish(struct dp_worker *w, struct dp_burst *b, const struct dp_open_run *r)
+{
+	const uint64_t dropped = w->count.dropped;
+	uint64_t bytes = 0;
+
+	for (uint16_t i = 0; i < r->n; i++) {
+		i = (uint16_t)(i + finish_plain(b, r, i, &bytes));
+		if (likely(i == r->n))
+			break;
+		bytes += inner_bytes(&r->job[i]);
+		finish_other(w, b, r, i);
 	}
-	dp_count(&w->sad->tunnel_count[w->index][tunnel].in, r->n - (w->count.dropped - dropped));
+	dp_count(&w->sad->tunnel_count[w->index][r->sa->tunnel].in,
+		 r->n - (w->count.dropped - dropped));
+	return bytes;
+}
+
+/*
+ * Finish the accepted packets of the run, and count them. They are held against the limits one by
+ * one only where one may be near: so near that as many of the longest packets would reach it. Under
+ * the guard.
+ */
+static void
+finish_and_count(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
+{
+	struct dp_sa_in *sa = r->sa;
+	uint64_t packets = dp_counted(&sa->packets), bytes = dp_counted(&sa->bytes);
+
+	if (unlikely(packets + r->n >= sa->watch_packets ||
+		     bytes + (uint64_t)r->n * UINT16_MAX >= sa->watch_bytes))
+		limit_run(w, b, r, packets, bytes);
+	if (unlikely(!dp_child_raised(sa->child, SPW_SA_EV_FIRST_IN)) && r->n != 0)
+		dp_child_raise(w->sad, sa->child, sa->spi, SPW_SA_EV_FIRST_IN, 0);
+	packets += r->n;
+	bytes += finish(w, b, r);
+	atomic_store_explicit(&sa->packets, packets, memory_order_relaxed);
+	atomic_store_explicit(&sa->bytes, bytes, memory_order_relaxed);
+	atomic_store_explicit(&sa->last_in_tsc, w->now_tsc, memory_order_relaxed);
 }
 
 /* What follows the cipher. */
 static void
-pass_on(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
+retire(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
+	struct dp_sa_in *sa = r->sa;
+	struct rte_mbuf *newest;
+
+	if (unlikely(r->n == 0))
+		return;
+	dp_open_guard(w->sad, sa);
+	newest = retire_window(w, b, r);
+	if (likely(newest != NULL))
+		watch_peer(w, sa, dp_pkt(newest));
 	if (likely(r->n != 0))
-		retire(w, b, r);
-	finish(w, b, r);
+		finish_and_count(w, b, r);
+	dp_open_unguard(w->sad, sa);
 }
 
 static void
-run_through(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r,
-	    struct dp_open_item *item, uint16_t n)
+run_through(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
-	r->sa = item->sa;
-	r->item = item;
 	if (unlikely(dp_child_ended(r->sa->child))) {
-		for (uint16_t i = 0; i < n; i++)
-			dp_open_refuse(w, b, &item[i], DP_DROP_LIMIT_HARD);
+		for (uint16_t i = 0; i < r->n; i++)
+			dp_open_refuse(w, b, r->at[i], DP_DROP_LIMIT_HARD);
 		return;
 	}
-	dp_open_precheck(w, b, r, n);
+	dp_open_precheck(w, b, r);
 	if (unlikely(r->n == 0 || (w->spread != NULL && spread(w, b, r))))
 		return;
 	judge(w, b, r, r->sa->open(w->crypto, r->sa->key, r->job, r->n));
-	pass_on(w, b, r);
+	retire(w, b, r);
 }
 
 /* Bring near what the first packets of the runs up to `end` need; returns how far it came. */
@@ -378,7 +382,7 @@ static uint16_t
 fetch_ahead(const struct dp_worker *w, const struct dp_open_queue *q, uint16_t done, uint32_t end)
 {
 	for (; done < RTE_MIN(end, q->n_runs); done++)
-		fetch(w, &q->item[q->run[done]]);
+		fetch(w, q->run[done].sa, q->job[q->run[done].from].text_len);
 	return done;
 }
 
@@ -389,16 +393,19 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 	uint32_t parked = w->park.n;
 	uint16_t fetched = 0;
 	struct dp_open_queue q;
-	struct dp_open_run run;
 
 	dp_open_collect(w, b, &q);
 	b->kinds = (uint16_t)((b->kinds & ~DP_KIND(DP_NEXT_OPEN)) | DP_KIND(DP_NEXT_FIB));
 	for (uint16_t k = 0; k < q.n_runs; k++) {
 		fetched = fetch_ahead(w, &q, fetched, k + 1u + DP_FETCH_AHEAD);
-		for (uint16_t from = q.run[k], n; from < q.run[k + 1];
-		     from = (uint16_t)(from + n)) {
-			n = (uint16_t)RTE_MIN(q.run[k + 1] - from, DP_CRYPTO_RUN);
-			run_through(w, b, &run, &q.item[from], n);
+		for (uint32_t from = q.run[k].from, n; from < q.run[k + 1].from; from += n) {
+			n = RTE_MIN(q.run[k + 1].from - from, (uint32_t)DP_CRYPTO_RUN);
+			run_through(w, b,
+				    &(struct dp_open_run){.sa = q.run[k].sa,
+							  .n = (uint16_t)n,
+							  .in_line = q.run[k].in_line,
+							  .at = &q.at[from],
+							  .job = &q.job[from]});
 		}
 	}
 	if (unlikely(w->spread != NULL || w->count.dropped != dropped || w->park.n != parked))
@@ -408,19 +415,22 @@ dp_stage_esp_open(struct dp_worker *w, struct dp_burst *b)
 void
 dp_esp_open_back(struct dp_worker *w, struct dp_burst *b, const struct dp_chunk *chunk)
 {
-	struct dp_open_item item[DP_CRYPTO_RUN];
-	struct dp_open_run run;
+	struct dp_crypto_job job[DP_CHUNK_PKTS];
+	uint16_t at[DP_CHUNK_PKTS];
+	struct dp_open_run run = {
+		.sa = chunk->sa,
+		.n = (uint16_t)chunk->n,
+		.in_line = false, /* other chunks may have come between */
+		.at = at,
+		.job = job,
+	};
 
-	run.sa = chunk->sa;
-	run.item = item;
-	run.n = (uint16_t)chunk->n;
-	run.in_line = false; /* other chunks may have come between */
 	for (uint16_t i = 0; i < run.n; i++) {
-		run.item[i] = (struct dp_open_item){.m = chunk->pkt[i], .sa = run.sa, .at = b->n};
+		at[i] = b->n;
 		b->pkt[b->n++] = chunk->pkt[i];
-		run.job[i] = chunk->job[i];
+		job[i] = chunk->job[i];
 	}
 	b->kinds |= DP_KIND(DP_NEXT_FIB);
 	judge(w, b, &run, chunk->good);
-	pass_on(w, b, &run);
+	retire(w, b, &run);
 }

@@ -1,128 +1,84 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Before the cipher of the open stage: lengths, numbers, and the jobs.
+ * Before the cipher of the open stage: lengths and numbers.
  *
- * Nearly every run has packets whose numbers follow each other and lie beyond the window: that is
- * found out while their jobs are made, without asking of each. Of any other run each packet is held
+ * Nearly every run has packets whose numbers follow each other, which collect has seen, and lie
+ * beyond the window: that is found out without asking of each. Of any other run each packet is held
  * against the window, which decides nothing yet (esp_open.c asks again after the tag).
  *
  * Worker thread, under the SA's guard.
  */
-#include <rte_prefetch.h>
-
 #include "dataplane/esp_open.h"
-#include "dataplane/wire.h"
 
 void
-dp_open_refuse_replay(struct dp_worker *w, struct dp_burst *b, const struct dp_open_item *item,
+dp_open_refuse_replay(struct dp_worker *w, struct dp_burst *b, struct dp_sa_in *sa, uint16_t at,
 		      enum dp_replay_verdict verdict)
 {
 	if (verdict == DP_REPLAY_LATE) {
-		dp_count_shared(&item->sa->late);
-		dp_open_refuse(w, b, item, DP_DROP_ESP_LATE);
+		dp_count_shared(&sa->late);
+		dp_open_refuse(w, b, at, DP_DROP_ESP_LATE);
 	} else {
-		dp_count_shared(&item->sa->replayed);
-		dp_open_refuse(w, b, item, DP_DROP_ESP_REPLAY);
+		dp_count_shared(&sa->replayed);
+		dp_open_refuse(w, b, at, DP_DROP_ESP_REPLAY);
 	}
 }
 
-/* What the packets of an SA have in common, out of reach of the stores into them. */
-struct form {
-	uint32_t front;	 /* ESP header and IV */
-	uint32_t around; /* all that is not text */
-	uint32_t align;	 /* of the text */
-	uint32_t spi_be;
-	bool esn;
-};
-
-/* Length of the text in a packet of this form; 0 when none can be this long (RFC 4303 2.4). */
-static inline uint32_t
-text_length(const struct form *f, uint32_t esp_len)
+/* The number of a packet that shows `lo`. */
+static inline uint64_t
+whole_number(const struct dp_sa_in *sa, uint32_t lo)
 {
-	uint32_t text = esp_len - f->around;
-
-	return esp_len >= f->around + f->align && (text & (f->align - 1u)) == 0 ? text : 0;
+	return sa->esn ? dp_replay_infer(sa->replay.top, sa->replay.size, lo) : lo;
 }
 
-/* Take `item` into the run unless its length or its number is wrong. Under the guard. */
+/* Keep packet `i` in the run unless its length or its number is wrong. */
 static void
-precheck_one(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, const struct form *f,
-	     const struct dp_open_item *item)
+precheck_one(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint16_t i)
 {
-	const struct dp_replay *window = &r->sa->replay;
-	uint8_t *esp = rte_pktmbuf_mtod(item->m, uint8_t *);
-	uint32_t lo = dp_be32(esp + 4), text_len = text_length(f, item->m->data_len);
-	uint64_t seq = f->esn ? dp_replay_infer(window->top, window->size, lo) : lo;
+	const uint64_t seq = whole_number(r->sa, (uint32_t)r->job[i].seq);
 	enum dp_replay_verdict verdict;
 
-	if (unlikely(text_len == 0)) {
-		dp_open_refuse(w, b, item, DP_DROP_ESP_RUNT);
+	if (unlikely(r->job[i].text_len == 0)) {
+		dp_open_refuse(w, b, r->at[i], DP_DROP_ESP_RUNT);
 		return;
 	}
-	verdict = dp_replay_check(window, seq);
+	verdict = dp_replay_check(&r->sa->replay, seq);
 	if (unlikely(verdict != DP_REPLAY_OK)) {
-		dp_open_refuse_replay(w, b, item, verdict);
+		dp_open_refuse_replay(w, b, r->sa, r->at[i], verdict);
 		return;
 	}
 	r->in_line &= r->n == 0 || seq == r->job[r->n - 1].seq + 1;
-	if (unlikely(&r->item[r->n] != item))
-		r->item[r->n] = *item;
-	r->job[r->n++] = (struct dp_crypto_job){
-		.text = esp + f->front, .text_len = text_len, .spi_be = f->spi_be, .seq = seq};
-	rte_prefetch0(esp + f->front + RTE_CACHE_LINE_SIZE); /* for the cipher */
+	if (unlikely(r->n != i))
+		dp_open_keep(r, i, r->n);
+	r->job[r->n++].seq = seq;
 }
 
-/*
- * The usual run: `n` packets of the right length, whose numbers follow each other and lie beyond
- * the window. False when it is another: nothing was done.
- */
+/* The usual run: in line, and beyond the window. False when it is another: nothing was done. */
 static bool
-precheck_line(struct dp_open_run *r, const struct form *f, uint16_t n)
+precheck_line(struct dp_open_run *r)
 {
-	const struct dp_replay *window = &r->sa->replay;
-	const uint32_t first = dp_be32(rte_pktmbuf_mtod(r->item[0].m, const uint8_t *) + 4);
-	const uint64_t seq = f->esn ? dp_replay_infer(window->top, window->size, first) : first;
-	uint32_t odd = 0;
+	const uint64_t first = r->job[0].seq, seq = whole_number(r->sa, (uint32_t)first);
+	const uint64_t top = r->sa->replay.top;
 
-	/* Neither round their end nor so far ahead that the upper halves might differ. */
-	if (unlikely(first > UINT32_MAX - DP_CRYPTO_RUN || seq <= window->top ||
-		     seq - window->top > INT32_MAX))
+	/* Not so far ahead that the upper halves might differ. */
+	if (unlikely(!r->in_line || seq <= top || seq - top > INT32_MAX))
 		return false;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct rte_mbuf *m = r->item[i].m;
-		uint8_t *esp = rte_pktmbuf_mtod(m, uint8_t *);
-		uint32_t text_len = m->data_len - f->around;
-
-		odd |= dp_be32(esp + 4) ^ (first + i); /* another number */
-		odd |= text_len & (f->align - 1);
-		odd |= (text_len - f->align) >> 31; /* too short */
-		r->job[i] = (struct dp_crypto_job){.text = esp + f->front,
-						   .text_len = text_len,
-						   .spi_be = f->spi_be,
-						   .seq = seq + i};
-		rte_prefetch0(esp + f->front + RTE_CACHE_LINE_SIZE); /* for the cipher */
-	}
-	r->n = n;
-	r->in_line = true;
-	return odd == 0;
+	if (seq != first)
+		for (uint16_t i = 0; i < r->n; i++)
+			r->job[i].seq = seq + i;
+	return true;
 }
 
 void
-dp_open_precheck(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r, uint16_t n)
+dp_open_precheck(struct dp_worker *w, struct dp_burst *b, struct dp_open_run *r)
 {
-	struct dp_sa_in *sa = r->sa;
-	const struct form f = {.front = (uint32_t)DP_ESP_HDR + sa->iv_len,
-			       .around = (uint32_t)DP_ESP_HDR + sa->iv_len + sa->tag_len,
-			       .align = sa->align,
-			       .spi_be = sa->spi_be,
-			       .esn = sa->esn};
+	const uint16_t n = r->n;
 
-	dp_open_guard(w->sad, sa);
-	if (unlikely(!precheck_line(r, &f, n))) {
+	dp_open_guard(w->sad, r->sa);
+	if (unlikely(!precheck_line(r))) {
 		r->n = 0;
 		r->in_line = true;
-		for (struct dp_open_item *item = r->item, *end = item + n; item != end; item++)
-			precheck_one(w, b, r, &f, item);
+		for (uint16_t i = 0; i < n; i++)
+			precheck_one(w, b, r, i);
 	}
-	dp_open_unguard(w->sad, sa);
+	dp_open_unguard(w->sad, r->sa);
 }

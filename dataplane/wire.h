@@ -24,6 +24,15 @@ dp_be32(const void *p)
 	return __builtin_bswap32(v);
 }
 
+static inline uint64_t
+dp_be64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap64(v);
+}
+
 static inline void
 dp_put_be16(void *p, uint16_t v)
 {

@@ -354,6 +354,7 @@ esp_content_is_judged_after_opening(void **state)
 		{"checksum", 0, -1, 4, 8, 1, false, DP_DROP_ESP_INNER},
 	};
 	uint8_t esp[512];
+	uint64_t bytes = 0;
 	struct bed_two t;
 
 	bed_two_open(&t, &forms[0]);
@@ -362,7 +363,7 @@ esp_content_is_judged_after_opening(void **state)
 		struct rte_mbuf *m = bed_packet(60);
 		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 		uint64_t before;
-		uint32_t n;
+		uint32_t n, text;
 
 		if (r->at != 0xff)
 			ip[r->at] = r->value;
@@ -376,8 +377,12 @@ esp_content_is_judged_after_opening(void **state)
 			fail_msg("%s", r->what);
 		if (r->reason != DP_DROP_COUNT && bed_drops(&t.b, r->reason) != before + 1)
 			fail_msg("%s: another reason", r->what);
-		/* All of them were authentic: replay and liveness count them. */
+		/* All of them were authentic: replay, liveness and limits count them. */
 		assert_int_equal(bed_sa_stats(&t.b).in_packets, i + 1);
+		text = n - 8 - 8 - 16;
+		bytes += r->pad_len < 0 ? 60 + r->extra : text;
+		bytes -= r->pad_len < 0 || r->pad_len + 2u > text ? 0 : r->pad_len + 2u;
+		assert_int_equal(bed_sa_stats(&t.b).in_bytes, bytes);
 	}
 	bed_two_close(&t);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * dp_open_precheck() against a model that asks of each packet alone: which of a run become jobs, by
- * what number, and why the others go. Nearly every run is done without asking of each, so runs are
- * made where that might go wrong: in line but for one, at the edges of the window, where numbers
- * come round at 2^32, and so far ahead that with ESN the upper half changes within the run.
+ * dp_open_collect() and dp_open_precheck() against models that ask of each packet alone: whose it
+ * is, which of a run become jobs, by what number, and why the others go. Nearly every run is done
+ * without asking of each, so runs are made where that might go wrong: in line but for one, at the
+ * edges of the window, where numbers come round at 2^32 (and the next SPI begins with the number
+ * that would come), and so far ahead that with ESN the upper half changes within the run.
  *
  * The model keeps the numbers that were accepted in a list, and finds the upper half of a number by
  * trying three (RFC 4303 A2.2). Packets have no text, for nothing is opened.
@@ -16,23 +17,32 @@
 #include "tests/dataplane/esp_bed.h"
 #include "tests/dataplane/fib_bed.h"
 
-#define ROUNDS	 30000 /* with SPW_LONG=1 in the environment twenty times as many */
-#define WINDOW	 256   /* the largest here */
-#define ACCEPTED 192   /* numbers that the window has taken, at most */
-#define SPI	 0x12345678u
+#define ROUNDS	 30000	     /* with SPW_LONG=1 in the environment twenty times as many */
+#define WINDOW	 256	     /* the largest here */
+#define ACCEPTED 192	     /* numbers that the window has taken, at most */
+#define SPI	 0x12345678u /* and one more */
+#define SAS	 2
+#define SLOTS	 4 /* of the SAD; nothing has the others */
 
 /* What has been seen, so that a test which sees nothing fails. */
 struct seen {
 	uint64_t whole[2], some[2], none[2];   /* runs by ESN: all kept, a part, nothing */
 	uint64_t replayed, late, runts, split; /* split: kept numbers of two upper halves */
+	uint64_t lines, others, strange, over; /* runs in line or not; no SA; to the next SPI */
 };
 
 struct world {
 	uint64_t state;
 	struct dp_sad sad;
 	struct dp_worker w;
-	struct dp_sa_in *sa;
+	struct dp_sa_in *sa; /* the first of them */
+	_Atomic(struct dp_sa_in *) in[SLOTS];
+	_Atomic uint32_t expect[SLOTS];
 	struct rte_mbuf *pkt[DP_CRYPTO_RUN];
+	struct {
+		uint32_t spi, number, len;
+		bool open, shared; /* shared: somebody else reads it, too */
+	} told[DP_CRYPTO_RUN];	   /* of a mixture, for some are gone afterwards */
 	uint32_t n_accepted;
 	uint64_t accepted[ACCEPTED];
 	struct seen seen;
@@ -44,19 +54,35 @@ roll(struct world *o, uint32_t n)
 	return (uint32_t)((fib_bed_random(&o->state) >> 32) * n >> 32);
 }
 
+static struct dp_sa_in *
+sa_new(uint32_t spi)
+{
+	struct dp_sa_in *sa = aligned_alloc(
+		64, (offsetof(struct dp_sa_in, replay) + dp_replay_bytes(WINDOW) + 63) / 64 * 64);
+
+	memset(sa, 0, offsetof(struct dp_sa_in, replay));
+	sa->spi = spi;
+	dp_put_be32((uint8_t *)&sa->spi_be, spi);
+	return sa;
+}
+
 static void
 world_open(struct world *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->state = 88172645463325252;
 	o->w.sad = &o->sad;
-	o->sa = aligned_alloc(
-		64, (offsetof(struct dp_sa_in, replay) + dp_replay_bytes(WINDOW) + 63) / 64 * 64);
-	memset(o->sa, 0, offsetof(struct dp_sa_in, replay));
-	o->sa->spi = SPI;
-	dp_put_be32((uint8_t *)&o->sa->spi_be, SPI);
-	for (unsigned int i = 0; i < DP_CRYPTO_RUN; i++)
+	o->w.pool = bed_pool();
+	for (uint32_t spi = SPI; spi < SPI + SAS; spi++)
+		o->in[spi % SLOTS] = sa_new(spi);
+	o->sad.in = o->in;
+	o->sad.expect = o->expect;
+	o->sad.index_mask = SLOTS - 1;
+	o->sa = o->in[SPI % SLOTS];
+	for (unsigned int i = 0; i < DP_CRYPTO_RUN; i++) {
 		o->pkt[i] = bed_packet(128);
+		dp_pkt(o->pkt[i])->next = DP_NEXT_OPEN;
+	}
 }
 
 static void
@@ -64,20 +90,21 @@ world_close(struct world *o)
 {
 	for (unsigned int i = 0; i < DP_CRYPTO_RUN; i++)
 		rte_pktmbuf_free(o->pkt[i]);
-	free(o->sa);
+	for (unsigned int i = 0; i < SLOTS; i++)
+		free(o->in[i]);
 }
 
 /* A suite: AEAD, and AES-CBC with the long and the short tag. */
 static void
-change_suite(struct world *o)
+change_suite(struct world *o, struct dp_sa_in *sa)
 {
 	static const uint8_t form[][3] = {{8, 16, 4}, {8, 16, 4}, {16, 16, 16}, {16, 12, 16}};
 	const uint8_t *f = form[roll(o, RTE_DIM(form))];
 
-	o->sa->iv_len = f[0];
-	o->sa->tag_len = f[1];
-	o->sa->align = f[2];
-	o->sa->esn = roll(o, 2);
+	sa->iv_len = f[0];
+	sa->tag_len = f[1];
+	sa->align = f[2];
+	sa->esn = roll(o, 2);
 }
 
 static void
@@ -124,15 +151,21 @@ number_of(const struct world *o, uint32_t lo)
 	return n < 0 ? 0 : (uint64_t)n;
 }
 
+static bool
+runt(const struct dp_sa_in *sa, uint32_t len)
+{
+	const int64_t text = (int64_t)len - 8 - sa->iv_len - sa->tag_len;
+
+	return text <= 0 || text % sa->align != 0;
+}
+
 /* Why the packet must go; DP_DROP_COUNT when it must not. */
 static enum dp_drop
 judge(const struct world *o, uint32_t len, uint64_t seq)
 {
-	const struct dp_sa_in *sa = o->sa;
-	const int64_t text = (int64_t)len - 8 - sa->iv_len - sa->tag_len;
-	const struct dp_replay *r = &sa->replay;
+	const struct dp_replay *r = &o->sa->replay;
 
-	if (text <= 0 || text % sa->align != 0)
+	if (runt(o->sa, len))
 		return DP_DROP_ESP_RUNT;
 	if (r->size == 0)
 		return DP_DROP_COUNT;
@@ -163,12 +196,22 @@ first_number(struct world *o)
 }
 
 static uint32_t
-length(struct world *o, bool odd)
+length(struct world *o, const struct dp_sa_in *sa, bool odd)
 {
-	const struct dp_sa_in *sa = o->sa;
 	const uint32_t around = 8u + sa->iv_len + sa->tag_len;
 
 	return odd ? 12 + roll(o, around + 20) : around + sa->align * (1 + roll(o, 4));
+}
+
+static void
+packet_put(struct rte_mbuf *m, uint32_t len, uint32_t spi, uint32_t number)
+{
+	uint8_t *esp = rte_pktmbuf_mtod(m, uint8_t *);
+
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	dp_put_be32(esp, spi);
+	dp_put_be32(esp + 4, number);
 }
 
 /* The packets of a run: in line, but in one of two runs for some numbers, in one of four lengths.
@@ -180,27 +223,16 @@ packets_put(struct world *o, uint32_t n)
 	uint32_t seq = first_number(o);
 
 	for (uint32_t i = 0; i < n; i++, seq++) {
-		struct rte_mbuf *m = o->pkt[i];
-		uint8_t *esp = rte_pktmbuf_mtod(m, uint8_t *);
-
 		if (numbers != 0 && roll(o, numbers) == 0)
 			seq += roll(o, 2) ? roll(o, 5) - 2 : roll(o, 400) - 200;
-		m->data_len = (uint16_t)length(o, lengths && roll(o, 4) == 0);
-		m->pkt_len = m->data_len;
-		dp_put_be32(esp, SPI);
-		dp_put_be32(esp + 4, seq);
+		packet_put(o->pkt[i], length(o, o->sa, lengths && roll(o, 4) == 0), SPI, seq);
 	}
 }
 
-/* One kept packet is the `k`th job. */
+/* The job of a packet whose length is right. */
 static void
-job_is(const struct world *o, const struct dp_open_run *r, uint32_t k, struct rte_mbuf *m,
-       uint64_t seq)
+job_is(const struct dp_crypto_job *job, const struct dp_sa_in *sa, struct rte_mbuf *m, uint64_t seq)
 {
-	const struct dp_sa_in *sa = o->sa;
-	const struct dp_crypto_job *job = &r->job[k];
-
-	assert_ptr_equal(r->item[k].m, m);
 	assert_ptr_equal(job->text, rte_pktmbuf_mtod(m, uint8_t *) + 8 + sa->iv_len);
 	assert_int_equal(job->text_len, m->data_len - 8 - sa->iv_len - sa->tag_len);
 	assert_int_equal(job->spi_be, sa->spi_be);
@@ -227,8 +259,8 @@ run_is(struct world *o, const struct dp_burst *b, const struct dp_open_run *r, u
 		}
 		assert_ptr_equal(b->pkt[i], o->pkt[i]);
 		assert_true(kept < r->n);
-		job_is(o, r, kept, o->pkt[i], seq);
-		assert_int_equal(r->item[kept].at, i);
+		job_is(&r->job[kept], o->sa, o->pkt[i], seq);
+		assert_int_equal(r->at[kept], i);
 		in_line &= kept == 0 || r->job[kept - 1].seq + 1 == seq;
 		o->seen.split += kept != 0 && r->job[kept - 1].seq >> 32 != seq >> 32;
 		kept++;
@@ -249,22 +281,35 @@ drops_are(struct world *o, const uint64_t *drop)
 	o->seen.runts += drop[DP_DROP_ESP_RUNT];
 }
 
+/* Put `n` packets into a burst, and collect them. */
+static void
+collect(struct world *o, uint32_t n, struct dp_burst *b, struct dp_open_queue *q)
+{
+	b->n = (uint16_t)n;
+	memcpy(b->pkt, o->pkt, n * sizeof(*b->pkt));
+	memset(&o->w.count, 0, sizeof(o->w.count));
+	dp_open_collect(&o->w, b, q);
+}
+
 static void
 one_run(struct world *o, uint32_t n)
 {
-	struct dp_open_item item[DP_CRYPTO_RUN];
-	struct dp_open_run run = {.sa = o->sa, .item = item};
 	uint64_t drop[DP_DROP_COUNT] = {0};
-	struct dp_burst b = {.n = (uint16_t)n};
+	struct dp_open_queue q;
+	struct dp_burst b;
+	struct dp_open_run run = {.n = (uint16_t)n, .at = q.at, .job = q.job};
 
-	memset(&o->w.count, 0, sizeof(o->w.count));
+	collect(o, n, &b, &q);
+	assert_int_equal(q.n, n);
+	assert_int_equal(q.n_runs, 1);
+	assert_int_equal(q.run[1].from, n);
+	run.sa = q.run[0].sa;
+	run.in_line = q.run[0].in_line;
+	assert_ptr_equal(run.sa, o->sa);
 	o->sa->replayed = o->sa->late = 0;
-	for (uint16_t i = 0; i < n; i++) {
-		b.pkt[i] = o->pkt[i];
-		item[i] = (struct dp_open_item){.m = o->pkt[i], .sa = o->sa, .at = i};
+	for (uint32_t i = 0; i < n; i++)
 		rte_mbuf_refcnt_update(o->pkt[i], 1);
-	}
-	dp_open_precheck(&o->w, &b, &run, (uint16_t)n);
+	dp_open_precheck(&o->w, &b, &run);
 	for (uint32_t i = 0; i < n; i++)
 		if (b.pkt[i] != NULL)
 			rte_mbuf_refcnt_update(o->pkt[i], -1);
@@ -286,7 +331,7 @@ a_run_is_judged_as_its_packets_alone(void **state)
 		uint32_t packets = 1 + roll(&o, sizes[roll(&o, RTE_DIM(sizes))]);
 
 		if (round % 8 == 0) {
-			change_suite(&o);
+			change_suite(&o, o.sa);
 			change_window(&o);
 		}
 		packets_put(&o, packets);
@@ -300,11 +345,151 @@ a_run_is_judged_as_its_packets_alone(void **state)
 	world_close(&o);
 }
 
+/* Packets of both SAs and of none, mostly in line; some are not to be opened. */
+static void
+mixture_put(struct world *o, uint32_t n)
+{
+	const uint32_t others = 1 + roll(o, 40), lengths = 1 + roll(o, 80);
+	uint32_t spi = SPI, number = roll(o, 2) ? roll(o, 9) : 0u - roll(o, 300);
+
+	for (uint32_t i = 0; i < n; i++, number++) {
+		const struct dp_sa_in *sa;
+
+		if (number == 0 && roll(o, 2))
+			spi++;
+		else if (roll(o, others) == 0)
+			spi = SPI + roll(o, SAS + 1);
+		if (roll(o, others) == 0)
+			number += roll(o, 2) ? 1 : 0u - roll(o, 300);
+		sa = o->in[spi % SLOTS];
+		o->told[i].spi = spi;
+		o->told[i].number = number;
+		o->told[i].len = length(o, sa != NULL ? sa : o->sa, roll(o, lengths) == 0);
+		o->told[i].open = roll(o, others) != 0;
+		o->told[i].shared = roll(o, others) == 0;
+		if (o->told[i].shared)
+			rte_mbuf_refcnt_update(o->pkt[i], 1);
+		packet_put(o->pkt[i], o->told[i].len, spi, number);
+		dp_pkt(o->pkt[i])->next = o->told[i].open ? DP_NEXT_OPEN : DP_NEXT_FIB;
+	}
+}
+
+/* The run from job `from` to `end`: is it in line? */
+static bool
+line_of(const struct dp_open_queue *q, uint32_t from, uint32_t end)
+{
+	for (uint32_t k = from; k < end; k++)
+		if (q->job[k].text_len == 0 ||
+		    (k != from && q->job[k].seq != q->job[k - 1].seq + 1))
+			return false;
+	return true;
+}
+
+/* One packet of the mixture, the `k`th to be opened. */
+static void
+place_is(const struct world *o, const struct dp_open_queue *q, struct rte_mbuf *m, uint32_t i,
+	 uint32_t k)
+{
+	const struct dp_sa_in *sa = o->in[o->told[i].spi % SLOTS];
+
+	assert_true(k < q->n);
+	assert_int_equal(q->at[k], i);
+	if (!runt(sa, o->told[i].len)) {
+		job_is(&q->job[k], sa, m, o->told[i].number);
+		return;
+	}
+	assert_int_equal(q->job[k].text_len, 0);
+	assert_true(q->job[k].seq == o->told[i].number);
+}
+
+/* The runs are in line where they say so. */
+static void
+lines_are(struct world *o, const struct dp_open_queue *q)
+{
+	for (uint32_t k = 0; k < q->n_runs; k++) {
+		const struct dp_open_part *part = &q->run[k];
+
+		assert_int_equal(part->in_line, line_of(q, part->from, part[1].from));
+		*(part->in_line ? &o->seen.lines : &o->seen.others) += 1;
+		o->seen.over += k != 0 && q->job[part->from].seq == 0 &&
+				q->job[part->from - 1].seq == UINT32_MAX &&
+				part->sa->spi == part[-1].sa->spi + 1;
+	}
+}
+
+static void
+queue_is(struct world *o, const struct dp_burst *b, const struct dp_open_queue *q, uint32_t n)
+{
+	uint32_t opened = 0, strange = 0, run = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const bool known = o->in[o->told[i].spi % SLOTS] != NULL;
+
+		assert_int_equal(b->pkt[i] == NULL, o->told[i].open && !known);
+		assert_int_equal(b->pkt[i] == o->pkt[i],
+				 !o->told[i].open || (known && !o->told[i].shared));
+		strange += o->told[i].open && !known;
+		if (!o->told[i].open || !known)
+			continue;
+		run += opened == q->run[run + 1].from;
+		assert_true(run < q->n_runs);
+		assert_int_equal(q->run[run].sa->spi, o->told[i].spi);
+		place_is(o, q, b->pkt[i], i, opened++);
+	}
+	assert_int_equal(q->n, opened);
+	assert_int_equal(q->n_runs, opened != 0 ? run + 1 : 0);
+	assert_int_equal(q->run[q->n_runs].from, opened);
+	assert_int_equal(o->w.count.drop[DP_DROP_ESP_SPI], strange);
+	assert_int_equal(o->w.count.dropped, strange);
+	o->seen.strange += strange;
+	lines_are(o, q);
+}
+
+/* Free the copies that were made of shared packets, and put others in place of the dropped ones. */
+static void
+mixture_take(struct world *o, struct dp_burst *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (b->pkt[i] != o->pkt[i])
+			rte_pktmbuf_free(b->pkt[i]);
+		if (o->told[i].shared && b->pkt[i] == o->pkt[i])
+			rte_mbuf_refcnt_update(o->pkt[i], -1);
+		if (b->pkt[i] == NULL && !o->told[i].shared)
+			o->pkt[i] = bed_packet(128);
+		assert_int_equal(rte_mbuf_refcnt_read(o->pkt[i]), 1);
+	}
+}
+
+static void
+each_packet_is_opened_by_the_sa_of_its_spi(void **state)
+{
+	const int n = getenv("SPW_LONG") != NULL ? 20 * ROUNDS : ROUNDS;
+	struct dp_open_queue q;
+	struct dp_burst b;
+	struct world o;
+
+	world_open(&o);
+	for (int round = 0; round < n; round++) {
+		uint32_t packets = 1 + roll(&o, DP_CRYPTO_RUN);
+
+		for (int i = 0; i < SAS && round % 8 == 0; i++)
+			change_suite(&o, o.in[(SPI + i) % SLOTS]);
+		mixture_put(&o, packets);
+		collect(&o, packets, &b, &q);
+		queue_is(&o, &b, &q, packets);
+		mixture_take(&o, &b, packets);
+	}
+	assert_true(o.seen.lines > 1000 && o.seen.others > 1000);
+	assert_true(o.seen.strange > 1000 && o.seen.over > 100);
+	world_close(&o);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_run_is_judged_as_its_packets_alone),
+		cmocka_unit_test(each_packet_is_opened_by_the_sa_of_its_spi),
 	};
 
 	return cmocka_run_group_tests_name("precheck", tests, bed_start, bed_stop);

@@ -168,25 +168,36 @@ limit_of_bytes_never_lets_more_through(void **state)
 	bed_two_close(&t);
 }
 
+/* Of packets of 60 bytes that nobody else limits, 20 pass. */
 static void
-limit_of_the_receiver_holds_when_the_sender_has_none(void **state)
+receiver_limits(const struct bed_sa *how)
 {
 	struct bed_two t;
 
 	bed_two_open(&t, NULL);
 	t.at_a = bed_desc(&t.a, t.b.addr, &(struct bed_sa){0});
-	t.at_b = bed_desc(&t.b, t.a.addr, &(struct bed_sa){.packets = {10, 20}});
+	t.at_b = bed_desc(&t.b, t.a.addr, how);
 	t.at_a.spi_out = t.at_b.spi_in;
 	memcpy(t.at_b.key_in, t.at_a.key_out, SPW_SA_KEY_MAX);
 	assert_int_equal(dp_sad_install(t.a.sad, &t.at_a, true, NULL), 0);
 	assert_int_equal(dp_sad_install(t.b.sad, &t.at_b, true, NULL), 0);
 	assert_int_equal(bed_carry(&t, 100, 60), 20);
 	assert_int_equal(bed_drops(&t.b, DP_DROP_LIMIT_HARD), 80);
+	assert_int_equal(bed_sa_stats(&t.b).in_packets, 20);
+	assert_int_equal(bed_sa_stats(&t.b).in_bytes, 20 * 60);
 	assert_int_equal(bed_events(&t.b, SPW_SA_EV_HARD, NULL), 1);
 	dp_sad_tick(t.b.sad, bed_now);
 	assert_int_equal(bed_carry(&t, 100, 60), 0);
 	assert_int_equal(bed_drops(&t.b, DP_DROP_LIMIT_HARD), 180);
 	bed_two_close(&t);
+}
+
+static void
+limit_of_the_receiver_holds_when_the_sender_has_none(void **state)
+{
+	receiver_limits(&(struct bed_sa){.packets = {10, 20}});
+	/* One burst begins before any limit and goes beyond the last. */
+	receiver_limits(&(struct bed_sa){.bytes = {600, 1259}});
 }
 
 static void
