@@ -22,10 +22,27 @@ struct run {
 	uint16_t iface;	 /* of the tunnel; DP_NO_IFACE = none */
 	uint64_t packets, bytes;
 	const struct dp_local *local;
-	uint32_t dst;	/* last IPv4 destination asked for */
-	uint16_t owner; /* of `dst` */
-	bool forwards;	/* packets to it go on */
+	uint64_t goes_on; /* addresses() of the last packet that may; GOES_NONE = there is none */
+	uint32_t dst;	  /* last IPv4 destination asked for */
+	uint16_t owner;	  /* of `dst` */
+	bool forwards;	  /* packets to it go on */
 };
+
+/*
+ * What is asked of an IPv4 header's addresses in one word: the first octet of the source and the
+ * destination, as they lie in memory (little-endian).
+ */
+#define ADDRESSES UINT64_C(0xffffffff000000ff)
+#define GOES_NONE UINT64_MAX
+
+static inline uint64_t
+addresses(const uint8_t *ip)
+{
+	uint64_t both;
+
+	memcpy(&both, ip + 12, sizeof(both));
+	return both & ADDRESSES;
+}
 
 static void
 run_count(struct dp_worker *w, struct run *r)
@@ -37,19 +54,25 @@ run_count(struct dp_worker *w, struct run *r)
 	r->packets = r->bytes = 0;
 }
 
+/* What follows came out of another tunnel. False: there is no such tunnel. */
+static inline bool
+run_begin(struct dp_worker *w, struct run *r, uint32_t tunnel)
+{
+	if (unlikely(tunnel >= DP_TUNNELS_MAX))
+		return false;
+	run_count(w, r);
+	r->tunnel = tunnel;
+	r->iface = atomic_load_explicit(&w->tables->tunnel_iface[tunnel], memory_order_acquire);
+	return true;
+}
+
 static void
 iface_becomes_tunnel(struct dp_worker *w, struct rte_mbuf *m, struct run *r)
 {
 	struct dp_pkt *p = dp_pkt(m);
 
-	if (unlikely(p->tunnel >= DP_TUNNELS_MAX))
+	if (p->tunnel != r->tunnel && !run_begin(w, r, p->tunnel))
 		return;
-	if (unlikely(p->tunnel != r->tunnel)) {
-		run_count(w, r);
-		r->tunnel = p->tunnel;
-		r->iface = atomic_load_explicit(&w->tables->tunnel_iface[p->tunnel],
-						memory_order_acquire);
-	}
 	p->iface_in = r->iface;
 	r->packets++;
 	r->bytes += m->pkt_len;
@@ -153,39 +176,57 @@ deliver_one(struct dp_worker *w, struct rte_mbuf *m, struct run *run)
 	return false;
 }
 
+/* May a packet with these addresses go on? Asked when they are others than before. */
+static inline bool
+goes_on(struct run *r, const uint8_t *ip)
+{
+	const uint64_t both = addresses(ip);
+
+	if (likely(both == r->goes_on))
+		return true;
+	if (!forwards_to(r, dp_be32(ip + 16)) || dp_ipv4_martian_top(ip[12]))
+		return false;
+	r->goes_on = both;
+	return true;
+}
+
 /*
- * The usual packets: those from the `from`th on that came out of the tunnel of the one before, IPv4
- * without options, to be forwarded and with a hop left. Put behind the `kept` ones; the first that
- * is another is left as it was. Returns how many.
+ * The usual packets: those from the `from`th on that came out of a tunnel, IPv4 without options, to
+ * be forwarded and with a hop left. Put behind the `kept` ones; the first that is another is left
+ * as it was. Returns how many.
  */
-static uint16_t
-deliver_plain(struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r)
+static __rte_noinline uint16_t
+deliver_plain(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, struct run *r)
 {
 	const uint32_t alike = DP_STATE(0, DP_PKT_DECRYPTED | DP_PKT_OUTER | DP_PKT_IPV6),
 		       state = DP_STATE(0, DP_PKT_DECRYPTED);
-	const uint32_t tunnel = r->tunnel;
-	const uint16_t iface = r->iface;
-	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[b->n];
-	uint64_t bytes = 0;
-	uint16_t n;
+	struct rte_mbuf **out = &b->pkt[kept], **run = out, *const *end = &b->pkt[b->n];
+	uint32_t bytes = 0;
 
 	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
 		struct rte_mbuf *m = *in;
 		struct dp_pkt *p = dp_pkt(m);
 		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 
-		if ((dp_pkt_state(p) & alike) != state || p->tunnel != tunnel || ip[0] != 0x45 ||
-		    !forwards_to(r, dp_be32(ip + 16)) || dp_ipv4_martian_top(ip[12]) ||
-		    !dp_ttl_take(ip))
+		if (unlikely((dp_pkt_state(p) & alike) != state || ip[0] != 0x45))
 			break;
-		p->iface_in = iface;
+		if (p->tunnel != r->tunnel) {
+			r->packets += (uint64_t)(out - run);
+			r->bytes += bytes;
+			run = out;
+			bytes = 0;
+			if (unlikely(!run_begin(w, r, p->tunnel)))
+				break;
+		}
+		if (unlikely(!goes_on(r, ip) || !dp_ttl_take(ip)))
+			break;
+		p->iface_in = r->iface;
 		bytes += m->pkt_len;
 		*out++ = m;
 	}
-	n = (uint16_t)(out - &b->pkt[kept]);
-	r->packets += n;
+	r->packets += (uint64_t)(out - run);
 	r->bytes += bytes;
-	return n;
+	return (uint16_t)(out - &b->pkt[kept]);
 }
 
 void
@@ -194,6 +235,7 @@ dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 	struct run run = {
 		.tunnel = UINT32_MAX,
 		.local = atomic_load_explicit(&w->tables->local, memory_order_acquire),
+		.goes_on = GOES_NONE,
 		.owner = DP_NO_IFACE, /* nobody has the destination 0, with which this begins */
 	};
 	uint16_t kept = 0;
@@ -209,7 +251,7 @@ dp_stage_deliver(struct dp_worker *w, struct dp_burst *b)
 			kinds |= DP_KIND(dp_pkt(m)->next);
 		}
 		b->pkt[kept++] = m;
-		n = run.tunnel < DP_TUNNELS_MAX ? deliver_plain(b, i, kept, &run) : 0;
+		n = deliver_plain(w, b, i, kept, &run);
 		kinds |= n != 0 ? DP_KIND(DP_NEXT_FIB) : 0;
 		kept = (uint16_t)(kept + n);
 		i = (uint16_t)(i + n);

@@ -404,14 +404,17 @@ addresses_put(struct world *o)
 		atomic_store(&o->y->t->tunnel_iface[t], iface[t]);
 }
 
-/* An address as most are, or one time in `odd` another. */
+/* An address as most are, or one time in `odd` another, perhaps one that is nearly ours. */
 static void
 address4(struct world *o, uint8_t *at, uint32_t odd)
 {
-	static const uint32_t others[] = {OURS,	      OURS,	  0x7f000001, 0xe0000005,
+	static const uint32_t others[] = {OURS,	      OURS,	  0x7f000001, 0xe0000005, 0,
 					  0x00000001, 0xffffffff, 0xdf000001, 0x01000001};
+	uint32_t addr = 0x0a030000 + roll(o, 2);
 
-	dp_put_be32(at, roll(o, odd) ? 0x0a030000 + roll(o, 2) : others[roll(o, RTE_DIM(others))]);
+	if (roll(o, odd) == 0)
+		addr = roll(o, 4) ? others[roll(o, RTE_DIM(others))] : OURS ^ 1u << roll(o, 32);
+	dp_put_be32(at, addr);
 }
 
 static void
@@ -469,7 +472,7 @@ packets_for_deliver(struct world *o)
 		const bool ipv6 = roll(o, odd) == 0;
 
 		if (roll(o, odd) == 0)
-			tunnel = roll(o, TUNNELS);
+			tunnel = roll(o, 9) ? roll(o, TUNNELS) : DP_TUNNELS_MAX; /* too many */
 		struct dp_pkt p = {.iface_in = (uint16_t)(1 + roll(o, WAN_IF)),
 				   .iface_out = (uint16_t)roll(o, WAN_IF),
 				   .next = DP_NEXT_FIB,
