@@ -23,14 +23,19 @@ struct gathered {
 static bool
 gather_plain(const struct dp_burst *b, uint32_t *ips)
 {
-	for (uint16_t i = 0; i < b->n; i++) {
-		const uint32_t state = dp_pkt_state(dp_pkt(b->pkt[i]));
+	const unsigned int n = b->n;
+	uint16_t any = 0, all = UINT16_MAX; /* bits that one has, and that all have */
 
-		if (unlikely((state & DP_STATE(DP_STATE_NEXT, DP_PKT_IPV6)) != DP_NEXT_FIB))
-			return false;
-		ips[i] = dp_be32(rte_pktmbuf_mtod(b->pkt[i], const uint8_t *) + 16);
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+		const uint16_t state = (uint16_t)dp_pkt_state(dp_pkt(m));
+
+		any |= state;
+		all &= state;
+		ips[i] = dp_be32(rte_pktmbuf_mtod(m, const uint8_t *) + 16);
 	}
-	return true;
+	return (any & DP_STATE(DP_STATE_NEXT, DP_PKT_IPV6)) == DP_NEXT_FIB &&
+	       (all & DP_STATE_NEXT) == DP_NEXT_FIB;
 }
 
 /*
@@ -81,13 +86,14 @@ static void
 lookup_plain(struct dp_worker *w, struct dp_burst *b, uint32_t *ips)
 {
 	uint64_t leaves[DP_BURST_ROOM];
+	const unsigned int n = b->n;
 	uint32_t last = UINT32_MAX; /* leaf that was seen to; no leaf is so large */
 	bool gaps = false;
 
-	dp_fib_lookup(w->tables->fib, ips, leaves, b->n);
-	for (uint16_t i = 0; i < b->n; i++) {
+	dp_fib_lookup(w->tables->fib, ips, leaves, n);
+	for (unsigned int i = 0; i < n; i++) {
 		struct dp_pkt *p = dp_pkt(b->pkt[i]);
-		uint32_t leaf = (uint32_t)leaves[i];
+		const uint32_t leaf = (uint32_t)leaves[i];
 
 		p->group = leaf;
 		p->next = DP_NEXT_PATH;
@@ -96,7 +102,7 @@ lookup_plain(struct dp_worker *w, struct dp_burst *b, uint32_t *ips)
 		if (likely(leaf != 0))
 			dp_way_fetch(w, last = leaf);
 		else
-			gaps = refuse(w, b, i);
+			gaps = refuse(w, b, (uint16_t)i);
 	}
 	if (unlikely(gaps))
 		dp_burst_compact(b);
