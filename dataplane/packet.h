@@ -4,6 +4,7 @@
 #define SPW_DATAPLANE_PACKET_H
 
 #include <rte_mbuf.h>
+#include <rte_vect.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -71,6 +72,9 @@ _Static_assert(sizeof(struct dp_pkt) == 64, "one cache line");
 _Static_assert(offsetof(struct dp_pkt, flags) == offsetof(struct dp_pkt, next) + 1 &&
 		       offsetof(struct dp_pkt, tunnel) == offsetof(struct dp_pkt, group) + 4,
 	       "side by side");
+_Static_assert(offsetof(struct dp_pkt, iface_out) == 2 && offsetof(struct dp_pkt, next) == 6 &&
+		       offsetof(struct dp_pkt, group) == 8,
+	       "as dp_head_of() has it");
 
 /* What comes before an IPv4 address that stands in 16 bytes (RFC 4291 2.5.5.2). */
 static const uint8_t dp_v4_mapped[12] __attribute__((unused)) = {[10] = 0xff, [11] = 0xff};
@@ -100,7 +104,12 @@ dp_pkt_state_set(struct dp_pkt *p, uint32_t state)
 #define DP_STATE(next, flags) ((uint32_t)(next) | (uint32_t)(flags) << 8)
 #define DP_STATE_NEXT	      0xffu /* all of `next` */
 
-/* `group` and `tunnel` in one look, for comparing. */
+/* `group` and `tunnel` in one look, for comparing: dp_kin_of(). */
+static inline uint64_t
+dp_kin_of(uint32_t group, uint32_t tunnel)
+{
+	return group | (uint64_t)tunnel << 32;
+}
 static inline uint64_t
 dp_pkt_kin(const struct dp_pkt *p)
 {
@@ -108,6 +117,31 @@ dp_pkt_kin(const struct dp_pkt *p)
 
 	memcpy(&kin, &p->group, sizeof(kin));
 	return kin;
+}
+
+/*
+ * The head of a packet's metadata, interfaces to kin, in one register: to be compared under a mask
+ * and written as a whole.
+ */
+static inline __m128i
+dp_head_of(uint32_t iface_out, uint32_t state, uint64_t kin)
+{
+	return _mm_set_epi64x((int64_t)kin, (int64_t)((uint64_t)state << 48 | iface_out << 16));
+}
+static inline __m128i
+dp_pkt_head(const struct dp_pkt *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+static inline void
+dp_pkt_head_set(struct dp_pkt *p, __m128i head)
+{
+	_mm_storeu_si128((__m128i *)(void *)p, head);
+}
+static inline bool
+dp_head_alike(__m128i a, __m128i b, __m128i mask)
+{
+	return _mm_testz_si128(_mm_xor_si128(a, b), mask) != 0;
 }
 
 /* Where all packets of a burst go out, as complete frames. */

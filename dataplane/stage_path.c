@@ -267,12 +267,15 @@ follow(struct rte_mbuf *m, const struct dp_way *way)
 static uint16_t
 follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct beaten *t)
 {
-	const struct dp_pkt like = {.group = t->group, .tunnel = t->from};
-	const uint64_t kin = dp_pkt_kin(&like);
-	const uint32_t state = DP_STATE(DP_NEXT_PATH, t->kind);
 	const bool ipv6 = (t->kind & DP_PKT_IPV6) != 0, mss = dp_fit_mss(t->fit.word, ipv6) != 0;
 	const struct dp_way way = t->way;
 	const uint32_t tunnel = way.next == DP_NEXT_SEAL ? way.tunnel : t->from;
+	const __m128i like = dp_head_of(0, DP_STATE(DP_NEXT_PATH, t->kind),
+					dp_kin_of(t->group, t->from)),
+		      asked = dp_head_of(0, DP_STATE(DP_STATE_NEXT, KIN_FLAGS), UINT64_MAX),
+		      put = dp_head_of(way.iface_out, DP_STATE(way.next, way.flags),
+				       dp_kin_of(t->group, tunnel)),
+		      replaced = dp_head_of(UINT16_MAX, DP_STATE(DP_STATE_NEXT, 0), UINT64_MAX);
 	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[t->group != 0 ? b->n : from];
 	uint32_t longest = 0;
 	uint64_t bytes = 0;
@@ -282,15 +285,12 @@ follow_all(struct dp_burst *b, uint16_t from, uint16_t kept, struct beaten *t)
 	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
 		struct rte_mbuf *m = *in;
 		struct dp_pkt *p = dp_pkt(m);
+		const __m128i head = dp_pkt_head(p);
 
-		if ((dp_pkt_state(p) & DP_STATE(DP_STATE_NEXT, KIN_FLAGS)) != state ||
-		    dp_pkt_kin(p) != kin)
+		if (!dp_head_alike(head, like, asked))
 			break;
-		p->tunnel = tunnel;
+		dp_pkt_head_set(p, _mm_or_si128(_mm_andnot_si128(replaced, head), put));
 		p->path = way.path;
-		p->iface_out = way.iface_out;
-		p->next = way.next;
-		p->flags |= way.flags;
 		longest = RTE_MAX(longest, m->pkt_len);
 		bytes += m->pkt_len;
 		syn |= mss && dp_fit_may_be_syn(m, ipv6);
