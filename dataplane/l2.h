@@ -26,7 +26,10 @@
  * the port puts a single tag in, the tag is no part of the header but in `tci` and `ol_flags`.
  */
 struct dp_l2 {
-	uint8_t bytes[DP_L2_BYTES];
+	union {
+		uint8_t bytes[DP_L2_BYTES];
+		uint64_t word[DP_L2_BYTES / 8]; /* as they stand in memory */
+	};
 	uint64_t ol_flags; /* RTE_MBUF_F_TX_VLAN or 0 */
 	uint16_t tci;
 	uint16_t len;
@@ -56,26 +59,52 @@ bool dp_l2_tag(struct rte_mbuf *m, const struct dp_l2 *l2);
 static inline struct dp_l2
 dp_l2_of(const struct dp_l2 *l2, bool ipv6)
 {
+	const uint16_t type = __builtin_bswap16(ipv6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
 	struct dp_l2 typed = *l2;
 
-	dp_put_be16(typed.bytes + DP_L2_BYTES - 2, ipv6 ? DP_ETHERTYPE_IPV6 : DP_ETHERTYPE_IPV4);
+	typed.word[2] = (typed.word[2] & UINT64_MAX >> 16) | (uint64_t)type << 48;
 	return typed;
 }
 
-/* Put the header, which is for packets of its family, before one. False when there is no room. */
+/*
+ * Put the header, which is for packets of its family, before one, without the tag that the port
+ * puts in. False when there is no room.
+ */
+static inline bool
+dp_l2_put(struct rte_mbuf *m, const struct dp_l2 *l2)
+{
+	const uint32_t off = m->data_off;
+	uint8_t *at = (uint8_t *)m->buf_addr + off - DP_L2_BYTES;
+
+	if (unlikely(off < DP_L2_BYTES))
+		return false;
+	for (unsigned int i = 0; i < RTE_DIM(l2->word); i++)
+		memcpy(at + 8 * i, &l2->word[i], 8);
+	m->data_off = (uint16_t)(off - l2->len);
+	m->data_len = (uint16_t)(m->data_len + l2->len);
+	m->pkt_len += l2->len;
+	return true;
+}
+
+/* Have the port put its tag into frames whose header was put. */
+static inline void
+dp_l2_insert(struct rte_mbuf *const *pkt, uint16_t n, const struct dp_l2 *l2)
+{
+	if (likely(l2->ol_flags == 0))
+		return;
+	for (uint16_t i = 0; i < n; i++) {
+		pkt[i]->ol_flags |= l2->ol_flags;
+		pkt[i]->vlan_tci = l2->tci;
+	}
+}
+
+/* Both for one packet. */
 static inline bool
 dp_l2_push(struct rte_mbuf *m, const struct dp_l2 *l2)
 {
-	if (unlikely(m->data_off < DP_L2_BYTES))
+	if (unlikely(!dp_l2_put(m, l2)))
 		return false;
-	memcpy(rte_pktmbuf_mtod(m, uint8_t *) - DP_L2_BYTES, l2->bytes, DP_L2_BYTES);
-	m->data_off = (uint16_t)(m->data_off - l2->len);
-	m->data_len = (uint16_t)(m->data_len + l2->len);
-	m->pkt_len += l2->len;
-	if (unlikely(l2->ol_flags != 0)) {
-		m->ol_flags |= l2->ol_flags;
-		m->vlan_tci = l2->tci;
-	}
+	dp_l2_insert(&m, 1, l2);
 	return true;
 }
 

@@ -151,6 +151,14 @@ struct dp_out {
 	uint32_t bytes;
 };
 
+/* The way that all packets of a burst go, to be sent with one header. */
+struct dp_one_way {
+	uint32_t path;
+	uint32_t bytes; /* of the packets, from their IP headers on */
+	uint16_t iface;
+	bool ipv6; /* their family */
+};
+
 struct dp_burst {
 	uint16_t n;
 	/*
@@ -159,13 +167,29 @@ struct dp_burst {
 	 * the bit; a stage that handles all of a kind clears it.
 	 */
 	uint16_t kinds;
-	struct dp_out out; /* from the adjacency stage to the tx stage */
+	struct dp_one_way one_way; /* from path or outer to adjacency: DP_KIND_ONE_WAY */
+	struct dp_out out;	   /* from the adjacency stage to the tx stage */
 	struct rte_mbuf *pkt[DP_BURST_ROOM];
 };
 
 #define DP_KIND(next)  (1u << (next))
 #define DP_KIND_FIT    (1u << 15) /* some do not fit their way, or have an MSS to lower */
 #define DP_KIND_SHAPED (1u << 14) /* into a tunnel with a capacity; beside SEAL */
+/* All are ADJ and go as `one_way` says. Beside ADJ alone: with any other bit it says nothing. */
+#define DP_KIND_ONE_WAY (1u << 13)
+
+/*
+ * A stage has sent `packets` of what is in the burst now this way, and nothing is known to be left
+ * to do before it: if these are all, the adjacency stage need not ask each.
+ */
+static inline void
+dp_burst_one_way(struct dp_burst *b, uint64_t packets, const struct dp_one_way *way)
+{
+	if (b->kinds != DP_KIND(DP_NEXT_ADJ) || packets != b->n || packets == 0)
+		return;
+	b->one_way = *way;
+	b->kinds |= DP_KIND_ONE_WAY;
+}
 
 /* Append a packet made by a stage; false when the burst is full (the caller drops it). */
 static inline bool
@@ -174,7 +198,7 @@ dp_burst_add(struct dp_burst *b, struct rte_mbuf *m)
 	if (b->n >= DP_BURST_ROOM)
 		return false;
 	b->pkt[b->n++] = m;
-	b->kinds |= (uint16_t)DP_KIND(dp_pkt(m)->next);
+	b->kinds = (uint16_t)((b->kinds & ~DP_KIND_ONE_WAY) | DP_KIND(dp_pkt(m)->next));
 	return true;
 }
 

@@ -135,6 +135,38 @@ path_ask(const struct dp_worker *w, uint32_t id, struct path_memo *memo)
 }
 
 /*
+ * A burst all of which goes one way: nothing is asked of its packets but room for the header. False
+ * when some are left, which are the long way's.
+ */
+static __attribute__((noinline)) bool
+push_one_way(const struct dp_worker *w, struct dp_burst *b)
+{
+	const struct dp_one_way *way = &b->one_way;
+	struct rte_mbuf *const *at, *const *end = &b->pkt[b->n];
+	struct path_memo memo;
+	uint16_t n;
+
+	path_ask(w, way->path, &memo);
+	if (unlikely(memo.l2 == NULL || memo.l2->iface != way->iface))
+		return false;
+	const struct dp_l2 l2 = dp_l2_of(memo.l2, way->ipv6);
+
+	for (at = b->pkt; at != end; at++) {
+		struct rte_mbuf *m = *at;
+
+		if (unlikely(!dp_l2_put(m, &l2)))
+			break;
+		dp_pkt(m)->port_out = l2.port_out;
+		dp_pkt(m)->next = DP_NEXT_TX;
+	}
+	n = (uint16_t)(at - b->pkt);
+	dp_l2_insert(b->pkt, n, &l2);
+	b->out = (struct dp_out){
+		.port = l2.port_out, .iface = l2.iface, .bytes = way->bytes + (uint32_t)n * l2.len};
+	return n == b->n;
+}
+
+/*
  * Do all packets from the `from`th on that take the path of `memo` and are of the first one's
  * family, and put them behind the `kept` ones, as far as its finished header does. Returns how
  * many; notes in `b->out` what they come to.
@@ -148,21 +180,24 @@ push_all(struct dp_burst *b, uint16_t from, uint16_t kept, const struct path_mem
 	const uint32_t path = memo->id;
 	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[b->n];
 	uint32_t bytes = 0;
+	uint16_t n;
 
 	for (struct rte_mbuf *const *in = &b->pkt[from]; in != end; in++) {
 		struct rte_mbuf *m = *in;
 		struct dp_pkt *p = dp_pkt(m);
 
 		if ((dp_pkt_state(p) & alike) != state || p->path != path ||
-		    unlikely(p->iface_out != l2.iface || !dp_l2_push(m, &l2)))
+		    unlikely(p->iface_out != l2.iface || !dp_l2_put(m, &l2)))
 			break;
 		p->port_out = l2.port_out;
 		p->next = DP_NEXT_TX;
 		bytes += m->pkt_len;
 		*out++ = m;
 	}
+	n = (uint16_t)(out - &b->pkt[kept]);
+	dp_l2_insert(&b->pkt[kept], n, &l2);
 	b->out = (struct dp_out){.port = l2.port_out, .iface = l2.iface, .bytes = bytes};
-	return (uint16_t)(out - &b->pkt[kept]);
+	return n;
 }
 
 void
@@ -171,6 +206,8 @@ dp_stage_adjacency(struct dp_worker *w, struct dp_burst *b)
 	struct path_memo memo = {.id = SPW_DP_ADDR_NONE};
 	uint16_t kept = 0, n = 0;
 
+	if (b->kinds == (DP_KIND(DP_NEXT_ADJ) | DP_KIND_ONE_WAY) && likely(push_one_way(w, b)))
+		return;
 	for (uint16_t i = 0; i < b->n;) {
 		struct rte_mbuf *m = b->pkt[i];
 		const struct dp_pkt *p = dp_pkt(m);

@@ -29,6 +29,7 @@ struct run {
 	uint32_t mtu;	    /* of its interface */
 	uint16_t tunnel_if; /* interface of the tunnel */
 	uint32_t dst, leaf; /* last IPv4 destination looked up, 0 = none, and its leaf */
+	bool ipv4, ipv6;    /* families seen */
 	uint64_t packets, bytes;
 };
 
@@ -123,6 +124,8 @@ run_begin(struct dp_worker *w, struct rte_mbuf *m, struct run *r, struct dp_ways
 		run_count(w, r);
 	r->tunnel_if = p->iface_out;
 	r->sa = p->sa;
+	r->ipv4 |= (p->flags & DP_PKT_IPV6) == 0;
+	r->ipv6 |= (p->flags & DP_PKT_IPV6) != 0;
 	r->packets++;
 	r->bytes += m->pkt_len;
 	p->group = fixed != 0 ? 0 : leaf_of(w, m, p, r);
@@ -253,6 +256,13 @@ dp_stage_outer(struct dp_worker *w, struct dp_burst *b)
 		i = (uint16_t)(i + n);
 	}
 	b->n = kept;
+	/* What went up to a twin was counted, too, and is no longer here. */
+	if (likely(run.ipv4 != run.ipv6 && ways.path.next == DP_NEXT_ADJ))
+		dp_burst_one_way(b, ways.path.packets,
+				 &(struct dp_one_way){.path = ways.path.id,
+						      .bytes = (uint32_t)ways.path.bytes,
+						      .iface = ways.path.iface_out,
+						      .ipv6 = run.ipv6});
 	run_count(w, &run);
 	dp_ways_count(w, &ways);
 }

@@ -434,6 +434,11 @@ dp_stage_path(struct dp_worker *w, struct dp_burst *b)
 		i = (uint16_t)(i + n);
 	}
 	b->n = kept;
+	dp_burst_one_way(b, track.packets,
+			 &(struct dp_one_way){.path = track.way.path,
+					      .bytes = (uint32_t)track.bytes,
+					      .iface = track.way.iface_out,
+					      .ipv6 = (track.kind & DP_PKT_IPV6) != 0});
 	followers_count(w, &track);
 	dp_ways_count(w, &ways);
 	if (likely(all_came))

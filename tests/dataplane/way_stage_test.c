@@ -32,7 +32,7 @@ static const uint32_t mtus[] = {1280, 1400, 1500};
 /* What has been seen, so that a test which sees nothing fails. */
 struct seen {
 	uint64_t warm, kept, er_stood, told;
-	uint64_t fit[2], shaped[2]; /* bursts of several packets without and with it */
+	uint64_t fit[2], shaped[2], one_way[2]; /* bursts of several packets without and with it */
 };
 
 struct world {
@@ -293,10 +293,16 @@ static void
 packets_for_path(struct world *o)
 {
 	uint32_t first = roll(o, WORLD_GROUPS + 1), span = 1 + roll(o, 8);
+	bool ipv6 = false, from_tunnel = false, alike = roll(o, 2) == 0;
 	uint8_t ip[BYTES];
 
+	if (alike)
+		span = 1;
 	for (uint16_t i = 0; i < o->n; i++) {
-		bool ipv6 = roll(o, 2), from_tunnel = roll(o, 4) == 0;
+		if (i == 0 || !alike) {
+			ipv6 = roll(o, 2);
+			from_tunnel = roll(o, 4) == 0;
+		}
 		struct dp_pkt p = {.next = DP_NEXT_PATH,
 				   .iface_in = (uint16_t)(1 + roll(o, WAN_IF)),
 				   .group = (first + roll(o, span)) % (WORLD_GROUPS + 1),
@@ -308,7 +314,8 @@ packets_for_path(struct world *o)
 				  (roll(o, 4) == 0 ? o->origin : 0));
 		/* Tunnel 0 is one, too, and what did not come out of any says 0. */
 		p.tunnel = from_tunnel && roll(o, 2) ? roll(o, TUNNELS) : 0;
-		(void)stranger(o, &p);
+		if (!alike)
+			(void)stranger(o, &p);
 		random_ip(o, ip, ipv6);
 		packet_put(o, i, &p, ip);
 	}
@@ -384,6 +391,28 @@ what_counts(const struct world *o, struct rte_mbuf *m)
 	return p;
 }
 
+/* A burst that is said to go one way goes it, all of it. */
+static void
+one_way_is_true(const struct dp_burst *b)
+{
+	const struct dp_one_way *way = &b->one_way;
+	uint64_t bytes = 0;
+
+	if ((b->kinds & DP_KIND_ONE_WAY) == 0)
+		return;
+	assert_int_equal(b->kinds, DP_KIND(DP_NEXT_ADJ) | DP_KIND_ONE_WAY);
+	for (uint16_t i = 0; i < b->n; i++) {
+		const struct dp_pkt *p = dp_pkt(b->pkt[i]);
+
+		assert_int_equal(p->next, DP_NEXT_ADJ);
+		assert_int_equal(p->path, way->path);
+		assert_int_equal(p->iface_out, way->iface);
+		assert_int_equal((p->flags & DP_PKT_IPV6) != 0, way->ipv6);
+		bytes += b->pkt[i]->pkt_len;
+	}
+	assert_int_equal(bytes, way->bytes);
+}
+
 /* A packet that is not for the stage stays, and stays as it was. */
 static void
 left_alone(const struct world *o, const struct dp_burst *b, const struct dp_pkt *before)
@@ -408,7 +437,8 @@ alone_as_together(struct world *o, const struct dp_burst *together)
 		memset(dp_priv(&o->lone)->way, 0, YARD_GROUPS * sizeof(struct dp_way));
 		run(o, &o->lone, &o->copy[i], 1, &b);
 		left_alone(o, &b, &before);
-		kinds |= b.kinds;
+		one_way_is_true(&b);
+		kinds |= (uint16_t)(b.kinds & ~DP_KIND_ONE_WAY);
 		if (b.n == 0)
 			continue;
 		assert_true(kept < together->n);
@@ -421,7 +451,7 @@ alone_as_together(struct world *o, const struct dp_burst *together)
 		o->seen.er_stood += (a.flags & DP_PKT_ER_STOOD) != 0;
 	}
 	assert_int_equal(together->n, kept);
-	assert_int_equal(together->kinds, kinds);
+	assert_int_equal(together->kinds & ~DP_KIND_ONE_WAY, kinds);
 	o->seen.kept += kept;
 }
 
@@ -444,6 +474,7 @@ notice(struct world *o, const struct dp_burst *b)
 		return;
 	o->seen.fit[(b->kinds & DP_KIND_FIT) != 0]++;
 	o->seen.shaped[(b->kinds & DP_KIND_SHAPED) != 0]++;
+	o->seen.one_way[(b->kinds & DP_KIND_ONE_WAY) != 0]++;
 }
 
 /* One burst, of packets that were put. */
@@ -462,6 +493,7 @@ compare(struct world *o)
 	}
 	run(o, o->y->w, o->y->pkt, o->n, &b);
 	notice(o, &b);
+	one_way_is_true(&b);
 	alone_as_together(o, &b);
 	counts_equal(o);
 }
@@ -497,7 +529,8 @@ a_mixed_burst_goes_as_its_packets_go_alone(void **state)
 	assert_true(o->seen.warm > o->seen.kept / 4);
 	assert_true(o->seen.told > 100 && o->seen.er_stood > 100);
 	for (int with = 0; with < 2; with++)
-		assert_true(o->seen.fit[with] > 500 && o->seen.shaped[with] > 500);
+		assert_true(o->seen.fit[with] > 500 && o->seen.shaped[with] > 500 &&
+			    o->seen.one_way[with] > 100);
 	world_close(o);
 }
 
@@ -595,7 +628,8 @@ a_burst_of_several_sas_goes_as_its_packets_go_alone(void **state)
 	dropped_for(o, DP_DROP_IFACE_DOWN);
 	dropped_for(o, DP_DROP_PORT_GONE);
 	assert_true(o->seen.kept > ROUNDS && o->seen.told > 40);
-	assert_true(o->seen.fit[0] > 500 && o->seen.fit[1] > 500);
+	for (int with = 0; with < 2; with++)
+		assert_true(o->seen.fit[with] > 500 && o->seen.one_way[with] > 500);
 	world_close(o);
 }
 
