@@ -130,8 +130,11 @@ dp_fit_may_be_syn(const struct rte_mbuf *m, bool ipv6)
 static inline bool
 dp_fit_word_fits(uint64_t word, const struct rte_mbuf *m, unsigned int ipv6)
 {
-	return m->pkt_len <= dp_fit_mtu(word, ipv6) &&
-	       (dp_fit_mss(word, ipv6) == 0 || !dp_fit_may_be_syn(m, ipv6 != 0));
+	/* The family's half of the word: the MTU, and above it the MSS. */
+	const uint32_t half = (uint32_t)(word >> (ipv6 != 0 ? 32 : 0));
+
+	return m->pkt_len <= (uint16_t)half &&
+	       (half <= UINT16_MAX || !dp_fit_may_be_syn(m, ipv6 != 0));
 }
 
 /* The same of the packet's own way, which is asked for when it is not that of the one before. */

@@ -156,6 +156,7 @@ step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, 
 	const bool known = r->common != 0 && r->leaf == r->common;
 	const struct heading way = r->way;
 	const uint32_t dst_be = __builtin_bswap32(r->dst);
+	struct dp_iface_counters *iface = w->iface;
 	struct rte_mbuf **out = &b->pkt[kept], *const *end = &b->pkt[known ? b->n : from];
 	uint32_t longest = 0;
 	uint64_t bytes = 0;
@@ -170,10 +171,13 @@ step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, 
 		if ((dp_pkt_state(p) & alike) != DP_NEXT_OUTER || dst != dst_be ||
 		    fixed_path(w, p) != 0)
 			break;
-		w->iface[p->iface_out].tx_packets++;
-		w->iface[p->iface_out].tx_bytes += m->pkt_len;
-		bytes += m->pkt_len;
-		longest = RTE_MAX(longest, m->pkt_len);
+		const uint32_t len = m->pkt_len;
+		struct dp_iface_counters *tunnel_if = &iface[p->iface_out];
+
+		tunnel_if->tx_packets++;
+		tunnel_if->tx_bytes += len;
+		bytes += len;
+		longest = RTE_MAX(longest, len);
 		follow(m, &way); /* its kind is the burst's already */
 		*out++ = m;
 	}

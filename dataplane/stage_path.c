@@ -365,8 +365,8 @@ step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, 
 
 		if (unlikely(p->next != DP_NEXT_PATH || !known || known->next != DP_NEXT_SEAL))
 			break;
-		const struct dp_way way = *known;
-		const struct dp_tunnel *tunnel = &tunnels[way.tunnel];
+		const uint32_t into = known->tunnel, by = known->path;
+		const struct dp_tunnel *tunnel = &tunnels[into];
 
 		carries = atomic_load_explicit(&tunnel->fit, memory_order_relaxed);
 		if (unlikely(carries == 0))
@@ -374,10 +374,14 @@ step_all(struct dp_worker *w, struct dp_burst *b, uint16_t from, uint16_t kept, 
 		dp_sa_out_fetch(tunnel);
 		if (unlikely(!dp_fit_word_fits(carries, m, dp_fit_ipv6(p))))
 			kinds |= DP_KIND_FIT;
-		follow(m, &way);
-		path[way.path].packets++;
-		path[way.path].bytes += m->pkt_len;
-		kinds |= way.kinds;
+		p->tunnel = into;
+		p->path = by;
+		p->iface_out = known->iface_out;
+		p->next = DP_NEXT_SEAL;
+		p->flags |= known->flags;
+		path[by].packets++;
+		path[by].bytes += m->pkt_len;
+		kinds |= known->kinds;
 		*out++ = m;
 	}
 	b->kinds |= (uint16_t)kinds;
