@@ -144,19 +144,22 @@ current(const struct ike_escrow *esc, unsigned int slot)
 	return holds(esc, b) ? 1 : -1;
 }
 
+/* Its head last, which says how much there is to wipe. */
 static void
 half_wipe(struct half *h)
 {
-	size_t worn = h->worn < sizeof(h->bytes) ? h->worn : sizeof(h->bytes);
-
-	spw_wipe(h, offsetof(struct half, bytes) + worn);
+	spw_wipe(h->bytes, h->worn < sizeof(h->bytes) ? h->worn : sizeof(h->bytes));
+	spw_wipe(h, offsetof(struct half, bytes));
 }
 
+/* The half that holds last: without it the other one, which is past, would hold again. */
 static void
 slot_wipe(struct ike_escrow *esc, unsigned int slot)
 {
-	half_wipe(half_of(esc, slot, 0));
-	half_wipe(half_of(esc, slot, 1));
+	unsigned int last = current(esc, slot) == 0 ? 0 : 1;
+
+	half_wipe(half_of(esc, slot, 1 - last));
+	half_wipe(half_of(esc, slot, last));
 	esc->use[slot - 1] = FREE;
 	esc->free[esc->n_free++] = slot;
 }
