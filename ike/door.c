@@ -188,12 +188,13 @@ put_in(struct ike_escrow *esc, struct ike_sa *sa)
 				sa->conn->set.name);
 		return;
 	}
-	draft = ike_escrow_draft(esc, sa->slot, &room);
+	draft = ike_escrow_draft(esc, &room);
 	len = ike_record_save(sa, draft, room);
 	if (len != 0) {
 		ike_escrow_write(esc, sa->slot, len);
 		return;
 	}
+	spw_wipe(draft, room);
 	spw_log_limited(&sa->e->log, SPW_LOG_WARNING, "ike", "escrow-too-small", "conn=%s",
 			sa->conn->set.name);
 	take_out(esc, sa);

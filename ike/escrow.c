@@ -4,7 +4,10 @@
  *
  *	page 0: what it is, the number of the last batch that holds, how many slots were ever used,
  *		and a secret of the engine that belongs to no record
- *	slot n: half 0, half 1: { batch, checksum, length, record }
+ *	slot n: record 0, head 0 | head 1, record 1; a head: { batch, checksum, length }
+ *
+ * The halves grow away from each other, from the middle of a page: it has both of nearly every IKE
+ * SA, and the pages beside it are touched by long records alone.
  *
  * A record is written into the half that does not hold the committed one, under the number of the
  * batch under way. One store of that number into page 0 makes the whole batch hold, whatever number
@@ -16,7 +19,8 @@
  *
  * The memory is shared with whoever keeps its descriptor, who does not write. Nothing in it is
  * trusted further than bounds and checksum; the record's reader checks the rest. Slots above `top`
- * are never touched, so that memory is spent for SAs that were. One thread.
+ * are never touched, so that memory is spent for SAs that were. A record is drafted in guarded
+ * memory of the process, since where it begins depends on its length. One thread.
  */
 #include "ike/escrow.h"
 
@@ -27,10 +31,12 @@
 
 #include "ike/engine.h"
 
-#define MAGIC	  "SPWESCR"
-#define VERSION	  5
-#define HEAD_SIZE 4096
-#define HALF_SIZE 8192
+#define MAGIC	    "SPWESCR"
+#define VERSION	    6
+#define PAGE	    4096
+#define SLOT_SIZE   16384
+#define SLOTS_BEGIN (PAGE + PAGE / 2) /* so that the middle of a slot is that of a page */
+#define ALIGNMENT   8
 
 struct head {
 	char magic[8];
@@ -47,21 +53,21 @@ struct half {
 	uint64_t sum;
 	uint32_t len;  /* 0 = the record ended */
 	uint32_t worn; /* bytes that may hold something: what is wiped */
-	uint8_t bytes[HALF_SIZE - 24];
 };
-_Static_assert(sizeof(struct half) == HALF_SIZE, "a half has its size");
+#define ROOM (SLOT_SIZE / 2 - sizeof(struct half))
+_Static_assert(ROOM % ALIGNMENT == 0, "a record is aligned in either half");
 
 enum use { FREE, FOUND, USED };
 
 struct ike_escrow {
 	struct head *head;
-	struct half *half; /* 2 a slot */
-	uint8_t *use;	   /* enum use of each slot */
-	uint32_t *key;	   /* of the name each found record begins with */
-	uint32_t *free;	   /* stack of slots below top */
-	uint32_t *ended;   /* slots removed in the batch under way */
+	uint8_t *middle;	 /* of slot 1 */
+	struct spw_secret draft; /* [ROOM] */
+	uint8_t *use;		 /* enum use of each slot */
+	uint32_t *key;		 /* of the name each found record begins with */
+	uint32_t *free;		 /* stack of slots below top */
+	uint32_t *ended;	 /* slots removed in the batch under way */
 	unsigned int slots, n_free, n_ended, n_used, n_found;
-	uint32_t worn; /* of the half that is a draft, before */
 };
 
 /* Two builds whose records differ have another value here, or another VERSION. */
@@ -69,7 +75,7 @@ static uint64_t
 build_mark(void)
 {
 	const size_t facts[] = {VERSION,
-				HALF_SIZE,
+				SLOT_SIZE,
 				sizeof(struct ike_sa),
 				sizeof(struct ike_child),
 				sizeof(struct ike_request),
@@ -112,7 +118,7 @@ key_of(const void *name)
 size_t
 ike_escrow_size(unsigned int slots)
 {
-	return HEAD_SIZE + (size_t)slots * 2 * HALF_SIZE;
+	return 2 * PAGE + (size_t)slots * SLOT_SIZE;
 }
 
 static uint64_t
@@ -124,7 +130,24 @@ committed(const struct ike_escrow *esc)
 static struct half *
 half_of(const struct ike_escrow *esc, unsigned int slot, unsigned int which)
 {
-	return &esc->half[2 * (slot - 1) + which];
+	uint8_t *middle = esc->middle + (size_t)(slot - 1) * SLOT_SIZE;
+
+	return (struct half *)(void *)middle - 1 + which;
+}
+
+/* What a record of this length takes. */
+static size_t
+span_of(size_t len)
+{
+	return (len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+static uint8_t *
+bytes_of(const struct ike_escrow *esc, unsigned int slot, unsigned int which, size_t len)
+{
+	struct half *h = half_of(esc, slot, which);
+
+	return which == 1 ? (uint8_t *)(h + 1) : (uint8_t *)h - span_of(len);
 }
 
 static bool
@@ -146,10 +169,13 @@ current(const struct ike_escrow *esc, unsigned int slot)
 
 /* Its head last, which says how much there is to wipe. */
 static void
-half_wipe(struct half *h)
+half_wipe(struct ike_escrow *esc, unsigned int slot, unsigned int which)
 {
-	spw_wipe(h->bytes, h->worn < sizeof(h->bytes) ? h->worn : sizeof(h->bytes));
-	spw_wipe(h, offsetof(struct half, bytes));
+	struct half *h = half_of(esc, slot, which);
+	size_t worn = h->worn < ROOM ? h->worn : ROOM;
+
+	spw_wipe(bytes_of(esc, slot, which, worn), span_of(worn));
+	spw_wipe(h, sizeof(*h));
 }
 
 /* The half that holds last: without it the other one, which is past, would hold again. */
@@ -158,8 +184,8 @@ slot_wipe(struct ike_escrow *esc, unsigned int slot)
 {
 	unsigned int last = current(esc, slot) == 0 ? 0 : 1;
 
-	half_wipe(half_of(esc, slot, 1 - last));
-	half_wipe(half_of(esc, slot, last));
+	half_wipe(esc, slot, 1 - last);
+	half_wipe(esc, slot, last);
 	esc->use[slot - 1] = FREE;
 	esc->free[esc->n_free++] = slot;
 }
@@ -169,15 +195,18 @@ ike_escrow_read(const struct ike_escrow *esc, unsigned int slot, size_t *len)
 {
 	int which = current(esc, slot);
 	const struct half *h;
+	const uint8_t *bytes;
 
 	if (which < 0)
 		return NULL;
 	h = half_of(esc, slot, (unsigned int)which);
-	if (h->len == 0 || h->len > sizeof(h->bytes) ||
-	    h->sum != sum_of(h->batch, h->bytes, h->len))
+	if (h->len == 0 || h->len > ROOM)
+		return NULL;
+	bytes = bytes_of(esc, slot, (unsigned int)which, h->len);
+	if (h->sum != sum_of(h->batch, bytes, h->len))
 		return NULL;
 	*len = h->len;
-	return h->bytes;
+	return bytes;
 }
 
 /* What an earlier instance left in one slot. */
@@ -189,7 +218,7 @@ slot_meet(struct ike_escrow *esc, unsigned int slot)
 
 	for (unsigned int i = 0; i < 2; i++)
 		if (half_of(esc, slot, i)->batch > committed(esc))
-			half_wipe(half_of(esc, slot, i));
+			half_wipe(esc, slot, i);
 	record = ike_escrow_read(esc, slot, &len);
 	if (!record || len < IKE_ESCROW_NAME) {
 		slot_wipe(esc, slot);
@@ -225,21 +254,24 @@ ike_escrow_new(struct ike_escrow **out, void *memory, size_t size)
 	unsigned int slots;
 	int rc;
 
-	if (size < ike_escrow_size(1) || (size - HEAD_SIZE) / (2 * HALF_SIZE) > IKE_ESCROW_SLOTS)
+	if (size < ike_escrow_size(1) || size >= ike_escrow_size(IKE_ESCROW_SLOTS + 1))
 		return -EINVAL;
-	slots = (unsigned int)((size - HEAD_SIZE) / (2 * HALF_SIZE));
+	slots = (unsigned int)((size - ike_escrow_size(0)) / SLOT_SIZE);
 	esc = calloc(1, sizeof(*esc));
 	if (!esc)
 		return -ENOMEM;
 	esc->head = memory;
-	esc->half = (struct half *)((uint8_t *)memory + HEAD_SIZE);
+	esc->middle = (uint8_t *)memory + SLOTS_BEGIN + SLOT_SIZE / 2;
 	esc->slots = slots;
 	esc->use = calloc(slots, sizeof(*esc->use));
 	esc->key = calloc(slots, sizeof(*esc->key));
 	esc->free = calloc(slots, sizeof(*esc->free));
 	esc->ended = calloc(slots, sizeof(*esc->ended));
-	rc = esc->use && esc->key && esc->free && esc->ended ? head_meet(esc->head, slots)
-							     : -ENOMEM;
+	rc = spw_secret_alloc(&esc->draft, ROOM);
+	if (!esc->use || !esc->key || !esc->free || !esc->ended)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = head_meet(esc->head, slots);
 	if (rc != 0) {
 		ike_escrow_free(esc);
 		return rc;
@@ -255,6 +287,7 @@ ike_escrow_free(struct ike_escrow *esc)
 {
 	if (!esc)
 		return;
+	spw_secret_free(&esc->draft);
 	free(esc->use);
 	free(esc->key);
 	free(esc->free);
@@ -311,50 +344,57 @@ ike_escrow_take(struct ike_escrow *esc)
 	return slot;
 }
 
-static struct half *
-draft_of(const struct ike_escrow *esc, unsigned int slot)
+uint8_t *
+ike_escrow_draft(struct ike_escrow *esc, size_t *room)
 {
-	return half_of(esc, slot, current(esc, slot) == 0 ? 1 : 0);
+	*room = ROOM;
+	return esc->draft.bytes;
 }
 
-uint8_t *
-ike_escrow_draft(struct ike_escrow *esc, unsigned int slot, size_t *room)
+/* The half that does not hold what is committed; what it had is wiped. */
+static unsigned int
+other_half(struct ike_escrow *esc, unsigned int slot)
 {
-	struct half *h = draft_of(esc, slot);
+	unsigned int which = current(esc, slot) == 0 ? 1 : 0;
 
-	h->batch = 0;
-	esc->worn = h->worn;
-	h->worn = sizeof(h->bytes);
-	atomic_signal_fence(memory_order_seq_cst); /* before the record is touched */
-	*room = sizeof(h->bytes);
-	return h->bytes;
+	half_wipe(esc, slot, which);
+	return which;
+}
+
+/* The draft's first `len` bytes are the record that holds. */
+static bool
+is_committed(const struct ike_escrow *esc, unsigned int slot, size_t len)
+{
+	int which = current(esc, slot);
+
+	return which >= 0 && half_of(esc, slot, (unsigned int)which)->len == len &&
+	       memcmp(bytes_of(esc, slot, (unsigned int)which, len), esc->draft.bytes, len) == 0;
 }
 
 void
 ike_escrow_write(struct ike_escrow *esc, unsigned int slot, size_t len)
 {
-	struct half *h = draft_of(esc, slot);
-	int now = current(esc, slot);
-	const struct half *old = now < 0 ? NULL : half_of(esc, slot, (unsigned int)now);
+	unsigned int which = other_half(esc, slot);
+	struct half *h = half_of(esc, slot, which);
+	uint8_t *bytes = bytes_of(esc, slot, which, len);
 	uint64_t batch = committed(esc) + 1;
 
-	if (esc->worn > len) /* what a longer record left behind it */
-		spw_wipe(h->bytes + len, esc->worn - len);
-	h->worn = (uint32_t)len;
-	if (old && old->len == len && memcmp(old->bytes, h->bytes, len) == 0)
-		return;
-	h->len = (uint32_t)len;
-	h->sum = sum_of(batch, h->bytes, len);
-	h->batch = batch;
+	if (!is_committed(esc, slot, len)) {
+		h->worn = (uint32_t)len;
+		atomic_signal_fence(memory_order_seq_cst); /* before there is anything to wipe */
+		memcpy(bytes, esc->draft.bytes, len);
+		h->len = (uint32_t)len;
+		h->sum = sum_of(batch, bytes, len);
+		h->batch = batch;
+	}
+	spw_wipe(esc->draft.bytes, len);
 }
 
 void
 ike_escrow_remove(struct ike_escrow *esc, unsigned int slot)
 {
-	struct half *h = draft_of(esc, slot);
+	struct half *h = half_of(esc, slot, other_half(esc, slot));
 
-	h->len = 0;
-	h->sum = 0;
 	h->batch = committed(esc) + 1;
 	esc->ended[esc->n_ended++] = slot;
 	esc->n_used--;

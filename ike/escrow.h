@@ -39,9 +39,12 @@ unsigned int ike_escrow_found(const struct ike_escrow *esc);
 
 /* A free slot (1..slots), 0 when all are used. */
 unsigned int ike_escrow_take(struct ike_escrow *esc);
-/* Room for the next record of a slot; what is committed stays whole. Fill, then write. */
-uint8_t *ike_escrow_draft(struct ike_escrow *esc, unsigned int slot, size_t *room);
-/* The draft's first `len` bytes belong to the batch. Equal to what is committed: nothing to do. */
+/* Room for one record, guarded. Fill, then write, then the next. */
+uint8_t *ike_escrow_draft(struct ike_escrow *esc, size_t *room);
+/*
+ * The draft's first `len` bytes belong to the batch as the record of this slot, and leave the draft;
+ * what is committed stays whole.
+ */
 void ike_escrow_write(struct ike_escrow *esc, unsigned int slot, size_t len);
 /* The slot's record ends with the batch; then it is wiped and free. */
 void ike_escrow_remove(struct ike_escrow *esc, unsigned int slot);

@@ -58,7 +58,7 @@ begin(struct ike_engine *e)
 	if (!slot)
 		return false;
 	w->slot[w->n++] = slot;
-	w->draft = (struct ike_will *)(void *)ike_escrow_draft(e->config.escrow, slot, &room);
+	w->draft = (struct ike_will *)(void *)ike_escrow_draft(e->config.escrow, &room);
 	w->room = (room - sizeof(*w->draft)) / sizeof(struct deed);
 	memset(w->draft, 0, sizeof(*w->draft));
 	w->draft->incarnation = e->config.incarnation;

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -42,7 +44,7 @@ static void
 put(struct ike_escrow *esc, unsigned int slot, char letter, size_t n)
 {
 	size_t room;
-	uint8_t *draft = ike_escrow_draft(esc, slot, &room);
+	uint8_t *draft = ike_escrow_draft(esc, &room);
 
 	assert_true(room >= IKE_ESCROW_NAME + n);
 	memset(draft, 0, IKE_ESCROW_NAME);
@@ -191,6 +193,74 @@ what_is_no_escrow_of_this_build_is_refused_unchanged(void **state)
 	memset(mem, 7, size);
 	assert_int_equal(ike_escrow_new(&esc, mem, size), -EBADMSG);
 	assert_int_equal(ike_escrow_new(&esc, mem, 4096), -EINVAL);
+	free(mem);
+	free(copy);
+}
+
+static size_t
+pages_touched(uint8_t *mem, size_t size)
+{
+	unsigned char resident[64];
+	size_t n = 0, page = (size_t)sysconf(_SC_PAGESIZE), pages = (size + page - 1) / page;
+
+	assert_true(pages <= sizeof(resident));
+	assert_int_equal(mincore(mem, size, resident), 0);
+	for (size_t i = 0; i < pages; i++)
+		n += resident[i] & 1;
+	return n;
+}
+
+/* Tunnels are many: what a record costs is what of its slot is touched. */
+static void
+a_slot_of_usual_records_is_one_page(void **state)
+{
+	size_t size = ike_escrow_size(SLOTS);
+	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ike_escrow *esc = store(mem, size);
+
+	for (unsigned int slot = 1; slot <= SLOTS; slot++) {
+		assert_int_equal(ike_escrow_take(esc), slot);
+		for (size_t n = 1900; n < 1990; n++) {
+			put(esc, slot, 'a', n);
+			ike_escrow_publish(esc);
+			assert_true(holds(esc, slot, 'a', n));
+		}
+	}
+	assert_int_equal(pages_touched(mem, size), 1 + SLOTS);
+	put(esc, 1, 'a', 2000);
+	ike_escrow_publish(esc);
+	assert_int_equal(pages_touched(mem, size), 2 + SLOTS);
+	ike_escrow_free(esc);
+	munmap(mem, size);
+}
+
+/* The longest is whole in either half, and in neither does it reach another slot. */
+static void
+a_slot_has_room_for_two_of_the_longest(void **state)
+{
+	size_t size = ike_escrow_size(SLOTS), room;
+	uint8_t *mem = calloc(1, size), *copy = malloc(size);
+	struct ike_escrow *esc = store(mem, size);
+
+	ike_escrow_draft(esc, &room);
+	room -= IKE_ESCROW_NAME;
+	for (unsigned int slot = 1; slot <= SLOTS; slot++)
+		assert_int_equal(ike_escrow_take(esc), slot);
+	for (size_t shorter = 0; shorter < 3; shorter++) {
+		for (unsigned int slot = 1; slot <= SLOTS; slot++)
+			put(esc, slot, (char)('a' + slot), room - shorter);
+		ike_escrow_publish(esc);
+		for (unsigned int slot = 1; slot <= SLOTS; slot++)
+			assert_true(holds(esc, slot, (char)('a' + slot), room - shorter));
+	}
+	memcpy(copy, mem, size);
+	for (unsigned int slot = 1; slot <= SLOTS; slot++)
+		ike_escrow_remove(esc, slot);
+	ike_escrow_publish(esc);
+	for (unsigned int slot = 1; slot <= SLOTS; slot++)
+		assert_true(count_byte(copy, size, (uint8_t)('a' + slot)) > 2 * room - 10 &&
+			    count_byte(mem, size, (uint8_t)('a' + slot)) < 10);
+	ike_escrow_free(esc);
 	free(mem);
 	free(copy);
 }
@@ -464,12 +534,16 @@ an_sa_is_taken_only_by_what_it_was_negotiated_with(void **state)
 static void
 damage(struct net *net)
 {
-	uint8_t *mem = net->host[0].escrow_mem;
+	const struct ike_escrow *esc = net->host[0].escrow;
 
-	/* behind the name and the mark, in whatever halves there are */
-	for (size_t at = 4096; at < ike_escrow_size(24); at += 8192)
-		if (mem[at])
-			mem[at + 400] ^= 0x10;
+	/* behind the name and the mark, of whatever records there are */
+	for (unsigned int slot = 1; slot <= ike_escrow_slots(esc); slot++) {
+		size_t len;
+		uint8_t *record = (uint8_t *)(uintptr_t)ike_escrow_read(esc, slot, &len);
+
+		if (record)
+			record[376] ^= 0x10;
+	}
 }
 
 static void
@@ -620,6 +694,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_ends_is_wiped_and_its_slot_used_again),
 		cmocka_unit_test(a_removal_that_did_not_hold_is_none),
 		cmocka_unit_test(a_damaged_record_is_refused_and_the_others_stand),
+		cmocka_unit_test(a_slot_of_usual_records_is_one_page),
+		cmocka_unit_test(a_slot_has_room_for_two_of_the_longest),
 		cmocka_unit_test(what_is_no_escrow_of_this_build_is_refused_unchanged),
 		cmocka_unit_test(killed_at_every_step_it_goes_on),
 		cmocka_unit_test(killed_at_every_step_and_away_a_second_it_goes_on),
@@ -635,5 +711,7 @@ main(int argc, char **argv)
 
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
+	if (spw_secret_init() != 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -548,7 +548,7 @@ an_escrow_outlives_its_instance(void **state)
 		if (!secret)
 			assert_false(first.secret);
 		slot = ike_escrow_take(first.store);
-		draft = ike_escrow_draft(first.store, slot, &room);
+		draft = ike_escrow_draft(first.store, &room);
 		memset(draft, 'x', 100);
 		ike_escrow_write(first.store, slot, 100);
 		ike_escrow_publish(first.store);
@@ -609,5 +609,7 @@ main(void)
 		cmocka_unit_test(alg_08_a_draw_that_fails_ends_the_process),
 	};
 
+	if (spw_secret_init() != 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

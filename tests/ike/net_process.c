@@ -24,8 +24,9 @@
 
 /* How the escrow of a test looks in memory: as in escrow.c. */
 #define ESCROW_SLOTS	 24
-#define ESCROW_HEAD	 4096
+#define ESCROW_BEGIN	 6144
 #define ESCROW_HALF	 8192
+#define ESCROW_HEAD	 24 /* of a half: on either side of a slot's middle */
 #define ESCROW_TOP	 20
 #define ESCROW_COMMITTED 24
 
@@ -42,13 +43,31 @@ escrow_filled(const void *mem)
 	uint32_t top;
 
 	memcpy(&top, (const uint8_t *)mem + ESCROW_TOP, sizeof(top));
-	return ESCROW_HEAD + 2 * (size_t)top * ESCROW_HALF;
+	return ESCROW_BEGIN + 2 * (size_t)top * ESCROW_HALF;
 }
 
 static void
 escrow_copy(void *to, const void *from)
 {
 	memcpy(to, from, escrow_filled(from));
+}
+
+/* The half of a slot at `at`; the first one has its head at its end. */
+static void
+half_torn(struct net_host *h, size_t at, bool first, uint64_t held)
+{
+	const uint8_t *now = (uint8_t *)h->escrow_mem + at;
+	uint8_t *image = (uint8_t *)h->escrow_image + at;
+	size_t head = first ? ESCROW_HALF - ESCROW_HEAD : 0;
+	uint64_t batch;
+	size_t n;
+
+	memcpy(&batch, now + head, 8);
+	if (batch != held || memcmp(now + head, image + head, 8) == 0)
+		return;
+	memcpy(image, now, ESCROW_HALF);
+	n = net_random(&h->net->rng) % 1000;
+	memset(image + (first ? head - 276 - n : 300), 0x5a, n);
 }
 
 /*
@@ -72,13 +91,8 @@ image_torn(struct net_host *h)
 	memset(image + escrow_filled(image), 0, escrow_filled(now) - escrow_filled(image));
 	memcpy(image + ESCROW_TOP, now + ESCROW_TOP,
 	       4); /* slots are taken before they are written */
-	for (size_t at = ESCROW_HEAD; at < escrow_filled(now); at += ESCROW_HALF) {
-		memcpy(&batch, now + at, 8);
-		if (batch != held || memcmp(now + at, image + at, 8) == 0)
-			continue;
-		memcpy(image + at, now + at, ESCROW_HALF);
-		memset(image + at + 300, 0x5a, net_random(&h->net->rng) % 1000);
-	}
+	for (size_t at = ESCROW_BEGIN, half = 0; at < escrow_filled(now); at += ESCROW_HALF, half++)
+		half_torn(h, at, half % 2 == 0, held);
 }
 
 /* Memory is as it was at the kill; what was written after it is undone. */
