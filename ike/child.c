@@ -107,6 +107,7 @@ new_child(struct ike_sa *sa, const struct ike_child_plan *plan, const struct spw
 	c->hard_at = second_after(now, d->seconds.hard);
 	c->next = sa->children;
 	sa->children = c;
+	ike_index_child(c);
 	return c;
 }
 

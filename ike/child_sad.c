@@ -190,17 +190,8 @@ ike_child_free(struct ike_child *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	ike_index_child_gone(c);
 	free(c);
-}
-
-struct ike_child *
-ike_child_find_in(struct ike_engine *e, uint32_t spi_in)
-{
-	for (struct ike_sa *sa = spi_in ? e->sas : NULL; sa; sa = sa->next)
-		for (struct ike_child *c = sa->children; c; c = c->next)
-			if (c->spi_in == spi_in)
-				return c;
-	return NULL;
 }
 
 struct ike_child *

@@ -159,21 +159,11 @@ child_moved(struct ike_engine *e, struct ike_child *c, const struct spw_dp_sa_ev
 					       sa->remote_port, sa->local_port);
 }
 
-/* The IKE SA whose request offers this SPI and waits for its answer; NULL = none. */
-static struct ike_sa *
-who_offers(const struct ike_engine *e, uint32_t spi_in)
-{
-	for (struct ike_sa *sa = spi_in ? e->sas : NULL; sa; sa = sa->next)
-		if (sa->req.task != IKE_TASK_NONE && sa->req.spi_in == spi_in && !sa->req.stale)
-			return sa;
-	return NULL;
-}
-
 /* The peer sends on a child SA of which we have not heard. */
 static void
 early_packet(struct ike_engine *e, uint32_t spi_in)
 {
-	struct ike_sa *sa = who_offers(e, spi_in);
+	struct ike_sa *sa = ike_index_find(e, IKE_MARK_OFFERED, spi_in);
 
 	if (sa)
 		ike_request_early(sa);

@@ -135,6 +135,7 @@ struct ike_request {
 
 struct ike_child {
 	struct ike_child *next;
+	struct ike_child *same; /* of the same bucket of the index */
 	struct ike_sa *sa;
 	enum ike_child_state state;
 	uint32_t spi_in;
@@ -683,7 +684,7 @@ void ike_child_stop_out(struct ike_child *c);
 void ike_child_linger(struct ike_child *c);
 /* Take it out of the data plane and free it. */
 void ike_child_free(struct ike_child *c);
-struct ike_child *ike_child_find_in(struct ike_engine *e, uint32_t spi_in);
+struct ike_child *ike_child_find_in(const struct ike_engine *e, uint32_t spi_in);
 /* Among all IKE SAs of the same connection, by the peer's SPI. */
 struct ike_child *ike_child_find_out(struct ike_sa *sa, uint32_t spi_out);
 unsigned int ike_conn_live_children(const struct ike_conn *conn);

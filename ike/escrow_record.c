@@ -269,6 +269,8 @@ children(struct codec *c, struct ike_sa *sa)
 		}
 		(*at)->sa = sa;
 		child_fields(c, *at);
+		if (c->load)
+			ike_index_child(*at);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Private to ike/: whose turn it is, and finding an IKE SA by a number. */
+/* Private to ike/: whose turn it is, and finding things by a number. */
 #ifndef SPW_IKE_TURN_H
 #define SPW_IKE_TURN_H
 
@@ -8,6 +8,7 @@
 
 #include "lib/addr.h"
 
+struct ike_child;
 struct ike_conn;
 struct ike_engine;
 struct ike_sa;
@@ -36,6 +37,7 @@ enum ike_mark {
 	IKE_MARK_OWN,	   /* the SPI that we chose */
 	IKE_MARK_PROMISED, /* the same of the IKE SA that our rekey will make */
 	IKE_MARK_DIALLED,  /* the initiator's SPI */
+	IKE_MARK_OFFERED,  /* inbound SPI of the child that its request in flight offers */
 	IKE_MARKS,
 };
 struct ike_spot {
@@ -46,9 +48,10 @@ struct ike_spot {
 };
 struct ike_index {
 	struct ike_spot **bucket[IKE_MARKS];
-	struct ike_conn **near; /* connections by the peer's address, the newest first */
-	unsigned int size;	/* buckets of each, a power of two */
-	unsigned int half_open; /* IKE SAs of strangers, when the last call ended */
+	struct ike_conn **near;	  /* connections by the peer's address, the newest first */
+	struct ike_child **child; /* by their inbound SPI */
+	unsigned int size;	  /* buckets of each, a power of two */
+	unsigned int half_open;	  /* IKE SAs of strangers, when the last call ended */
 };
 
 /* Before anything else is done with a new object (one of `conn` and `sa`). 0 or -ENOMEM. */
@@ -73,6 +76,15 @@ uint64_t ike_turns_next(const struct ike_engine *e);
 /* For tests: nobody sleeps past a wish, and every IKE SA is found by its numbers. */
 bool ike_turns_sound(const struct ike_engine *e);
 
+/* ---- index.c ---- */
+
+/* Buckets for so many objects, a power of two: before one more is made. 0 or -ENOMEM. */
+int ike_index_room(struct ike_engine *e, unsigned int size) __attribute__((warn_unused_result));
+/* The number that an IKE SA has now; 0 = none. */
+uint64_t ike_index_mark(const struct ike_sa *sa, enum ike_mark which);
+/* Its numbers may have changed; it is about to be freed. */
+void ike_index_note(struct ike_sa *sa);
+void ike_index_gone(struct ike_sa *sa);
 /*
  * An IKE SA with this number; NULL = none. Exact at any moment: one that
  * changed in this call is found among those whose turn it is. DEAD ones count.
@@ -89,6 +101,9 @@ struct ike_conn *ike_index_near(const struct ike_engine *e, const struct spw_add
 /* A connection is in e->conns from now on; it is about to leave (nothing when it never was). */
 void ike_index_conn(struct ike_conn *conn);
 void ike_index_conn_gone(struct ike_conn *conn);
+/* The same of a child SA, whose inbound SPI is set. It is found by ike_child_find_in(). */
+void ike_index_child(struct ike_child *c);
+void ike_index_child_gone(struct ike_child *c);
 void ike_index_free(struct ike_engine *e);
 
 #endif

@@ -208,6 +208,91 @@ objects_come_and_go_and_stay_findable(void **state)
 	ike_engine_free(e);
 }
 
+static struct ike_child *
+child_new(struct ike_sa *sa, uint32_t spi_in)
+{
+	struct ike_child *c = calloc(1, sizeof(*c));
+
+	assert_non_null(c);
+	*c = (struct ike_child){
+		.next = sa->children, .sa = sa, .spi_in = spi_in, .absent = true, .out_gone = true};
+	sa->children = c;
+	ike_index_child(c);
+	return c;
+}
+
+static unsigned int
+longest_chain(const struct ike_engine *e)
+{
+	unsigned int longest = 0;
+
+	for (unsigned int i = 0; i < e->index.size; i++) {
+		unsigned int n = 0;
+
+		for (const struct ike_child *c = e->index.child[i]; c; c = c->same)
+			n++;
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+/* Among those of all IKE SAs, while these become more; SPIs as the data plane gives them. */
+static void
+a_child_is_found_by_its_spi_as_long_as_it_is_there(void **state)
+{
+	struct ike_engine *e = engine_new(6);
+	struct ike_child *there[MANY] = {NULL};
+	uint64_t rng = 7;
+
+	for (unsigned int i = 0; i < MANY; i++)
+		set(e, SPW_NS_PER_S, i, SPW_IKE_MODE_INITIATE);
+	for (int step = 0; step < 5000; step++) {
+		unsigned int i = (unsigned int)((rng = rng * 6364136223846793005u + 1) >> 33) %
+				 (step < 2500 ? 10 : MANY);
+		uint32_t spi = 0x10000000 + (i << 16);
+
+		if (step == 2500) /* as many IKE SAs again: the index grows */
+			for (unsigned int k = 0; k < MANY; k++)
+				set(e, SPW_NS_PER_S, MANY + k, SPW_IKE_MODE_INITIATE);
+		assert_ptr_equal(ike_child_find_in(e, spi), there[i]);
+		if (there[i])
+			ike_child_free(there[i]);
+		there[i] = there[i] ? NULL : child_new(e->sas, spi);
+		assert_ptr_equal(ike_child_find_in(e, spi), there[i]);
+	}
+	assert_null(ike_child_find_in(e, 0));
+	assert_true(longest_chain(e) < 8);
+	assert_true(ike_turns_sound(e));
+	ike_engine_free(e);
+}
+
+static void
+an_ike_sa_is_found_by_the_spi_that_its_request_offers(void **state)
+{
+	struct ike_engine *e = engine_new(7);
+	struct ike_request *r;
+
+	for (unsigned int i = 0; i < MANY; i++)
+		set(e, SPW_NS_PER_S, i, SPW_IKE_MODE_INITIATE);
+	r = &ike_conn_find(e, "t7")->sas->req;
+	assert_int_not_equal(r->task, IKE_TASK_NONE);
+	for (int noted = 0; noted < 2; noted++) { /* in the call that draws it, and after it */
+		r->spi_in = 0x77000000u + (unsigned int)noted;
+		ike_wake(ike_conn_find(e, "t7")->sas);
+		if (noted)
+			ike_turns_end(e);
+		assert_ptr_equal(ike_index_find(e, IKE_MARK_OFFERED, r->spi_in),
+				 ike_conn_find(e, "t7")->sas);
+	}
+	r->stale = true;
+	assert_null(ike_index_find(e, IKE_MARK_OFFERED, r->spi_in));
+	r->stale = false;
+	r->spi_in = 0;
+	assert_null(ike_index_find(e, IKE_MARK_OFFERED, 0x77000001));
+	assert_null(ike_index_find(e, IKE_MARK_OFFERED, 0));
+	ike_engine_free(e);
+}
+
 static void
 the_same_calls_say_the_same_in_the_same_order(void **state)
 {
@@ -238,6 +323,8 @@ main(void)
 		cmocka_unit_test(one_datagram_is_one_turn),
 		cmocka_unit_test(what_happens_in_delivery_is_for_the_next_call),
 		cmocka_unit_test(objects_come_and_go_and_stay_findable),
+		cmocka_unit_test(a_child_is_found_by_its_spi_as_long_as_it_is_there),
+		cmocka_unit_test(an_ike_sa_is_found_by_the_spi_that_its_request_offers),
 		cmocka_unit_test(the_same_calls_say_the_same_in_the_same_order),
 	};
 
