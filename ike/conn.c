@@ -33,6 +33,18 @@ ike_peer_known(const struct ike_engine *e, const struct spw_addr *remote)
 	return false;
 }
 
+bool
+ike_engine_uses(const struct ike_engine *e, const struct spw_addr *local)
+{
+	for (const struct ike_conn *c = e->conns; c; c = c->next)
+		if (spw_addr_equal(&c->set.local, local))
+			return true;
+	for (const struct ike_sa *sa = e->sas; sa; sa = sa->next)
+		if (spw_addr_equal(&sa->local, local))
+			return true;
+	return false;
+}
+
 static int
 check_selectors(const struct spw_ike_conn *c, const struct spw_selector *s, uint32_t n,
 		const char *side, struct spw_err *err)

@@ -151,6 +151,9 @@ uint64_t ike_engine_tick(struct ike_engine *e, uint64_t now_ns);
 /* When ike_engine_tick() is wanted next. */
 uint64_t ike_engine_wakeup(const struct ike_engine *e);
 
+/* A connection has this local address, or an IKE SA that has not ended yet. */
+bool ike_engine_uses(const struct ike_engine *e, const struct spw_addr *local);
+
 /* Fill up to `max` status rows, one a connection; returns how many connections there are. */
 size_t ike_engine_status(const struct ike_engine *e, struct spw_ike_status *rows, size_t max);
 

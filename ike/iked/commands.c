@@ -238,6 +238,7 @@ cmd_conn_sweep(struct iked_client *c, struct spw_msg *m, struct spw_err *err)
 	}
 	escrow_settle(d);
 	orphans_unwanted_end(d);
+	iked_udp_sweep(d);
 	return done(c, m);
 }
 

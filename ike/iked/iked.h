@@ -54,6 +54,7 @@ struct iked_socket {
 	struct spw_addr local;
 	int fd[2];
 	struct event *readable[2];
+	bool leaving; /* all connections were told, and none has it */
 };
 
 /*
@@ -177,6 +178,10 @@ int iked_udp_set(struct iked *d, const struct spw_addr *local, const int fds[2],
 		 struct spw_err *err);
 /* The descriptors of a local address, borrowed; NULL when there are none. */
 const int *iked_udp_get(const struct iked *d, const struct spw_addr *local);
+/* Every connection is set: local addresses that none of them has are not needed for long. */
+void iked_udp_sweep(struct iked *d);
+/* Close those whose IKE SAs have ended, too: each second. */
+void iked_udp_reap(struct iked *d);
 int iked_udp_start(struct iked *d);
 void iked_udp_stop(struct iked *d);
 /* Is this the first message of a handshake with us? Any bytes. */

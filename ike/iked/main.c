@@ -100,6 +100,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	rows_walk(d, now);
 	carriers_check(d, now);
 	iked_orphans_reap(d, now);
+	iked_udp_reap(d);
 	spw_notify("WATCHDOG=1");
 }
 

@@ -13,6 +13,9 @@
  * puts first messages aside in a ring of IKED_STRANGERS, from which a few are taken each round of
  * the event loop. What does not fit is dropped, as the kernel would have done with all alike.
  *
+ * A pair is closed when controld has told all connections, none has its address, and what was said
+ * to the peers of those that had it is answered or given up.
+ *
  * Nothing a socket reports (ICMP errors come as errno) changes any state: that is a hint a stranger
  * can forge (RFC 7296 2.4).
  */
@@ -254,6 +257,42 @@ iked_udp_set(struct iked *d, const struct spw_addr *local, const int fds[2], str
 	spw_log(SPW_LOG_INFO, AREA, "socket", "local=%s ports=500,4500 replaced=%d",
 		spw_addr_format(local, text), old != NULL);
 	return 0;
+}
+
+static bool
+is_used(const struct iked *d, const struct iked_socket *s)
+{
+	return d->engine && ike_engine_uses(d->engine, &s->local);
+}
+
+void
+iked_udp_sweep(struct iked *d)
+{
+	for (struct iked_socket *s = d->sockets; s; s = s->next)
+		s->leaving = true;
+	for (size_t i = 0; i < d->conns.n; i++) {
+		struct iked_socket *s = socket_find(d, &d->conns.conn[i].local);
+
+		if (s)
+			s->leaving = false;
+	}
+}
+
+void
+iked_udp_reap(struct iked *d)
+{
+	struct iked_socket *s, *next;
+	char text[SPW_ADDR_TEXT];
+
+	for (s = d->sockets; s; s = next) {
+		next = s->next;
+		if (!s->leaving || is_used(d, s))
+			continue;
+		spw_log(SPW_LOG_INFO, AREA, "socket-closed", "local=%s",
+			spw_addr_format(&s->local, text));
+		socket_unlink(d, s);
+		socket_free(s);
+	}
 }
 
 const int *

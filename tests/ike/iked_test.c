@@ -59,13 +59,20 @@ conn_of(const struct bed_side *s, uint32_t generation)
 }
 
 static void
+sweep(struct bed_side *s, uint32_t generation)
+{
+	const struct spw_ike_sweep below = {.generation = generation};
+
+	bed_ask(s, SPW_IKE_CONN_SWEEP, &below, sizeof(below), NULL, 0);
+}
+
+static void
 configure(struct bed_side *s, uint32_t generation)
 {
 	struct spw_ike_conn conn = conn_of(s, generation);
-	struct spw_ike_sweep sweep = {.generation = generation};
 
 	bed_configure(s, &conn);
-	bed_ask(s, SPW_IKE_CONN_SWEEP, &sweep, sizeof(sweep), NULL, 0);
+	sweep(s, generation);
 }
 
 static void
@@ -558,6 +565,47 @@ a_dial_without_a_data_plane_is_made_up_when_it_comes(void **state)
 	assert_true(EVENTUALLY(bed_agree(&a, &b)));
 }
 
+/* Does the daemon have the sockets of this address? */
+static bool
+has_sockets(struct bed_side *s, const struct spw_addr *local)
+{
+	struct spw_ike_socket sock = {.local = *local};
+	struct spw_err err = {0};
+	int rc = bed_call(s, SPW_IKE_SOCKET_GET, &sock, sizeof(sock), NULL, 0, &err);
+
+	assert_true(rc == 0 || rc == -ENOENT);
+	if (rc == 0)
+		spw_msg_close_fds(&bed_reply);
+	return rc == 0;
+}
+
+static void
+sockets_that_no_tunnel_needs_are_closed(void **state)
+{
+	struct spw_ike_conn conn = conn_of(&a, 3);
+
+	sweep(&a, 1);
+	sleep_ms(1500);
+	assert_true(has_sockets(&a, &a.local)); /* of a tunnel that stands */
+	assert_int_equal(kill(b.pid, SIGSTOP), 0);
+	sweep(&a, 2);
+	sleep_ms(2500);
+	assert_true(has_sockets(&a, &a.local)); /* the Delete is repeated */
+	assert_int_equal(kill(b.pid, SIGCONT), 0);
+	assert_true(EVENTUALLY(!has_sockets(&a, &a.local)));
+	assert_true(EVENTUALLY(fake_count(&b.dp, BED_TUNNEL) == 0)); /* it was answered */
+
+	/* handed over before the tunnel that needs them is told: they are waited with */
+	bed_ask(&a, SPW_IKE_SOCKET_SET, &(struct spw_ike_socket){.local = a.local},
+		sizeof(struct spw_ike_socket), a.udp, 2);
+	sleep_ms(1500);
+	assert_true(has_sockets(&a, &a.local));
+	bed_ask(&a, SPW_IKE_CONN_SET, &conn, sizeof(conn), NULL, 0);
+	sweep(&a, 3);
+	assert_true(EVENTUALLY(bed_agree(&a, &b)));
+	assert_true(has_sockets(&a, &a.local));
+}
+
 static void
 an_orderly_stop_tells_the_peer(void **state)
 {
@@ -617,6 +665,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_escrow_is_taken_once_and_only_a_real_one),
 		cmocka_unit_test(a_new_incarnation_gets_new_children),
 		cmocka_unit_test(a_dial_without_a_data_plane_is_made_up_when_it_comes),
+		cmocka_unit_test(sockets_that_no_tunnel_needs_are_closed),
 		cmocka_unit_test(an_orderly_stop_tells_the_peer),
 		cmocka_unit_test(the_contract_of_the_data_plane_was_kept),
 	};
