@@ -236,6 +236,17 @@ mind_heir(struct ike_sa *sa)
 		heir->probe_wanted = true;
 }
 
+/* The least urgent ones: when none can be begun it is due as before, so all of the SA waits. */
+static int
+tell_or_probe(struct ike_sa *sa)
+{
+	int rc = sa->token_owed ? ike_qcd_start(sa) : ike_probe_start(sa);
+
+	if (rc != 0)
+		sa->quiet_until = ike_after(sa->e->now, SPW_NS_PER_S);
+	return rc;
+}
+
 /* Begin the most urgent exchange an established IKE SA wants. */
 static void
 start_next(struct ike_sa *sa)
@@ -263,10 +274,8 @@ start_next(struct ike_sa *sa)
 		rc = ike_check_start(c);
 	else if (lacks_child(sa) && child_due(sa) <= now)
 		rc = ike_child_start(sa, conn->child_group);
-	else if (sa->token_owed)
-		rc = ike_qcd_start(sa);
-	else if (sa->probe_wanted || probe_at(sa) <= now)
-		rc = ike_probe_start(sa);
+	else if (sa->token_owed || sa->probe_wanted || probe_at(sa) <= now)
+		rc = tell_or_probe(sa);
 	if (rc == -EINPROGRESS) /* until the key pair for it is there */
 		return;
 	sa->probe_wanted = false;
@@ -278,9 +287,12 @@ start_next(struct ike_sa *sa)
 	ike_touch(sa);
 	ike_request_clear(sa);
 	conn->child_at = ike_after(now, SPW_NS_PER_S);
-	for (c = sa->children; c; c = c->next)
+	for (c = sa->children; c; c = c->next) {
 		if (c->rekey_at <= now)
 			c->rekey_at = conn->child_at;
+		if (c->delete_at <= now)
+			c->delete_at = conn->child_at;
+	}
 	if (sa->rekey_at <= now)
 		sa->rekey_at = conn->child_at;
 }

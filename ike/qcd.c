@@ -99,11 +99,14 @@ int
 ike_qcd_start(struct ike_sa *sa)
 {
 	struct ike_builder b;
+	int rc;
 
-	sa->token_owed = false;
 	ike_request_begin(sa, &b, IKE_X_INFORMATIONAL);
 	ike_qcd_give(sa, &b);
-	return ike_request_send(sa, &b, IKE_TASK_PROBE);
+	rc = ike_request_send(sa, &b, IKE_TASK_PROBE);
+	if (rc == 0)
+		sa->token_owed = false;
+	return rc;
 }
 
 /* One of the tokens of a message is that of this SA. Constant time. */

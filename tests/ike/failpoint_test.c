@@ -34,14 +34,15 @@
 
 static unsigned long count;   /* calls so far */
 static unsigned long fail_at; /* 0 = none */
-static const char *failed;    /* the call that was made to fail */
-static long blocks;	      /* of memory that ike/ holds */
+static bool fail_all;
+static const char *failed; /* the call that was made to fail */
+static long blocks;	   /* of memory that ike/ holds */
 static bool armed;
 
 static bool
 fails(const char *name)
 {
-	if (!armed || ++count != fail_at)
+	if (!armed || (++count != fail_at && !fail_all))
 		return false;
 	failed = name;
 	return true;
@@ -214,6 +215,47 @@ each_kind_of_call_may_fail(void **state)
 	assert_true(n >= 15);
 }
 
+/* A tunnel up, then its peer silent for so long; nothing more can be had from now on. */
+static struct net *
+starved(uint64_t wait)
+{
+	struct net *net = net_new(8);
+
+	set(net, 0, SPW_IKE_MODE_BOTH);
+	set(net, 1, SPW_IKE_MODE_RESPOND);
+	assert_true(net_run_up(net, 20 * NET_S));
+	net->now += wait;
+	fail_all = armed = true;
+	return net;
+}
+
+/* What cannot be begun is begun again later, not at once and for ever. */
+static void
+a_request_that_cannot_be_made_waits(void **state)
+{
+	enum { DELETE, PROBE, TOKEN, WAYS };
+
+	for (int way = 0; way < WAYS; way++) {
+		struct net *net = starved(way == PROBE ? 100 * NET_S : 0);
+		struct ike_engine *e = net->host[0].engine;
+		struct ike_sa *sa = e->sas;
+
+		sa->token_owed = way == TOKEN;
+		if (way == DELETE)
+			(void)ike_engine_reset(e, net->now, "azure", SPW_IKE_RESET_CHILD);
+		ike_wake(sa);
+		(void)ike_engine_tick(e, net->now);
+		assert_int_equal(sa->req.task, IKE_TASK_NONE);
+		assert_true(ike_engine_wakeup(e) >= net->now + 900 * NET_MS);
+		fail_all = armed = false;
+		(void)ike_engine_tick(e, ike_engine_wakeup(e));
+		assert_int_equal(sa->req.task,
+				 way == DELETE ? IKE_TASK_CHILD_DELETE : IKE_TASK_PROBE);
+		assert_false(sa->token_owed);
+		net_free(net);
+	}
+}
+
 static void
 op_random(void *ctx, void *buf, size_t len)
 {
@@ -293,7 +335,7 @@ static int
 setup(void **state)
 {
 	blocks = 0;
-	armed = false;
+	armed = fail_all = false;
 	return 0;
 }
 
@@ -304,6 +346,7 @@ main(void)
 		cmocka_unit_test_setup(an_undisturbed_run_frees_all_it_took, setup),
 		cmocka_unit_test_setup(any_one_call_may_fail, setup),
 		cmocka_unit_test_setup(each_kind_of_call_may_fail, setup),
+		cmocka_unit_test_setup(a_request_that_cannot_be_made_waits, setup),
 		cmocka_unit_test_setup(an_engine_is_made_whole_or_not_at_all, setup),
 		cmocka_unit_test_setup(the_self_test_fails_with_its_calls, setup),
 	};
