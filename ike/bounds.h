@@ -48,6 +48,8 @@
 #define IKE_CHILDREN_REKEYS   30  /* and rekeys then: what the escrow's record holds */
 #define IKE_LINGERING	      12  /* of them with an inbound half alone; the oldest goes then */
 #define IKE_PSKS	      2
+#define IKE_FRAGMENT_MIN      576 /* bytes of an IP packet to cut messages to */
+#define IKE_FRAGMENT_MAX      9000
 #define IKE_PRF_MAX	      64
 #define IKE_PER_SOURCE	      3 /* half-open SAs of one address without a cookie */
 #define IKE_HALF_OPEN_MAX     1000

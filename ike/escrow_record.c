@@ -274,6 +274,14 @@ children(struct codec *c, struct ike_sa *sa)
 	}
 }
 
+/* 0 = never cut; else the range of the configuration, in which every cut has room for payloads. */
+static void
+fragment_size(struct codec *c, uint32_t *size)
+{
+	FIELD(c, *size);
+	c->bad |= *size != 0 && (*size < IKE_FRAGMENT_MIN || *size > IKE_FRAGMENT_MAX);
+}
+
 static void
 sa_fields(struct codec *c, struct ike_sa *sa)
 {
@@ -284,7 +292,7 @@ sa_fields(struct codec *c, struct ike_sa *sa)
 	flag(c, &sa->pending);
 	flag(c, &sa->redundant);
 	flag(c, &sa->contact_sent);
-	FIELD(c, sa->fragment);
+	fragment_size(c, &sa->fragment);
 	FIELD(c, sa->spi_i);
 	FIELD(c, sa->spi_r);
 	address(c, &sa->local);

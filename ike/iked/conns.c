@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ike/bounds.h"
+
 /* Index of the first whose name is not before this one. */
 static size_t
 lower_bound(const struct iked_conns *cs, const char *name)
@@ -147,7 +149,7 @@ conn_fault(const struct spw_ike_conn *c)
 	if (c->n_local == 0 || c->n_local > SPW_SA_SELECTORS || c->n_remote == 0 ||
 	    c->n_remote > SPW_SA_SELECTORS)
 		return "1 to 8 traffic selectors a side are needed";
-	if (c->fragment != 0 && (c->fragment < 576 || c->fragment > 9000))
+	if (c->fragment != 0 && (c->fragment < IKE_FRAGMENT_MIN || c->fragment > IKE_FRAGMENT_MAX))
 		return "the size of IKE fragments must be 0 (none) or 576 to 9000 bytes";
 	if (c->local_id.len > SPW_IKE_ID_MAX || c->remote_id.len > SPW_IKE_ID_MAX)
 		return "an identity is longer than 128 bytes";

@@ -599,6 +599,28 @@ no_record_whatever_is_in_it_does_harm(void **state)
 	net_free(net);
 }
 
+/* What is cut to it would have no room for what surrounds it. */
+static void
+a_record_with_an_impossible_size_of_fragments_is_refused(void **state)
+{
+	static const uint32_t sizes[] = {1, 60, 575, 9001, UINT32_MAX};
+	struct net *net = network(4, &stories[1]);
+	struct ike_sa *sa = net->host[0].engine->sas;
+	uint8_t record[8192];
+
+	net->audit = false;
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		sa->fragment = sizes[i];
+		assert_null(ike_record_load(sa->conn, record,
+					    ike_record_save(sa, record, sizeof(record))));
+	}
+	sa->fragment = 0;
+	ike_door_forget(net->host[0].engine);
+	net_run(net, 20 * NET_S);
+	assert_true(net_agrees(net));
+	net_free(net);
+}
+
 /* Where these bytes are in a record. */
 static uint8_t *
 place_of(uint8_t *record, size_t len, const struct ike_blob *b)
@@ -704,6 +726,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_sa_is_taken_only_by_what_it_was_negotiated_with),
 		cmocka_unit_test(a_damaged_sa_starts_anew),
 		cmocka_unit_test(no_record_whatever_is_in_it_does_harm),
+		cmocka_unit_test(a_record_with_an_impossible_size_of_fragments_is_refused),
 		cmocka_unit_test(a_record_whose_messages_lie_about_their_length_is_refused),
 		cmocka_unit_test(a_record_of_an_ike_rekey_without_its_key_pair_is_refused),
 		cmocka_unit_test(an_iv_counter_jumps_and_never_goes_back),
