@@ -15,15 +15,6 @@
 
 #include "ike/engine.h"
 
-struct ike_conn *
-ike_conn_find(struct ike_engine *e, const char *name)
-{
-	for (struct ike_conn *c = e->conns; c; c = c->next)
-		if (strncmp(c->set.name, name, sizeof(c->set.name)) == 0)
-			return c;
-	return NULL;
-}
-
 bool
 ike_peer_known(const struct ike_engine *e, const struct spw_addr *remote)
 {

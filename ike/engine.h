@@ -244,7 +244,7 @@ struct ike_psk {
 
 struct ike_conn {
 	struct ike_conn *next;
-	struct ike_conn *near; /* of the same bucket of the index */
+	struct ike_conn *near, *like; /* of the same buckets of the index: by address, by name */
 	struct ike_turn turn;
 	struct ike_engine *e;
 	struct ike_sa *sas;
@@ -741,7 +741,8 @@ ike_handler ike_info_request, ike_delete_request, ike_child_delete_response, ike
 
 /* ---- dial.c: connections, back-off, duplicates, what to do next ---- */
 
-struct ike_conn *ike_conn_find(struct ike_engine *e, const char *name);
+/* The newest of this name; NULL = none. */
+struct ike_conn *ike_conn_find(const struct ike_engine *e, const char *name);
 /* Tell whether the tunnel went up or down. */
 void ike_conn_update(struct ike_conn *conn);
 /* Dial, settle duplicates. */

@@ -6,9 +6,9 @@
  * An IKE SA is found by its SPIs and by the one that its request offers. They are set by those who
  * make SAs and requests, at any moment of a call; at its end the spots of all SAs that had a turn
  * (turn.c) are put right, and until then the queue of those is searched as well. A child's SPI is
- * there when the child is made, and stays. Connections are found by the peer's address, because
- * that is all a first request shows. Buckets are made with the objects, so that nothing here can
- * fail later. One thread.
+ * there when the child is made, and stays. Connections are found by their name, and by the peer's
+ * address, because that is all a first request shows. Buckets are made with the objects, so that
+ * nothing here can fail later. One thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -109,13 +109,47 @@ ike_index_near(const struct ike_engine *e, const struct spw_addr *remote)
 	return e->index.size ? *near_of(&e->index, remote) : NULL;
 }
 
+static struct ike_conn **
+like_of(const struct ike_index *x, const char *name)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < SPW_NAME_LEN && name[i]; i++)
+		hash = (hash ^ (uint8_t)name[i]) * UINT64_C(0x100000001b3);
+	return &x->like[bucket_of(x, hash)];
+}
+
+static void
+like_append(struct ike_index *x, struct ike_conn *c)
+{
+	struct ike_conn **at = like_of(x, c->set.name);
+
+	while (*at)
+		at = &(*at)->like;
+	*at = c;
+	c->like = NULL;
+}
+
+struct ike_conn *
+ike_conn_find(const struct ike_engine *e, const char *name)
+{
+	struct ike_conn *c = e->index.size ? *like_of(&e->index, name) : NULL;
+
+	while (c && strncmp(c->set.name, name, sizeof(c->set.name)) != 0)
+		c = c->like;
+	return c;
+}
+
 void
 ike_index_conn(struct ike_conn *conn)
 {
-	struct ike_conn **at = near_of(&conn->e->index, &conn->set.remote);
+	struct ike_conn **near = near_of(&conn->e->index, &conn->set.remote);
+	struct ike_conn **like = like_of(&conn->e->index, conn->set.name);
 
-	conn->near = *at;
-	*at = conn;
+	conn->near = *near;
+	*near = conn;
+	conn->like = *like;
+	*like = conn;
 }
 
 void
@@ -127,6 +161,11 @@ ike_index_conn_gone(struct ike_conn *conn)
 		at = &(*at)->near;
 	if (*at)
 		*at = conn->near;
+	at = like_of(&conn->e->index, conn->set.name);
+	while (*at && *at != conn)
+		at = &(*at)->like;
+	if (*at)
+		*at = conn->like;
 }
 
 /* ---- children by their inbound SPI ---- */
@@ -187,7 +226,8 @@ buckets_make(struct ike_index *x)
 
 	x->near = calloc(x->size, sizeof(x->near[0]));
 	x->child = calloc(x->size, sizeof(x->child[0]));
-	all = x->near && x->child;
+	x->like = calloc(x->size, sizeof(x->like[0]));
+	all = x->near && x->child && x->like;
 	for (enum ike_mark w = 0; w < IKE_MARKS; w++) {
 		x->bucket[w] = calloc(x->size, sizeof(x->bucket[w][0]));
 		all = all && x->bucket[w];
@@ -202,6 +242,7 @@ buckets_free(struct ike_index *x)
 		free(x->bucket[w]);
 	free(x->near);
 	free(x->child);
+	free(x->like);
 }
 
 /* More buckets, with everything in them. Without memory the chains grow longer instead. */
@@ -223,8 +264,10 @@ ike_index_room(struct ike_engine *e, unsigned int size)
 		for (struct ike_child *c = sa->children; c; c = c->next)
 			child_append(&bigger, c);
 	}
-	for (struct ike_conn *c = e->conns; c; c = c->next)
+	for (struct ike_conn *c = e->conns; c; c = c->next) {
 		near_append(&bigger, c);
+		like_append(&bigger, c);
+	}
 	ike_index_free(e);
 	*x = bigger;
 	return 0;

@@ -49,6 +49,7 @@ struct ike_spot {
 struct ike_index {
 	struct ike_spot **bucket[IKE_MARKS];
 	struct ike_conn **near;	  /* connections by the peer's address, the newest first */
+	struct ike_conn **like;	  /* and by name, the newest first */
 	struct ike_child **child; /* by their inbound SPI */
 	unsigned int size;	  /* buckets of each, a power of two */
 	unsigned int half_open;	  /* IKE SAs of strangers, when the last call ended */

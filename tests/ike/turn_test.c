@@ -204,6 +204,7 @@ objects_come_and_go_and_stay_findable(void **state)
 		for (c = ike_index_near(e, &remote); c && !spw_addr_equal(&c->set.remote, &remote);)
 			c = c->near;
 		assert_int_equal(c != NULL, there[i]);
+		assert_ptr_equal(ike_conn_find(e, name), c);
 	}
 	ike_engine_free(e);
 }
