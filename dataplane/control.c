@@ -71,13 +71,14 @@ dp_tsc_to_ns(uint64_t tsc)
 }
 
 static int
-may_del(struct dp_control *c, uint32_t class, uint32_t id, struct spw_err *err)
+may_del(struct dp_control *c, uint32_t class, uint32_t id, const struct spw_dp_sweep *sweep,
+	struct spw_err *err)
 {
 	switch ((enum spw_dp_class) class) {
 	case SPW_DP_CLASS_PORT: return dp_port_may_del(c, id, err);
 	case SPW_DP_CLASS_IFACE: return dp_iface_may_del(c, id, err);
 	case SPW_DP_CLASS_TUNNEL: return dp_tunnel_may_del(c, id, err);
-	case SPW_DP_CLASS_PATH: return dp_path_may_del(c, id, err);
+	case SPW_DP_CLASS_PATH: return dp_path_may_del(c, id, sweep, err);
 	case SPW_DP_CLASS_GROUP: return dp_group_may_del(c, id, err);
 	case SPW_DP_CLASS_BFD: return dp_bfd_may_del(c, id, err);
 	case SPW_DP_CLASS_PROBE: return dp_probe_may_del(c, id, err);
@@ -121,7 +122,7 @@ dp_handle_object_del(struct dp_control *c, struct dp_batch *b, struct spw_err *e
 	const struct spw_dp_object *o = b->elems;
 
 	for (b->bad = 0; b->bad < b->count; b->bad++) {
-		int rc = may_del(c, o[b->bad].class, o[b->bad].id, err);
+		int rc = may_del(c, o[b->bad].class, o[b->bad].id, NULL, err);
 
 		for (uint32_t i = 0; rc == 0 && i < b->bad; i++)
 			if (o[i].class == o[b->bad].class && o[i].id == o[b->bad].id)
@@ -211,7 +212,7 @@ sweep_ids(struct dp_control *c, const struct spw_dp_sweep *s, struct spw_err *er
 	uint32_t n = ids_of(s->class);
 
 	for (uint32_t id = 0; id < n; id++) {
-		int rc = is_old(c, s, id) ? may_del(c, s->class, id, err) : 0;
+		int rc = is_old(c, s, id) ? may_del(c, s->class, id, s, err) : 0;
 
 		if (rc != 0)
 			return rc;

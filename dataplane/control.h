@@ -38,8 +38,9 @@ struct dp_control {
 	uint32_t n_addrs;
 	struct spw_dp_tunnel *tunnel[DP_TUNNELS_MAX];
 	struct dp_shape_count *tunnel_class[DP_TUNNELS_MAX]; /* [worker]; NULL: never shaped */
-	uint32_t path_refs[SPW_DP_PATHS_MAX]; /* groups that name the path */
-	uint32_t *group_refs;		      /* [DP_GROUPS_MAX] routes that point to the group */
+	uint32_t path_refs[SPW_DP_PATHS_MAX];  /* groups that name the path */
+	uint32_t outer_refs[SPW_DP_PATHS_MAX]; /* tunnels whose outer packets take the path */
+	uint32_t *group_refs;		       /* [DP_GROUPS_MAX] routes that point to the group */
 	uint32_t n_groups;
 	struct dp_switch_told {
 		uint64_t change_ns;
@@ -79,7 +80,8 @@ dp_handler dp_handle_port_set, dp_handle_iface_set, dp_handle_addr_set, dp_handl
 /*
  * Removal of one object of a class, in two steps, for OBJECT_DEL and SWEEP. `may`: 0, -ENOENT or
  * -EBUSY with a sentence. `del` after `may` said yes: cannot fail, or where it needs memory that is
- * not there, -ENOMEM and the object stays.
+ * not there, -ENOMEM and the object stays. A path asks for the sweep that takes it (NULL = none):
+ * paths go before tunnels, and what the same sweep will take holds nothing.
  */
 int dp_port_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 int dp_port_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
@@ -87,7 +89,8 @@ int dp_iface_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 int dp_iface_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
 int dp_tunnel_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 void dp_tunnel_del(struct dp_control *c, uint32_t id);
-int dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
+int dp_path_may_del(struct dp_control *c, uint32_t id, const struct spw_dp_sweep *sweep,
+		    struct spw_err *err);
 int dp_path_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
 int dp_group_may_del(struct dp_control *c, uint32_t id, struct spw_err *err);
 int dp_group_del(struct dp_control *c, uint32_t id) __attribute__((warn_unused_result));
@@ -114,6 +117,14 @@ void dp_bfds_iface_del(struct dp_control *c, uint32_t iface);
 void dp_paths_prepare(struct dp_control *c);
 /* Free a path that no worker can see. */
 void dp_path_free(struct dp_path *p);
+/*
+ * The first tunnel whose outer packets take a path, but for those older than a sweep (NULL = none);
+ * NULL when there is none. Borrowed.
+ */
+const struct spw_dp_tunnel *dp_tunnel_by_outer(const struct dp_control *c, uint32_t path,
+					       const struct spw_dp_sweep *sweep);
+/* A path goes: what named it for its outer packets sends by the routes. */
+void dp_tunnels_let_go(struct dp_control *c, uint32_t path);
 /* Key of an address of either family among the neighbours. */
 struct dp_neigh_key dp_neigh_key_of(uint16_t iface, const struct spw_addr *addr);
 /* Forget neighbours older than a generation. */

@@ -199,8 +199,11 @@ dp_handle_path_set(struct dp_control *c, struct dp_batch *b, struct spw_err *err
 }
 
 int
-dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
+dp_path_may_del(struct dp_control *c, uint32_t id, const struct spw_dp_sweep *sweep,
+		struct spw_err *err)
 {
+	const struct spw_dp_tunnel *outer;
+
 	if (id >= SPW_DP_PATHS_MAX || !dp_path_get(c->tables, id))
 		return spw_fail(err, -ENOENT, "there is no path %u", id);
 	if (c->path_refs[id])
@@ -208,6 +211,12 @@ dp_path_may_del(struct dp_control *c, uint32_t id, struct spw_err *err)
 	if (dp_probes_of_path(c->probes, id))
 		return spw_fail(err, -EBUSY, "path %u is used by %u probes", id,
 				dp_probes_of_path(c->probes, id));
+	outer = dp_tunnel_by_outer(c, id, sweep);
+	if (outer)
+		return spw_fail(err, -EBUSY,
+				"path %u carries the outer packets of tunnel '%.15s'; set the "
+				"tunnel with another path or none first",
+				id, outer->name);
 	return 0;
 }
 
@@ -218,6 +227,7 @@ dp_path_del(struct dp_control *c, uint32_t id)
 
 	if (dp_retire_reserve(c, 2) != 0)
 		return -ENOMEM;
+	dp_tunnels_let_go(c, id);
 	dp_path_bits_reset(c->tables->bits, id, true, spw_clock_ns());
 	atomic_store_explicit(&c->tables->path[id], NULL, memory_order_release);
 	path_retire(c, old);

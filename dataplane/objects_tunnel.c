@@ -35,12 +35,20 @@ tunnel_check(struct dp_control *c, const struct spw_dp_tunnel *t, struct spw_err
 	return 0;
 }
 
+/* Take over `t`, or NULL for none, in the place of what the number stood for. */
 static void
-tunnel_outer_put(struct dp_control *c, const struct spw_dp_tunnel *t)
+tunnel_put(struct dp_control *c, uint32_t id, struct spw_dp_tunnel *t)
 {
-	uint32_t outer = t->outer_path == SPW_DP_ADDR_NONE ? 0 : t->outer_path + 1;
+	const struct spw_dp_tunnel *old = c->tunnel[id];
+	uint32_t outer = t && t->outer_path != SPW_DP_ADDR_NONE ? t->outer_path + 1 : 0;
 
-	atomic_store_explicit(&c->tables->tunnel_outer[t->id], outer, memory_order_release);
+	if (old && old->outer_path != SPW_DP_ADDR_NONE)
+		c->outer_refs[old->outer_path]--;
+	if (outer)
+		c->outer_refs[outer - 1]++;
+	atomic_store_explicit(&c->tables->tunnel_outer[id], outer, memory_order_release);
+	free(c->tunnel[id]);
+	c->tunnel[id] = t;
 }
 
 /* Bring the SAD back to what it was for the first `n` elements. */
@@ -86,10 +94,8 @@ dp_handle_tunnel_set(struct dp_control *c, struct dp_batch *b, struct spw_err *e
 			free(made[i]);
 			continue;
 		}
-		free(c->tunnel[t[i].id]);
 		*made[i] = t[i];
-		c->tunnel[t[i].id] = made[i];
-		tunnel_outer_put(c, &t[i]);
+		tunnel_put(c, t[i].id, made[i]);
 	}
 	if (rc == 0)
 		dp_shapes_commit(c, t, b->count, shapes);
@@ -125,8 +131,31 @@ dp_tunnel_del(struct dp_control *c, uint32_t id)
 	if (dp_sad_tunnel_del(c->sad, id, &err) != 0)
 		spw_log(SPW_LOG_ERROR, "tunnel", "delete-failed", "tunnel=%u cause=\"%s\"", id,
 			err.text);
-	atomic_store(&c->tables->tunnel_outer[id], 0);
 	dp_shape_tunnel_del(c, id);
-	free(c->tunnel[id]);
-	c->tunnel[id] = NULL;
+	tunnel_put(c, id, NULL);
+}
+
+const struct spw_dp_tunnel *
+dp_tunnel_by_outer(const struct dp_control *c, uint32_t path, const struct spw_dp_sweep *sweep)
+{
+	for (uint32_t id = 0; c->outer_refs[path] && id < DP_TUNNELS_MAX; id++) {
+		const struct spw_dp_tunnel *t = c->tunnel[id];
+
+		if (t && t->outer_path == path &&
+		    !(sweep && dp_generation_older(t->generation, sweep->generation)))
+			return t;
+	}
+	return NULL;
+}
+
+void
+dp_tunnels_let_go(struct dp_control *c, uint32_t path)
+{
+	for (uint32_t id = 0; c->outer_refs[path] && id < DP_TUNNELS_MAX; id++) {
+		if (!c->tunnel[id] || c->tunnel[id]->outer_path != path)
+			continue;
+		c->tunnel[id]->outer_path = SPW_DP_ADDR_NONE;
+		c->outer_refs[path]--;
+		atomic_store_explicit(&c->tables->tunnel_outer[id], 0, memory_order_release);
+	}
 }

@@ -459,6 +459,35 @@ class Server(Bed):
             with self.subTest(cls=cls):
                 self.refused(16, 'OBJECT_DEL', dp.Object(dp.CLASS[cls], oid))
 
+    def test_a_path_stays_while_a_tunnel_sends_by_it(self):
+        old, new, mark = 0xFFFFFFF0, 0xFFFFFFF2, 0xFFFFFFF1  # all before those of the bed
+        path = dp.Path(id=70, generation=old, kind=dp.DROP)
+        gone = dp.Object(dp.CLASS['path'], 70)
+        tunnel = dp.Tunnel(id=70, generation=new, name=b'uplink-b', local=dp.addr('192.0.2.1'),
+                           remote=dp.addr('198.51.100.7'), mtu=1400, outer_path=70)
+        self.control.call('PATH_SET', path)
+        for _ in range(2):
+            self.control.call('TUNNEL_SET', tunnel)
+        self.assertIn("'uplink-b'", self.refused(16, 'OBJECT_DEL', gone).text)
+        self.refused(16, 'SWEEP', dp.Sweep(dp.CLASS['path'], mark))
+        # One that goes by the same sweep keeps nothing.
+        tunnel.generation = old
+        self.control.call('TUNNEL_SET', tunnel)
+        self.refused(16, 'OBJECT_DEL', gone)
+        self.control.call('SWEEP', dp.Sweep(dp.CLASS['path'], mark))
+        self.control.call('PATH_SET', path)
+        self.control.call('OBJECT_DEL', gone)
+        self.control.call('PATH_SET', path)
+        self.control.call('TUNNEL_SET', tunnel)
+        tunnel.outer_path = dp.NONE
+        self.control.call('TUNNEL_SET', tunnel)
+        self.control.call('OBJECT_DEL', gone)
+        tunnel.outer_path = 70
+        self.control.call('PATH_SET', path)
+        self.control.call('TUNNEL_SET', tunnel)
+        self.control.call('OBJECT_DEL', dp.Object(dp.CLASS['tunnel'], 70))
+        self.control.call('OBJECT_DEL', gone)
+
     def test_a_sweep_removes_what_is_older(self):
         self.control.call('PATH_SET', dp.Path(id=60, generation=7, kind=dp.DROP))
         self.control.call('GROUP_SET', dp.group(60, [dp.tier(0, [60])], generation=7))
