@@ -143,7 +143,8 @@ sync_tunnel(struct ctl_runtime *rt, struct ctl_tun *t)
 		m.outer_path = SPW_DP_ADDR_NONE;
 		rc = ctl_dataplane_send(rt, SPW_DP_TUNNEL_SET, &m, sizeof(m), 1, -1, &err);
 	}
-	t->outer_told = rc == 0 && m.outer_path != SPW_DP_ADDR_NONE ? m.outer_path + 1 : 0;
+	if (rc == 0) /* else it goes on by what it was told before */
+		t->outer_told = m.outer_path != SPW_DP_ADDR_NONE ? m.outer_path + 1 : 0;
 	if (rc != 0 && rc != -ENOTCONN)
 		spw_log(SPW_LOG_ERROR, "tunnel", "refused", "tunnel=%s error=\"%s\"", t->conf.name,
 			err.text);

@@ -90,6 +90,26 @@ sweep_list(void *array, unsigned int *n, size_t size, size_t at, uint32_t genera
 	}
 }
 
+/* A tunnel's outer packets take the path, and the tunnel is not older than a sweep (0 = none). */
+static bool
+is_outer(uint32_t path, uint32_t generation)
+{
+	for (unsigned int i = 0; i < st->n_tunnel; i++)
+		if (st->tunnel[i].outer_path == path && st->tunnel[i].generation >= generation)
+			return true;
+	return false;
+}
+
+static void
+sweep_paths(uint32_t generation)
+{
+	for (unsigned int i = 0; i < st->n_path; i++)
+		if (st->path[i].generation < generation && is_outer(st->path[i].id, generation))
+			st->busy++;
+	sweep_list(st->path, &st->n_path, sizeof(st->path[0]),
+		   offsetof(struct spw_dp_path, generation), generation);
+}
+
 static void
 sweep(const struct spw_dp_sweep *s)
 {
@@ -100,8 +120,7 @@ sweep(const struct spw_dp_sweep *s)
 		sweep_list(st->group, &st->n_group, sizeof(st->group[0]),
 			   offsetof(struct spw_dp_group, generation), s->generation);
 	if (s->class == SPW_DP_CLASS_PATH)
-		sweep_list(st->path, &st->n_path, sizeof(st->path[0]),
-			   offsetof(struct spw_dp_path, generation), s->generation);
+		sweep_paths(s->generation);
 	if (s->class == SPW_DP_CLASS_IFACE)
 		sweep_list(st->iface, &st->n_iface, sizeof(st->iface[0]),
 			   offsetof(struct spw_dp_iface, generation), s->generation);
@@ -129,7 +148,7 @@ is_probed(uint32_t path)
 static uint16_t
 object_del(const struct spw_dp_object *o)
 {
-	if (o->class == SPW_DP_CLASS_PATH && is_probed(o->id)) {
+	if (o->class == SPW_DP_CLASS_PATH && (is_probed(o->id) || is_outer(o->id, 0))) {
 		st->busy++;
 		return EBUSY;
 	}
@@ -179,6 +198,8 @@ apply(uint16_t number, const void *e)
 	case SPW_DP_PATH_SET: put_by_id(st->path, &st->n_path, sizeof(st->path[0]), e); return 0;
 	case SPW_DP_PATH_STATE: return path_state(e);
 	case SPW_DP_TUNNEL_SET:
+		if (((const struct spw_dp_tunnel *)e)->mtu > 9000)
+			return EINVAL;
 		put_by_id(st->tunnel, &st->n_tunnel, sizeof(st->tunnel[0]), e);
 		return 0;
 	case SPW_DP_GROUP_SET:

@@ -26,7 +26,7 @@ struct double_state {
 	struct spw_dp_probe probe[DOUBLE_MAX];
 	struct spw_dp_bfd_stats bfd_stats[DOUBLE_MAX];	   /* by id; what the test sets */
 	struct spw_dp_probe_stats probe_stats[DOUBLE_MAX]; /* the same */
-	unsigned int busy;	 /* paths whose deletion was refused, because a probe names them */
+	unsigned int busy; /* paths that a probe or tunnel names and that were to be taken away */
 	struct spw_dp_link link; /* last LINK_STATE */
 	unsigned int links, twins, states; /* LINK_STATE, descriptors, PATH_STATE that arrived */
 	bool tunnel_up;

@@ -220,6 +220,12 @@ tunnels_to_one_far_end_leave_by_the_uplink_of_their_own_address(void **state)
 	/* a commit without change and a data plane that begins anew end in the same */
 	bed_commit();
 	assert_string_equal(outer_of(1), "192.0.2.1");
+	/* one that the data plane refuses goes on by the path that it was told before */
+	bed.tunnel[1].mtu = 9001;
+	bed.tunnel[1].enabled = false;
+	bed_commit();
+	assert_string_equal(outer_of(1), "192.0.2.1");
+	assert_int_equal(bed.dp.busy, 0);
 	bed.config.n_tunnels = 1;
 	bed_commit();
 	assert_string_equal(pin_becomes("203.0.113.2", "198.51.100.1"), "198.51.100.1");
