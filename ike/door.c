@@ -108,7 +108,8 @@ start_sending(struct ike_engine *e, uint32_t spi_in)
 
 	if (rc == 0)
 		return;
-	spw_log(SPW_LOG_ERROR, "ike", "switch-failed", "spi=%08x errno=%d", spi_in, -rc);
+	spw_log_limited(&e->switch_log, SPW_LOG_ERROR, "ike", "switch-failed", "spi=%08x errno=%d",
+			spi_in, -rc);
 	if (c && rc == -ENOENT)
 		ike_child_mute(c);
 	else if (c) {

@@ -32,6 +32,7 @@ ike_engine_new(struct ike_engine **out, const struct ike_engine_config *config, 
 	e->jar.turned_ns = now_ns;
 	e->log = (struct spw_log_limit)SPW_LOG_LIMIT(10, 20);
 	e->strangers_log = (struct spw_log_limit)SPW_LOG_LIMIT(1, 5);
+	e->switch_log = (struct spw_log_limit)SPW_LOG_LIMIT(1, 1);
 	config->ops->random(config->ctx, e->jar.keys.bytes, e->jar.keys.len);
 	ike_qcd_begin(e);
 	*out = e;

@@ -296,7 +296,7 @@ struct ike_engine {
 	struct ike_cookie_jar jar;
 	uint64_t cookies_until; /* cookies are asked for even below the limits */
 	struct ike_fault_detail detail;
-	struct spw_log_limit log, strangers_log;
+	struct spw_log_limit log, strangers_log, switch_log;
 	uint64_t spare_ns; /* unauthenticated answers: credit of a token bucket */
 	uint32_t spare;
 	struct ike_pace prefix[256]; /* the same of a prefix, by a hash of it */

@@ -17,6 +17,16 @@
 #define AREA		 "sa"
 #define LAST_IN_FRESH_NS SPW_NS_PER_S
 
+/* Without a data plane every SA has its refusals: each kind of request gets a line a second. */
+static struct spw_log_limit refusals[] = {
+	[0 ... SPW_DP_SA_MOVE - SPW_DP_SPI_ALLOC] = SPW_LOG_LIMIT(1, 1)};
+
+static struct spw_log_limit *
+limit_of(uint16_t number)
+{
+	return &refusals[number - SPW_DP_SPI_ALLOC];
+}
+
 /* A request about one SA; logs a refusal and returns it. */
 static int
 call(struct iked *d, uint16_t number, const void *elem, uint16_t size, uint32_t spi_in)
@@ -25,9 +35,9 @@ call(struct iked *d, uint16_t number, const void *elem, uint16_t size, uint32_t 
 	int rc = iked_dataplane_call(d, number, elem, size, &err);
 
 	if (rc != 0)
-		spw_log(SPW_LOG_WARNING, AREA, "refused",
-			"request=%s spi-in=%08" PRIx32 " cause=\"%s\"",
-			spw_dp_msg_info(number)->name, spi_in, err.text);
+		spw_log_limited(limit_of(number), SPW_LOG_WARNING, AREA, "refused",
+				"request=%s spi-in=%08" PRIx32 " cause=\"%s\"",
+				spw_dp_msg_info(number)->name, spi_in, err.text);
 	return rc;
 }
 
@@ -131,6 +141,7 @@ iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 	uint32_t all = SPW_SA_PART_IN | SPW_SA_PART_OUT;
 	struct spw_err err = {0};
 	int rc = iked_dataplane_call(d, SPW_DP_SA_DELETE, &ref, sizeof(ref), &err);
+	const char *what;
 
 	if (rc == -ENOENT) /* gone by its hard limit */
 		rc = 0;
@@ -138,13 +149,14 @@ iked_op_sa_delete(void *ctx, uint32_t spi_in, uint32_t parts)
 		iked_sas_del(&d->dp.sas, spi_in);
 	if (rc == -ENOTCONN)
 		owe(d, spi_in, parts);
-	spw_log(rc == 0 ? SPW_LOG_DEBUG : SPW_LOG_WARNING, AREA,
-		rc == 0 ? "deleted" : "delete-failed", "spi-in=%08" PRIx32 " parts=%s%s%s%s",
-		spi_in,
-		(parts & all) == all	 ? "both"
-		: parts & SPW_SA_PART_IN ? "in"
-					 : "out",
-		rc == 0 ? "" : " cause=\"", rc == 0 ? "" : err.text, rc == 0 ? "" : "\"");
+	what = (parts & all) == all ? "both" : parts & SPW_SA_PART_IN ? "in" : "out";
+	if (rc == 0)
+		spw_log(SPW_LOG_DEBUG, AREA, "deleted", "spi-in=%08" PRIx32 " parts=%s", spi_in,
+			what);
+	else
+		spw_log_limited(limit_of(SPW_DP_SA_DELETE), SPW_LOG_WARNING, AREA, "delete-failed",
+				"spi-in=%08" PRIx32 " parts=%s cause=\"%s\"", spi_in, what,
+				err.text);
 	return rc;
 }
 

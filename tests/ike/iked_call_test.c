@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -59,6 +60,60 @@ descriptors_of_an_answer_are_closed(void **state)
 	close(pair[0]);
 	close(pair[1]);
 	close(null);
+}
+
+/* ---- the log ---- */
+
+static char log_text[16384];
+
+/* Ask a data plane that is not there for an SPI and to delete an SA, so many times each. */
+static void
+log_of_refusals(struct iked *d, unsigned int n)
+{
+	FILE *f = tmpfile();
+	int before = dup(STDERR_FILENO);
+	uint32_t spi;
+
+	assert_non_null(f);
+	dup2(fileno(f), STDERR_FILENO);
+	for (unsigned int i = 0; i < n; i++) {
+		assert_int_equal(iked_op_spi_alloc(d, i, &spi), -ENOTCONN);
+		assert_int_equal(iked_op_sa_delete(d, 0x1000 + i, SPW_SA_PART_IN), -ENOTCONN);
+	}
+	dup2(before, STDERR_FILENO);
+	close(before);
+	rewind(f);
+	log_text[fread(log_text, 1, sizeof(log_text) - 1, f)] = '\0';
+	fclose(f);
+}
+
+static unsigned int
+lines_with(const char *text)
+{
+	unsigned int n = 0;
+
+	for (const char *p = log_text; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* Ten thousand tunnels have as many requests when the data plane goes. */
+static void
+refusals_have_a_line_a_second_for_each_kind(void **state)
+{
+	static struct iked d = {.dp = {.event_fd = -1, .client.fd = -1}};
+	uint64_t before = spw_clock_ns();
+
+	log_of_refusals(&d, 50);
+	assert_in_range(lines_with(" refused request=SPI_ALLOC "), 1,
+			1 + (spw_clock_ns() - before) / SPW_NS_PER_S);
+	assert_in_range(lines_with(" delete-failed "), 1,
+			1 + (spw_clock_ns() - before) / SPW_NS_PER_S);
+	usleep(1100000);
+	log_of_refusals(&d, 1);
+	assert_int_equal(lines_with(" refused request=SPI_ALLOC "), 1);
+	assert_int_equal(lines_with(" delete-failed "), 1);
+	assert_int_equal(lines_with(" suppressed="), 2);
 }
 
 /* ---- without memory ---- */
@@ -160,6 +215,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(descriptors_of_an_answer_are_closed),
+		cmocka_unit_test(refusals_have_a_line_a_second_for_each_kind),
 		cmocka_unit_test(without_memory_for_the_rows_nothing_is_forgotten),
 	};
 

@@ -48,6 +48,7 @@ struct net_host {
 	unsigned int next_given; /* what was lost by kills is written over */
 	unsigned int installs, switches, ups, downs, moves;
 	int refuse_installs; /* this many installs fail with EIO */
+	int refuse_switches; /* the same of switches */
 	bool dead;	     /* hears and sends nothing */
 	bool has_conn;
 	struct spw_ike_conn conn; /* what it was told last */

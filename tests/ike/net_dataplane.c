@@ -174,6 +174,10 @@ op_sa_switch(void *ctx, uint32_t spi_in)
 
 	if (net_dying(h, true))
 		return 0;
+	if (h->refuse_switches > 0) {
+		h->refuse_switches--;
+		return -EIO;
+	}
 	if (h->kills && (!sa || !sa->out)) /* a deletion that was not recorded any more */
 		return -ENOENT;
 	assert_non_null(sa);

@@ -379,6 +379,41 @@ a_first_message_that_is_dropped_is_logged(void **state)
 	tape_free(net);
 }
 
+/* It is tried again at every call, which says nothing new. */
+static void
+switch_with_a_sick_data_plane(struct net *net)
+{
+	net->host[1].refuse_switches = 100;
+	for (int n = 0; n < 20; n++) {
+		net_rekey(net, 0, SPW_IKE_RESET_CHILD);
+		net_run(net, 3 * NET_S);
+	}
+}
+
+static void
+a_data_plane_that_refuses_to_switch_has_a_line_a_second(void **state)
+{
+	struct net *net = net_new(62);
+	uint64_t before;
+	char log[65536];
+	unsigned int lines = 0;
+
+	net_connect(net, INITIATE, RESPOND);
+	net->traffic = true;
+	assert_true(net_run_up(net, 5 * NET_S));
+	net_run(net, 1 * NET_S);
+	before = spw_clock_ns();
+	log_of(switch_with_a_sick_data_plane, net, log, sizeof(log));
+	for (const char *p = log; (p = strstr(p, " switch-failed ")) != NULL; p++)
+		lines++;
+	assert_in_range(net->host[1].refuse_switches, 0, 80);
+	assert_in_range(lines, 1, 1 + (spw_clock_ns() - before) / SPW_NS_PER_S);
+	net->host[1].refuse_switches = 0;
+	net_run(net, 20 * NET_S);
+	net_expect_one(net);
+	net_free(net);
+}
+
 /* What the peer asks for and is refused is told by nobody else at this end. */
 static void
 dial_without_pfs(struct net *net)
@@ -496,6 +531,7 @@ main(void)
 		cmocka_unit_test(an_answer_that_is_of_no_use_is_told_and_not_taken_for_silence),
 		cmocka_unit_test(who_dials_and_is_nobodys_peer_is_logged),
 		cmocka_unit_test(a_first_message_that_is_dropped_is_logged),
+		cmocka_unit_test(a_data_plane_that_refuses_to_switch_has_a_line_a_second),
 		cmocka_unit_test(a_refused_request_is_logged_with_what_mends_it),
 		cmocka_unit_test(
 			a_data_plane_without_the_cipher_is_told_and_nothing_empty_is_offered),
