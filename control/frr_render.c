@@ -25,6 +25,7 @@
 #define SETTLE_S	     30	 /* a restarted bgpd waits at most so long for all to be told */
 #define STALE_S		     300 /* old routes go at the latest */
 #define SESSION_RETRY_S	     1
+#define POLICY_DELAY_S	     1 /* from the last change of a route map until it is used */
 #define STATION_RETRY_MS     1000
 #define STATION_RETRY_MAX_MS 2000
 
@@ -274,6 +275,8 @@ ctl_frr_render(const struct ctl_config *config, const struct ctl_frr_secret *sec
 	fputs("no ip forwarding\nno ipv6 forwarding\n", f);
 	fputs("no zebra nexthop kernel enable\n!\n", f);
 	if (config->bgp.local_as) {
+		/* With a route map that is not in use yet nothing is taken or told; else 5 s. */
+		fprintf(f, "bgp route-map delay-timer %d\n!\n", POLICY_DELAY_S);
 		render_bgp(f, &config->bgp, secrets, drained, bmp_port);
 		render_policy(f, &config->bgp);
 	}

@@ -105,9 +105,7 @@ class Bed:
         self.lab.__enter__()
         try:
             self.gateway.start()
-            lines = self.config(self.configuration_lines())
-            self.lab.frr.know_route_maps(lines)
-            self.gateway.configure(lines)
+            self.gateway.configure(self.config(self.configuration_lines()))
             if self.ready:
                 self.wait_ready()
             else:

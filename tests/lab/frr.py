@@ -10,25 +10,6 @@ LIBEXEC = "/usr/lib/frr"
 CRASH_LOGS = "/var/tmp/frr"
 
 
-def route_maps(lines):
-    """Route maps of each BGP neighbor, as controld renders them; what differs is only loaded later."""
-    words = [line.split()[3:] for line in lines if line.startswith("set routing bgp ")]
-    everywhere = [w[1] for w in words if w[0] == "announce"]
-    text = []
-    for peer in dict.fromkeys(w[1] for w in words if w[0] == "neighbor"):
-        own = {w[2]: w[3] for w in words if w[:2] == ["neighbor", peer]}
-        ip, more = ("ipv6", [" set ipv6 next-hop prefer-global"]) if ":" in peer else ("ip", [])
-        told = [own["announce"]] if "announce" in own else \
-            [p for p in everywhere if (":" in p) == (":" in peer)]
-        text += ["%s prefix-list SPW-OUT-%s seq %d permit %s" % (ip, peer, 5 * n, prefix)
-                 for n, prefix in enumerate(told, 1)]
-        text += ["route-map SPW-IN-%s permit 10" % peer, *more,
-                 " set local-preference " + own.get("local-preference", "150"), "exit",
-                 "route-map SPW-OUT-%s permit 10" % peer,
-                 " match %s address prefix-list SPW-OUT-%s" % (ip, peer), "exit"]
-    return "\n".join([*text, "route-map SPW-DRAINED deny 10", "exit", ""])
-
-
 class Frr:
     """zebra, bgpd, bfdd and staticd of one namespace."""
 
@@ -81,25 +62,13 @@ class Frr:
         if done.returncode != 0:
             raise LabError("FRR refuses %s: %s" % (config, done.stdout + done.stderr))
 
-    def know_route_maps(self, lines):
-        """Load the policy that the gateway will want for these lines of its configuration.
-
-        For 5 s after it was given new route maps bgpd lets no session begin (`bgp route-map
-        delay-timer`, which the gateway leaves alone): nothing is learnt from that in every bed.
-        """
-        self._load("policy.conf", "bgp route-map delay-timer 0\n%sno bgp route-map delay-timer\n" %
-                   route_maps(lines))
-
     def vtysh(self, *commands):
         words = [word for command in commands for word in ("-c", command)]
         return run("vtysh", "--vty_socket", self.dir, *words).stdout
 
     def apply(self, text):
         """Load a whole configuration text."""
-        self._load("frr.conf", text)
-
-    def _load(self, name, text):
-        path = os.path.join(self.dir, name)
+        path = os.path.join(self.dir, "frr.conf")
         with open(path, "w", encoding="ascii") as out:
             out.write(text)
         done = run("vtysh", "--vty_socket", self.dir, "-f", path, check=False)
