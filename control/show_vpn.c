@@ -318,12 +318,14 @@ tunnel_visit(void *ctx, const void *elem)
 	snprintf(key, sizeof(key), "%u", s->id);
 	json_object_set_new(
 		f->stats, key,
-		json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "state", s->up ? "up" : "down",
-			  "transit_in_packets", (json_int_t)s->transit_in, "transit_out_packets",
-			  (json_int_t)s->transit_out, "own_in_packets", (json_int_t)s->own_in,
-			  "own_out_packets", (json_int_t)s->own_out, "violations",
-			  (json_int_t)s->violations, "asymmetric_packets",
-			  (json_int_t)s->asymmetric));
+		json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "state",
+			  s->up ? "up" : "down", "transit_in_packets", (json_int_t)s->transit_in,
+			  "transit_out_packets", (json_int_t)s->transit_out, "own_in_packets",
+			  (json_int_t)s->own_in, "own_out_packets", (json_int_t)s->own_out,
+			  "violations", (json_int_t)s->violations, "asymmetric_packets",
+			  (json_int_t)s->asymmetric, "mtu", (json_int_t)s->mtu, "path_mtu",
+			  s->path_mtu ? json_integer(s->path_mtu) : json_null(), "path_mtu_ends_s",
+			  until_json(s->path_mtu_ends, spw_clock_ns())));
 }
 
 static void

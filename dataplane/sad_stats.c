@@ -142,6 +142,9 @@ fill_tunnel(const struct dp_sad *sad, uint32_t id, struct spw_dp_tunnel_stats *r
 	row->transit_out -= RTE_MIN(row->own_out, row->transit_out);
 	row->violations = n.violations - from->violations;
 	row->asymmetric = n.asymmetric - from->asymmetric;
+	row->mtu = sad->tunnel_conf[id].mtu;
+	row->path_mtu = sad->learnt[id].mtu;
+	row->path_mtu_ends = sad->learnt[id].until_ns;
 }
 
 bool

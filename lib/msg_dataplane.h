@@ -457,6 +457,9 @@ struct spw_dp_tunnel_stats {
 	uint64_t asymmetric; /* transit packets in whose answers go by ExpressRoute, about */
 	/* While it has a capacity: let in (the gateway's own, too), and refused by it. */
 	uint64_t class_packets[SPW_DP_CLASSES], class_dropped[SPW_DP_CLASSES];
+	uint32_t mtu;		/* inner IP bytes, as configured */
+	uint32_t path_mtu;	/* the same that ICMP taught of the path, 0 = nothing */
+	uint64_t path_mtu_ends; /* CLOCK_MONOTONIC ns at which that is forgotten, 0 = nothing */
 };
 struct spw_dp_bfd_stats {
 	uint32_t id;

@@ -34,6 +34,8 @@ static const struct {
 	{"show ike", CLI_MODE_OPER, "show ike", NULL},
 	{"sh ik azure-a det", CLI_MODE_OPER, "show ike azure-a detail", "azure-a"},
 	{"show ike detail", CLI_MODE_OPER, "show ike detail", NULL},
+	{"show ipsec stat azure-a det", CLI_MODE_OPER, "show ipsec statistics azure-a detail",
+	 "azure-a"},
 	{"show ipsec sa", CLI_MODE_CONF, "show ipsec sa", NULL},
 	{"show fail hist prod", CLI_MODE_OPER, "show failover history prod", "prod"},
 	{"show failover prod", CLI_MODE_OPER, "show failover prod", "prod"},

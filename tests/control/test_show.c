@@ -43,8 +43,11 @@ static struct spw_dp_tunnel_stats tunnel_stats[] = {{.id = 1,
 						     .own_in = 13,
 						     .own_out = 14,
 						     .violations = 15,
-						     .asymmetric = 16},
-						    {.id = 2}};
+						     .asymmetric = 16,
+						     .mtu = 1400,
+						     .path_mtu = 1346,
+						     .path_mtu_ends = UINT64_MAX / 2},
+						    {.id = 2, .mtu = 1380}};
 static struct spw_dp_sa_stats sa_stats[] = {
 	{.tunnel = 1,
 	 .spi_in = 0xa1,
@@ -395,7 +398,13 @@ statistics_of_tunnels_are_asked_once_however_many_there_are(void **state)
 	assert_int_equal(json_array_size(at(o, "tunnels")), 3);
 	assert_int_equal(number(o, "tunnels/0/children"), 2);
 	assert_int_equal(number(o, "tunnels/0/transit_out_packets"), 12);
+	assert_int_equal(number(o, "tunnels/0/mtu"), 1400);
+	assert_int_equal(number(o, "tunnels/0/path_mtu"), 1346);
+	assert_true(json_number_value(at(o, "tunnels/0/path_mtu_ends_s")) > 0);
 	assert_int_equal(number(o, "tunnels/1/children"), 0);
+	assert_int_equal(number(o, "tunnels/1/mtu"), 1380);
+	assert_true(json_is_null(at(o, "tunnels/1/path_mtu")));
+	assert_true(json_is_null(at(o, "tunnels/1/path_mtu_ends_s")));
 	assert_string_equal(json_string_value(at(o, "tunnels/2/state")), "unknown");
 	assert_int_equal(calls[SPW_DP_GET_SAS], 1);
 	assert_int_equal(calls[SPW_DP_GET_TUNNELS], 1);

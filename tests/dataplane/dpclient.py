@@ -112,7 +112,8 @@ TunnelStats = struct('TunnelStats', ('id', u32), ('up', u32), ('name', NAME),
                      ('transit_out', u64), ('transit_in', u64), ('own_out', u64),
                      ('own_in', u64), ('violations', u64),
                      ('asymmetric', u64), ('class_packets', u64 * 4),
-                     ('class_dropped', u64 * 4))
+                     ('class_dropped', u64 * 4), ('mtu', u32), ('path_mtu', u32),
+                     ('path_mtu_ends', u64))
 FibQuery = struct('FibQuery', ('addr', Addr))
 FibAnswer = struct('FibAnswer', ('group', u32), ('path', u32), ('prefix', Prefix))
 SaEvent = struct('SaEvent', ('kind', u32), ('tunnel', u32), ('spi_in', u32), ('limit', u32),

@@ -456,6 +456,19 @@ mtu_now(const struct yard *y, unsigned int ipv6)
 	return dp_fit_mtu(atomic_load(&y->a.sad->tunnels[BED_TUNNEL].fit), ipv6);
 }
 
+/* What the tunnel's row says of sizes. */
+static void
+assert_row(const struct yard *y, uint32_t mtu, uint32_t path_mtu, uint64_t ends)
+{
+	struct spw_dp_tunnel_stats row;
+	uint32_t at = 0;
+
+	assert_true(dp_sad_tunnel_stats(y->a.sad, &at, &row));
+	assert_int_equal(row.mtu, mtu);
+	assert_int_equal(row.path_mtu, path_mtu);
+	assert_int_equal(row.path_mtu_ends, ends);
+}
+
 static void
 esp_44_tunnel_learns_from_quotes_of_its_own_packets(void **state)
 {
@@ -533,9 +546,11 @@ esp_44_mtu_only_goes_down_to_its_floor_and_ages_out(void **state)
 	struct yard y;
 
 	open_yard(&y, &suites[0], false, false, MTU); /* 54 bytes around, multiple of 4 */
+	assert_row(&y, MTU, 0, 0);
 	seal(&y, MTU, out);
 	hear(&y, icmp, needed4(icmp, 1400, out, 64));
 	assert_int_equal(mtu_now(&y, 0), 1346);
+	assert_row(&y, MTU, 1346, start + TEN_MIN);
 	hear(&y, icmp, needed4(icmp, 1440, out, 64)); /* larger: does not raise it */
 	assert_int_equal(mtu_now(&y, 0), 1346);
 	bed_now = start + TEN_MIN / 2;
@@ -547,11 +562,13 @@ esp_44_mtu_only_goes_down_to_its_floor_and_ages_out(void **state)
 	bed_now = start + TEN_MIN;
 	dp_sad_tick(y.a.sad, bed_now);
 	assert_int_equal(mtu_now(&y, 0), MTU);
+	assert_row(&y, MTU, 0, 0);
 	hear(&y, icmp, needed4(icmp, 68, out, 64)); /* nothing would fit: the floors */
 	assert_int_equal(mtu_now(&y, 0), 576);
 	assert_int_equal(mtu_now(&y, 1), 1280);
 	set_tunnel(&y, 1300); /* still below what is configured */
 	assert_int_equal(mtu_now(&y, 0), 576);
+	assert_row(&y, 1300, 576, bed_now + TEN_MIN);
 	dp_sad_tick(y.a.sad, bed_now + TEN_MIN);
 	assert_int_equal(mtu_now(&y, 0), 1300);
 	hear(&y, icmp, needed4(icmp, 1000, out, 64));
