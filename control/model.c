@@ -303,23 +303,68 @@ model_instances(const struct lyd_node *siblings, const struct lysc_node *schema,
 	return found;
 }
 
-json_t *
-ctl_model_names(const struct ctl_tree *tree, const char *list)
+/* Entries of a top-level list; NULL when there are none. The caller frees the array. */
+static const struct lyd_node **
+entries_of(const struct ctl_tree *tree, const char *list, size_t *n)
 {
-	const struct lyd_node *node, **entry;
-	json_t *names = json_array();
-	size_t n = 0;
+	const struct lyd_node *node;
 
 	LY_LIST_FOR(tree->root, node)
 	{
 		if (strcmp(node->schema->name, list) == 0 && node->schema->nodetype == LYS_LIST)
-			break;
+			return model_instances(tree->root, node->schema, n);
 	}
-	if (node == NULL)
-		return names;
-	entry = model_instances(tree->root, node->schema, &n);
+	*n = 0;
+	return NULL;
+}
+
+json_t *
+ctl_model_names(const struct ctl_tree *tree, const char *list)
+{
+	json_t *names = json_array();
+	size_t n;
+	const struct lyd_node **entry = entries_of(tree, list, &n);
+
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(names, json_string(lyd_get_value(lyd_child(entry[i]))));
 	free(entry);
 	return names;
+}
+
+/* Append a name that is not in the list yet. */
+static void
+add_once(json_t *names, const char *text)
+{
+	json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name)
+	{
+		if (strcmp(json_string_value(name), text) == 0)
+			return;
+	}
+	json_array_append_new(names, json_string(text));
+}
+
+json_t *
+ctl_model_links(const struct ctl_tree *tree)
+{
+	json_t *links = json_array(), *circuits = json_array();
+	size_t n;
+	const struct lyd_node **entry = entries_of(tree, "interfaces", &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *role = model_get(entry[i], "role");
+		const char *circuit = model_get(entry[i], "circuit");
+
+		if (!role || strcmp(role, "expressroute") != 0)
+			continue;
+		add_once(links, lyd_get_value(lyd_child(entry[i])));
+		if (circuit)
+			add_once(circuits, circuit);
+	}
+	free(entry);
+	json_array_extend(links, circuits);
+	json_decref(circuits);
+	return links;
 }

@@ -101,6 +101,8 @@ int ctl_config_check(const struct ctl_config *config, struct ctl_lines *warnings
 json_t *ctl_model_complete(struct ctl_model *model, const struct ctl_tree *tree, const char *text);
 /* Keys of the list at a top-level schema name ("tunnel", "vnet", "interfaces"). New reference. */
 json_t *ctl_model_names(const struct ctl_tree *tree, const char *list);
+/* ExpressRoute links, then the circuits that they belong to, each once. New reference. */
+json_t *ctl_model_links(const struct ctl_tree *tree);
 /* A reference of the whole model in Markdown, appended to out. */
 void ctl_model_document(struct ctl_model *model, struct ctl_lines *out);
 

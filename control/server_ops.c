@@ -295,12 +295,14 @@ static json_t *
 op_names(struct server_request *req, struct spw_err *err)
 {
 	const char *list = server_text(req, "list");
+	const struct ctl_tree *tree = ctl_commit_running(req->client->server->commit);
 
 	if (list == NULL)
 		return server_fail(err, -EINVAL,
-				   "names needs \"list\": interfaces, tunnel or vnet");
+				   "names needs \"list\": interfaces, link, tunnel or vnet");
 	return json_pack("{s:o}", "names",
-			 ctl_model_names(ctl_commit_running(req->client->server->commit), list));
+			 strcmp(list, "link") == 0 ? ctl_model_links(tree)
+						   : ctl_model_names(tree, list));
 }
 
 /* clang-format off */

@@ -283,7 +283,8 @@ is_asked(const struct ctl_runtime *rt, const struct watch_probe *w, const char *
 
 	return !arg || strcmp(arg, w->vnet) == 0 ||
 	       (p && (strcmp(arg, ctl_path_name(p)) == 0 ||
-		      (p->iface && strcmp(arg, p->iface->name) == 0)));
+		      (p->iface && (strcmp(arg, p->iface->name) == 0 ||
+				    strcmp(arg, p->iface->circuit) == 0))));
 }
 
 /* Newer objects stand in front of the list: told in the order they were made. */

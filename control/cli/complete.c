@@ -66,6 +66,7 @@ offer_argument(struct cli *cli, const struct cli_offer *kind, const char *begin,
 		if (strncmp(path_name, begin, strlen(begin)) == 0)
 			cli_offer_add(offers, path_name, "ExpressRoute", false);
 		offer_names(cli, "tunnel", begin, offers);
+		offer_names(cli, "link", begin, offers);
 	} else {
 		cli_offer_add(offers, kind->word, kind->help, true);
 	}

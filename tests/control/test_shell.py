@@ -558,6 +558,30 @@ def test_terminal_session(b):
     assert 'description what?' in b.shell("-c", "compare").stdout
 
 
+def test_links_and_circuits_are_offered_where_a_path_stands(b):
+    link = "set interfaces %s device net_null%d role expressroute circuit %s\n"
+    b.load_gateway()
+    done = b.shell("-f", b.write("links.set", link % ("er0", 2, "london") +
+                                 link % ("er1", 3, "london") + link % ("er2", 4, "paris") +
+                                 "commit\n"))
+    assert done.returncode == 0, done.stderr
+    sock = b.connect()
+    names = b.ask(sock, '{"op":"names","list":"link"}')["result"]["names"]
+    sock.close()
+    assert names == ["er0", "er1", "er2", "london", "paris"], names
+    t = Terminal(b)
+    t.prompt("gw> ")
+    t.type("failover switch \t")
+    for word in ("expressroute", "azure-a", "er1", "london", "paris"):
+        t.expect(word)
+    t.type("lo\t")
+    t.expect("ndon ")
+    t.type("\x15show probes e\t\t")
+    t.expect("er2")
+    t.type("\x15exit\n")
+    assert t.end() == 0, t.seen
+
+
 def test_monitor_prints_events_until_interrupted(b):
     for options, check in (([], lambda line: "cause=bfd-timeout" in line or "readiness" in line),
                            (["--json"], lambda line: json.loads(line)["number"] > 0)):

@@ -528,6 +528,22 @@ an_address_of_ours_is_local_and_the_data_plane_is_not_asked(void **state)
 }
 
 static void
+probes_are_asked_by_path_interface_circuit_or_vnet(void **state)
+{
+	static const char *const names[] = {"expressroute", "er0", "london", "prod", "paris"};
+	struct spw_err err = {0};
+
+	snprintf(er0.circuit, sizeof(er0.circuit), "london");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		json_t *o = ctl_runtime_show(&rt, "probes", names[i], &err);
+
+		assert_int_equal(json_array_size(at(o, "probes")), i < 4);
+		json_decref(o);
+	}
+	assert_string_equal(err.text, "no probe over 'paris'; see 'show probes'");
+}
+
+static void
 quantiles_lie_between_the_least_and_the_most_that_was_measured(void **state)
 {
 	json_t *o = show("probes", NULL);
@@ -583,6 +599,7 @@ main(void)
 		TEST(an_interface_with_half_a_character_is_shown),
 		TEST(a_port_counts_what_its_sub_interfaces_carry),
 		TEST(an_address_of_ours_is_local_and_the_data_plane_is_not_asked),
+		TEST(probes_are_asked_by_path_interface_circuit_or_vnet),
 		TEST(quantiles_lie_between_the_least_and_the_most_that_was_measured),
 		TEST(every_path_of_the_tier_that_carries_sends_while_it_is_up),
 	};
