@@ -240,17 +240,30 @@ rewrite(struct ctl_ids *ids, struct spw_err *err)
 			   : 0;
 }
 
+/* Where there is no room left a line is cut short; with the next one it would make a wrong one. */
+static void
+take_back(struct ctl_ids *ids, ssize_t written)
+{
+	off_t end = lseek(ids->fd, 0, SEEK_END);
+
+	if (written > 0 && (end < written || ftruncate(ids->fd, end - written) != 0))
+		spw_log(SPW_LOG_ERROR, "ids", "line-cut-short", "file=%s", ids->path);
+}
+
 static bool
 append(struct ctl_ids *ids, const char *line)
 {
 	size_t len = strlen(line);
+	ssize_t n;
 
 	if (++ids->appended > JOURNAL_LINES && rewrite(ids, NULL) != 0)
 		return false;
-	if (write(ids->fd, line, len) == (ssize_t)len)
+	n = write(ids->fd, line, len);
+	if (n == (ssize_t)len)
 		return true;
 	spw_log(SPW_LOG_ERROR, "ids", "write-failed", "file=%s error=\"%s\"", ids->path,
-		strerror(errno));
+		n < 0 ? strerror(errno) : "no room for the whole line");
+	take_back(ids, n);
 	return false;
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -114,6 +116,31 @@ a_full_class_says_so(void **state)
 	ctl_ids_close(ids);
 }
 
+/* A full file system takes a part of a line: what is written when there is room again counts. */
+static void
+a_line_that_was_cut_short_swallows_no_other(void **state)
+{
+	struct ctl_ids *ids = open_book();
+	uint32_t er = ctl_ids_get(ids, CTL_ID_IFACE, "er0"), wan;
+	struct rlimit room = {.rlim_max = RLIM_INFINITY};
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	room.rlim_cur = (rlim_t)st.st_size + 10;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+	assert_int_equal(ctl_ids_get(ids, CTL_ID_IFACE, "lan0"), CTL_ID_NONE);
+	room.rlim_cur = RLIM_INFINITY;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+	wan = ctl_ids_get(ids, CTL_ID_IFACE, "wan0");
+	assert_int_not_equal(wan, CTL_ID_NONE);
+	ctl_ids_close(ids);
+	ids = open_book();
+	assert_int_equal(ctl_ids_get(ids, CTL_ID_IFACE, "er0"), er);
+	assert_int_not_equal(ctl_ids_get(ids, CTL_ID_IFACE, "another"), wan);
+	assert_int_equal(ctl_ids_get(ids, CTL_ID_IFACE, "wan0"), wan);
+	ctl_ids_close(ids);
+}
+
 static void
 generations_only_grow(void **state)
 {
@@ -154,6 +181,8 @@ main(void)
 			clean),
 		cmocka_unit_test_setup_teardown(a_torn_last_line_is_left_out, fresh, clean),
 		cmocka_unit_test_setup_teardown(a_full_class_says_so, fresh, clean),
+		cmocka_unit_test_setup_teardown(a_line_that_was_cut_short_swallows_no_other, fresh,
+						clean),
 		cmocka_unit_test_setup_teardown(generations_only_grow, fresh, clean),
 		cmocka_unit_test_setup_teardown(facts_are_kept, fresh, clean),
 	};
