@@ -360,6 +360,26 @@ log_commit(const struct ctl_commit_request *req, const struct ctl_commit_result 
 			ctl_log_text(text, sizeof(text), result->diff.line[i]));
 }
 
+/* What a commit means for a confirmation: one begins, begins anew, or is given. */
+static int
+settle_confirm(struct ctl_commit *c, uint64_t back, const struct ctl_commit_request *req,
+	       struct ctl_commit_result *result, struct spw_err *err)
+{
+	uint64_t deadline_s = spw_clock_wall_ns() / SPW_NS_PER_S + req->confirm_s;
+	int rc = 0;
+
+	if (req->confirm_s && (result->changed || c->confirm_at_ns)) {
+		if (!result->changed) /* else it was written with the revision */
+			rc = ctl_store_pending_set(c->store, back, deadline_s, err);
+		if (rc == 0)
+			arm_confirm(c, back, req->confirm_s);
+	} else if (c->confirm_at_ns) {
+		disarm_confirm(c);
+		result->confirmed = true;
+	}
+	return rc;
+}
+
 int
 ctl_commit_run(struct ctl_commit *commit, const struct ctl_commit_request *request,
 	       struct ctl_commit_result *result, struct spw_err *err)
@@ -373,14 +393,8 @@ ctl_commit_run(struct ctl_commit *commit, const struct ctl_commit_request *reque
 	rc = commit_tree(commit, &commit->candidate, request, result, &why);
 	result->took_ms = (double)(spw_clock_ns() - start) / SPW_NS_PER_MS;
 	result->revision = commit->revision;
-	if (rc == 0 && !request->check) {
-		if (request->confirm_s && result->changed) {
-			arm_confirm(commit, back, request->confirm_s);
-		} else if (commit->confirm_at_ns) {
-			disarm_confirm(commit);
-			result->confirmed = true;
-		}
-	}
+	if (rc == 0 && !request->check)
+		rc = settle_confirm(commit, back, request, result, &why);
 	log_commit(request, result, &why);
 	if (rc < 0) {
 		ctl_commit_result_fini(result);

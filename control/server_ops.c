@@ -39,16 +39,22 @@ json_lines(const struct ctl_lines *lines)
 }
 
 static json_t *
+confirm_left_json(struct ctl_commit *c)
+{
+	uint32_t left = ctl_commit_confirm_left(c);
+
+	return left ? json_integer(left) : json_null();
+}
+
+static json_t *
 op_status(struct server_request *req, struct spw_err *err)
 {
 	struct ctl_commit *c = req->client->server->commit;
-	uint32_t left = ctl_commit_confirm_left(c);
 
 	return json_pack("{s:s, s:s, s:I, s:b, s:b, s:o}", "version", SPILLWAY_VERSION, "host_name",
 			 ctl_commit_host_name(c), "revision", (json_int_t)ctl_commit_revision(c),
 			 "changed", (int)ctl_commit_is_dirty(c), "may_write",
-			 (int)req->client->may_write, "confirm_in_s",
-			 left ? json_integer(left) : json_null());
+			 (int)req->client->may_write, "confirm_in_s", confirm_left_json(c));
 }
 
 static json_t *
@@ -201,10 +207,11 @@ op_commit(struct server_request *req, struct spw_err *err)
 		return server_fail(err, -EINVAL, "commit confirmed takes 1 to 1440 minutes");
 	if (ctl_commit_run(req->client->server->commit, &what, &done, err) < 0)
 		return NULL;
-	result = json_pack("{s:b, s:b, s:I, s:f, s:o, s:o}", "changed", (int)done.changed,
-			   "confirmed", (int)done.confirmed, "revision", (json_int_t)done.revision,
-			   "took_ms", done.took_ms, "diff", json_lines(&done.diff), "warnings",
-			   json_lines(&done.warnings));
+	result = json_pack("{s:b, s:b, s:o, s:I, s:f, s:o, s:o}", "changed", (int)done.changed,
+			   "confirmed", (int)done.confirmed, "confirm_in_s",
+			   confirm_left_json(req->client->server->commit), "revision",
+			   (json_int_t)done.revision, "took_ms", done.took_ms, "diff",
+			   json_lines(&done.diff), "warnings", json_lines(&done.warnings));
 	ctl_commit_result_fini(&done);
 	return result;
 }

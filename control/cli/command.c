@@ -412,9 +412,9 @@ cli_document(struct ctl_lines *out)
 		"50 "
 		"revisions are kept. After `commit\nconfirmed`, `confirm` or another `commit` in "
 		"time keeps "
-		"the change; otherwise the revision before comes back by itself, also when the "
-		"daemon "
-		"was\nrestarted in between. `save` and `load` use files of the user who runs the "
+		"the change (another `commit confirmed` begins the time anew); otherwise the "
+		"revision before comes\nback by itself, also when the daemon was restarted in "
+		"between. `save` and `load` use files of the user who runs the "
 		"shell.\n\n"
 		"`[x]` may be left out, `a|b` is a choice, `<x>` an argument.");
 	document_mode(CLI_MODE_BOTH, "In both modes", out);

@@ -302,7 +302,7 @@ print_commit(const struct cli *cli, const json_t *result, bool check, long minut
 	else
 		printf("commit complete: revision %.0f, %zu changes, %.1f ms\n", revision, changes,
 		       took);
-	if (minutes && changes)
+	if (minutes && json_is_integer(json_object_get(result, "confirm_in_s")))
 		printf("it will be rolled back in %ld min unless you type confirm\n", minutes);
 }
 

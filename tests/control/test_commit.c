@@ -300,6 +300,28 @@ second_unconfirmed_commit_keeps_the_first_way_back(void **state)
 	assert_string_equal(ctl_commit_host_name(b->commit), "one");
 }
 
+/* Asked for once more without a change, the time begins anew: nobody has said that it stays. */
+static void
+unconfirmed_commit_without_changes_is_no_confirmation(void **state)
+{
+	struct bench *b = *state;
+	struct spw_err err = {0};
+
+	edit(b, "set system host-name one");
+	commit(b);
+	edit(b, "set system host-name two");
+	assert_int_equal(commit_for(b, 60, false, &err), 0);
+	assert_int_equal(commit_for(b, 600, false, &err), 0);
+	assert_in_range(ctl_commit_confirm_left(b->commit), 590, 601);
+	assert_int_equal(commit_for(b, 1, false, &err), 0);
+	halt(b);
+	boot(b);
+	run_loop_ms(b, 2300);
+	assert_string_equal(ctl_commit_host_name(b->commit), "one");
+	assert_int_equal(commit_for(b, 60, false, &err), 0); /* nothing waits: nothing to do */
+	assert_int_equal(ctl_commit_confirm_left(b->commit), 0);
+}
+
 static void
 pending_rollback_survives_a_restart(void **state)
 {
@@ -388,6 +410,7 @@ main(void)
 		CASE(unconfirmed_commit_goes_back_by_itself),
 		CASE(confirmed_commit_stays),
 		CASE(second_unconfirmed_commit_keeps_the_first_way_back),
+		CASE(unconfirmed_commit_without_changes_is_no_confirmation),
 		CASE(pending_rollback_survives_a_restart),
 		CASE(start_applies_the_last_good_revision),
 		CASE(start_retries_while_the_runtime_refuses),

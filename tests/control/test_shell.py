@@ -558,6 +558,18 @@ def test_terminal_session(b):
     assert 'description what?' in b.shell("-c", "compare").stdout
 
 
+def test_a_confirmed_commit_without_changes_begins_its_time_anew(b):
+    b.load_gateway()
+    words = ["-c", "set system host-name other", "-c", "commit confirmed 5"]
+    assert "rolled back in 5 min" in b.shell(*words).stdout
+    assert "rolled back in 20 min" in b.shell("commit", "confirmed", "20").stdout
+    sock = b.connect()
+    assert 1100 < b.ask(sock, '{"op":"status"}')["result"]["confirm_in_s"] <= 1201
+    sock.close()
+    assert "stays" in b.shell("commit").stdout
+    assert "rolled back" not in b.shell("commit", "confirmed", "20").stdout
+
+
 def test_links_and_circuits_are_offered_where_a_path_stands(b):
     link = "set interfaces %s device net_null%d role expressroute circuit %s\n"
     b.load_gateway()
