@@ -316,6 +316,7 @@ iface_drop(struct ctl_runtime *rt, struct ctl_iface *i)
 		ctl_ids_put(rt->ids, CTL_ID_PATH, p->key);
 		ctl_path_free(rt, p);
 	}
+	ctl_request_forget_aside(rt, i);
 	ctl_neighbours_forget(rt, i);
 	ctl_twin_remove(rt, i);
 	ctl_ids_put(rt->ids, CTL_ID_IFACE, i->name);
@@ -351,6 +352,7 @@ prune_vnets(struct ctl_runtime *rt)
 			at = &v->next;
 			continue;
 		}
+		ctl_request_forget(rt, v);
 		*at = v->next;
 		free(v);
 	}

@@ -10,7 +10,7 @@
  * nothing any more. A command is checked for all vnets it is for before it is put in force for any.
  *
  * Requests are written into the book beside the numbers, so they outlive this process, not the
- * machine. One thread.
+ * machine, nor the vnet or link that they are for. One thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -192,6 +192,19 @@ aside_set(struct ctl_runtime *rt, struct ctl_iface *i, bool aside, uint64_t unti
 	ctl_ids_set_fact(rt->ids, name, value);
 	for (struct ctl_vnet_state *v = rt->vnets; v; v = v->next)
 		ctl_fib_dirty_vnet(rt, v);
+}
+
+void
+ctl_request_forget(struct ctl_runtime *rt, struct ctl_vnet_state *v)
+{
+	if (v->request != CTL_OPERATOR_NONE)
+		request_set(rt, v, CTL_OPERATOR_NONE, 0, "deleted");
+}
+
+void
+ctl_request_forget_aside(struct ctl_runtime *rt, struct ctl_iface *iface)
+{
+	aside_set(rt, iface, false, 0);
 }
 
 void

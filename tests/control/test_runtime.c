@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "control/runtime.h"
+#include "control/runtime_priv.h"
 #include "tests/control/runtime_bed.h"
 
 /* False after two seconds. */
@@ -325,6 +325,41 @@ requests_of_an_operator_rule_until_resumed_also_over_a_restart(void **state)
 	assert_int_equal(command("failover", "lockout", "nowhere"), -ENOENT);
 }
 
+static const struct ctl_iface *
+iface_named(const char *name)
+{
+	const struct ctl_iface *i = bed.rt->ifaces;
+
+	while (i && strcmp(i->name, name) != 0)
+		i = i->next;
+	assert_non_null(i);
+	return i;
+}
+
+static void
+a_request_goes_with_its_vnet_or_link_and_is_not_of_the_next_of_that_name(void **state)
+{
+	char name[CTL_NAME];
+
+	bed_need_root();
+	assert_int_equal(command("failover", "lockout", "prod"), 0);
+	bed.config.n_vnets = 0;
+	bed_commit();
+	bed.config.n_vnets = 1;
+	bed_commit();
+	assert_int_equal(bed.rt->vnets->request, CTL_OPERATOR_NONE);
+	assert_true(until(is_expressroute_first));
+	assert_int_equal(command("failover", "switch", "er0"), 0);
+	assert_true(iface_named("er0")->aside);
+	memcpy(name, bed.interfaces[0].name, sizeof(name));
+	assert_string_equal(name, "er0");
+	snprintf(bed.interfaces[0].name, sizeof(bed.interfaces[0].name), "er9");
+	bed_commit();
+	memcpy(bed.interfaces[0].name, name, sizeof(name));
+	bed_commit();
+	assert_false(iface_named("er0")->aside);
+}
+
 static void
 the_drill_reports_and_gives_expressroute_back(void **state)
 {
@@ -410,6 +445,9 @@ main(void)
 		cmocka_unit_test(the_drill_reports_and_gives_expressroute_back),
 		cmocka_unit_test(a_restarted_controld_touches_no_bit_and_keeps_every_number),
 		cmocka_unit_test(a_new_data_plane_is_told_everything_again),
+		/* The last one: the link takes its routes with it. */
+		cmocka_unit_test(
+			a_request_goes_with_its_vnet_or_link_and_is_not_of_the_next_of_that_name),
 	};
 
 	return cmocka_run_group_tests(tests, setup, bed_leave);
