@@ -226,6 +226,16 @@ raise_mtu(struct ctl_runtime *rt, struct ctl_plan *plan, const struct ctl_port *
 	return 0;
 }
 
+/* A port that runs, or waits for its device, keeps its number whatever becomes of the plan. */
+static void
+give_back(struct ctl_runtime *rt, uint32_t id, const char *key)
+{
+	for (const struct ctl_port *p = rt->ports; p; p = p->next)
+		if (p->id == id)
+			return;
+	ctl_ids_put(rt->ids, CTL_ID_PORT, key);
+}
+
 static int
 probe(struct ctl_runtime *rt, struct ctl_plan *plan, const struct ctl_interface *c,
       struct spw_err *err)
@@ -244,7 +254,7 @@ probe(struct ctl_runtime *rt, struct ctl_plan *plan, const struct ctl_interface 
 	ctl_port_message(c, id, rt->generation, &m);
 	rc = ctl_dataplane_port(rt, &m, mac, &why);
 	if (rc != 0) {
-		ctl_ids_put(rt->ids, CTL_ID_PORT, key);
+		give_back(rt, id, key);
 		return spw_fail(err, rc, "interfaces %s device '%s': %s", c->name, c->device,
 				why.text);
 	}
@@ -325,7 +335,7 @@ ctl_plan_undo(struct ctl_runtime *rt, struct ctl_plan *plan)
 		struct spw_dp_object o = {.class = SPW_DP_CLASS_PORT, .id = plan->port[i].id};
 
 		ctl_dataplane_send(rt, SPW_DP_OBJECT_DEL, &o, sizeof(o), 1, -1, NULL);
-		ctl_ids_put(rt->ids, CTL_ID_PORT, plan->port[i].key);
+		give_back(rt, plan->port[i].id, plan->port[i].key);
 	}
 	for (unsigned int i = 0; i < plan->n_raised; i++) {
 		uint8_t mac[6];

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "control/runtime.h"
+#include "control/runtime_priv.h"
 #include "tests/control/runtime_bed.h"
 
 /* False after two seconds. */
@@ -227,6 +227,33 @@ without_a_data_plane_a_change_for_it_is_refused_in_one_sentence(void **state)
 	double_start(bed.dir, &bed.dp);
 }
 
+/* Taken as it was at the start, it waits for its device; a commit meanwhile is refused. */
+static void
+a_port_that_waits_for_its_device_keeps_its_number_when_a_commit_is_refused(void **state)
+{
+	struct ctl_interface *lan = &bed.interfaces[1];
+	char before[sizeof(lan->device)];
+	const struct ctl_port *p;
+	struct ctl_plan *plan;
+	struct spw_err err = {0};
+
+	bed_need_root();
+	memcpy(before, lan->device, sizeof(before));
+	ctl_runtime_free(bed.rt);
+	snprintf(lan->device, sizeof(lan->device), "missing");
+	bed_runtime_start();
+	bed_turn(500);
+	for (p = bed.rt->ports; p && strcmp(p->devargs, "missing") != 0; p = p->next)
+		;
+	assert_non_null(p);
+	assert_false(p->in_dataplane);
+	assert_int_equal(ctl_runtime_prepare(bed.rt, &bed.config, &plan, &err), -ENODEV);
+	assert_int_not_equal(ctl_ids_get(bed.rt->ids, CTL_ID_PORT, "another device"), p->id);
+	ctl_ids_put(bed.rt->ids, CTL_ID_PORT, "another device");
+	memcpy(lan->device, before, sizeof(before));
+	bed_commit();
+}
+
 int
 main(void)
 {
@@ -234,6 +261,8 @@ main(void)
 		cmocka_unit_test(a_static_default_route_leads_to_the_proxy_on_the_lan),
 		cmocka_unit_test(what_an_overrun_of_the_socket_lost_is_read_anew),
 		cmocka_unit_test(a_port_that_does_not_exist_is_refused_and_nothing_changes),
+		cmocka_unit_test(
+			a_port_that_waits_for_its_device_keeps_its_number_when_a_commit_is_refused),
 		cmocka_unit_test(an_mtu_that_the_port_refuses_is_refused_and_nothing_changes),
 		cmocka_unit_test(a_key_file_that_others_may_read_is_refused),
 		cmocka_unit_test(without_a_data_plane_a_change_for_it_is_refused_in_one_sentence),
