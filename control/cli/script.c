@@ -102,21 +102,45 @@ group_add(struct script *s, const char *line)
 	ctl_lines_add(&s->group, "%s", line);
 }
 
-/* "commit" in any form but "commit check", as short as they may be. */
-static bool
-is_commit(const char *line)
+/* What a line does, however short its words are; help, which does nothing, when it is no command. */
+static enum cli_action
+action_of(const char *line)
 {
-	line += strspn(line, " \t");
-	if (strncmp(line, "comm", 4) != 0)
-		return false;
-	line += strcspn(line, " \t");
-	line += strspn(line, " \t");
-	return strncmp(line, "ch", 2) != 0;
+	const char *word[CTL_WORDS_MAX];
+	struct cli_match match;
+	char copy[CTL_LINE_MAX];
+	size_t len = strlen(line);
+	int n, own = 0;
+
+	if (len >= sizeof(copy))
+		return CLI_HELP;
+	memcpy(copy, line, len + 1);
+	n = ctl_words_split(copy, word, NULL);
+	while (own < n && strcmp(word[own], "|") != 0)
+		own++;
+	if (own == 0 || cli_match(word, (unsigned int)own, CLI_MODE_BOTH, &match, NULL) < 0)
+		return CLI_HELP;
+	return match.command->action;
+}
+
+static bool
+changes_candidate(enum cli_action action)
+{
+	return action == CLI_SET || action == CLI_DELETE || action == CLI_ROLLBACK ||
+	       action == CLI_LOAD || action == CLI_EXIT_DISCARD;
+}
+
+static bool
+is_commit(enum cli_action action)
+{
+	return action == CLI_COMMIT || action == CLI_COMMIT_CONFIRMED ||
+	       action == CLI_COMMIT_COMMENT;
 }
 
 static enum cli_exit
 script_line(struct script *s, const char *line)
 {
+	enum cli_action action;
 	enum cli_exit code;
 
 	s->at++;
@@ -127,16 +151,14 @@ script_line(struct script *s, const char *line)
 		return CLI_OK;
 	}
 	code = flush_group(s);
-	line += strspn(line, " \t");
-	if (code == CLI_OK && (strncmp(line, "rollback", 4) == 0 || strncmp(line, "load", 4) == 0 ||
-			       strncmp(line, "se", 2) == 0 || strncmp(line, "de", 2) == 0 ||
-			       strncmp(line, "exit d", 6) == 0))
+	action = action_of(line);
+	if (code == CLI_OK && changes_candidate(action))
 		code = remember(s);
 	if (code != CLI_OK)
 		return code;
 	code = cli_execute(s->cli, line);
 	fflush(stdout);
-	if (code == CLI_OK && is_commit(line))
+	if (code == CLI_OK && is_commit(action))
 		s->changed = false;
 	return code;
 }

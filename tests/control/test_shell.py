@@ -558,6 +558,22 @@ def test_terminal_session(b):
     assert 'description what?' in b.shell("-c", "compare").stdout
 
 
+def test_a_script_that_fails_takes_back_what_short_words_did(b):
+    b.load_gateway()
+    assert b.shell("-c", "set system host-name other", "-c", "commit").returncode == 0
+    saved = b.write("saved.set", "set system host-name third\n")
+    for line in ("d vnet prod tunnel azure-a", "ro 1", "l %s merge" % saved,
+                 "  dele vnet prod tunnel azure-a", "rollb 1 | count"):
+        done = b.shell("-f", b.write("bad.set", line + "\nshow nonsense\n"))
+        assert done.returncode != 0 and "nonsense" in done.stderr, (line, done.stderr)
+        assert b.shell("compare").stdout == "", (line, b.shell("compare").stdout)
+    # what was committed before the failure stays
+    done = b.shell("-f", b.write("half.set", "d vnet prod tunnel azure-a\ncommit\nd nonsense\n"))
+    assert done.returncode != 0
+    assert "azure-a" not in b.shell("show", "configuration", "|", "match", "vnet prod tunnel").stdout
+    assert b.shell("compare").stdout == ""
+
+
 def test_a_confirmed_commit_without_changes_begins_its_time_anew(b):
     b.load_gateway()
     words = ["-c", "set system host-name other", "-c", "commit confirmed 5"]
