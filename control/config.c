@@ -73,6 +73,16 @@ ctl_config_tunnel_towards(const struct ctl_config *c, const struct spw_addr *a)
 	return NULL;
 }
 
+const struct ctl_tunnel *
+config_tunnel_with(const struct ctl_config *c, const struct spw_addr *own)
+{
+	for (unsigned int i = 0; i < c->n_tunnels; i++)
+		for (unsigned int k = 0; k < c->tunnels[i].n_addresses; k++)
+			if (spw_addr_equal(&c->tunnels[i].address[k].addr, own))
+				return &c->tunnels[i];
+	return NULL;
+}
+
 enum spw_dp_iface_role
 ctl_config_underlay(const struct ctl_config *c, const struct ctl_tunnel *t)
 {

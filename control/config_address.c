@@ -43,7 +43,8 @@ same_place(const struct ctl_interface *a, const struct ctl_interface *b)
 }
 
 static int
-check_gateway(const struct ctl_interface *i, const struct spw_addr *gateway, struct spw_err *err)
+check_gateway(const struct ctl_config *c, const struct ctl_interface *i,
+	      const struct spw_addr *gateway, struct spw_err *err)
 {
 	char text[SPW_ADDR_TEXT];
 
@@ -55,14 +56,13 @@ check_gateway(const struct ctl_interface *i, const struct spw_addr *gateway, str
 				"interfaces %s gateway %s: only an interface of role internet has "
 				"one: delete it",
 				i->name, text);
+	if (config_is_own(c, gateway))
+		return spw_fail(err, -EINVAL,
+				"interfaces %s gateway %s: this is an address of ours",
+				i->name, text);
 	for (unsigned int k = 0; k < i->n_addresses; k++)
 		if (spw_prefix_contains_addr(&i->address[k], gateway))
-			return spw_addr_equal(&i->address[k].addr, gateway)
-				       ? spw_fail(err, -EINVAL,
-						  "interfaces %s gateway %s: this is an address of "
-						  "the interface itself",
-						  i->name, text)
-				       : 0;
+			return 0;
 	return spw_fail(err, -EINVAL,
 			"interfaces %s gateway %s: on no network of the interface: set an address "
 			"whose prefix holds it",
@@ -90,7 +90,8 @@ check_interface(const struct ctl_config *c, unsigned int index, struct spw_err *
 
 	if (a->parent[0] && check_sub_interface(c, a, err) < 0)
 		return -EINVAL;
-	if (check_gateway(a, &a->gateway4, err) < 0 || check_gateway(a, &a->gateway6, err) < 0)
+	if (check_gateway(c, a, &a->gateway4, err) < 0 ||
+	    check_gateway(c, a, &a->gateway6, err) < 0)
 		return -EINVAL;
 	if (check_mtu("interfaces", a->name, a->mtu, a->address, a->n_addresses, err) < 0)
 		return -EINVAL;
@@ -225,7 +226,7 @@ config_is_link_local(const struct spw_addr *a)
 }
 
 static int
-check_static(const struct ctl_static_route *r, struct spw_err *err)
+check_static(const struct ctl_config *c, const struct ctl_static_route *r, struct spw_err *err)
 {
 	char prefix[SPW_PREFIX_TEXT], hop[SPW_ADDR_TEXT];
 
@@ -240,6 +241,11 @@ check_static(const struct ctl_static_route *r, struct spw_err *err)
 		return spw_fail(err, -EINVAL,
 				"routing static %s next-hop %s: is link-local: name the router's "
 				"address of an interface's network",
+				prefix, hop);
+	if (config_is_own(c, &r->next_hop))
+		return spw_fail(err, -EINVAL,
+				"routing static %s next-hop %s: this is an address of the gateway "
+				"itself",
 				prefix, hop);
 	return 0;
 }
@@ -259,7 +265,7 @@ config_check_addresses(const struct ctl_config *c, struct spw_err *err)
 	if (rc == 0)
 		rc = check_prefixes_masked(c, err);
 	for (unsigned int i = 0; i < c->n_statics && rc == 0; i++)
-		rc = check_static(&c->statics[i], err);
+		rc = check_static(c, &c->statics[i], err);
 	return rc;
 }
 

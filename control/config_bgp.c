@@ -66,6 +66,7 @@ check_neighbor(const struct ctl_config *c, const struct ctl_neighbor *n, struct 
 {
 	char name[SPW_ADDR_TEXT];
 	const struct ctl_interface *i;
+	const struct ctl_tunnel *t;
 	int rc;
 
 	spw_addr_format(&n->address, name);
@@ -75,10 +76,11 @@ check_neighbor(const struct ctl_config *c, const struct ctl_neighbor *n, struct 
 				"link's network",
 				name);
 	i = ctl_config_interface_with(c, &n->address);
-	if (i)
+	t = config_tunnel_with(c, &n->address);
+	if (i || t)
 		return spw_fail(err, -EINVAL,
-				"routing bgp neighbor %s: this is our address of interface %s",
-				name, i->name);
+				"routing bgp neighbor %s: this is our address of %s %s", name,
+				i ? "interface" : "tunnel", i ? i->name : t->name);
 	rc = check_announce_families(n, name, err);
 	return rc < 0 ? rc : check_tunnel_timers(c, n, name, err);
 }

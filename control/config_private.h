@@ -31,6 +31,15 @@ config_is_connected(const struct ctl_config *c, const struct spw_addr *a)
 	return ctl_config_interface_towards(c, a) || ctl_config_tunnel_towards(c, a);
 }
 
+/* The tunnel that has an address inside, or NULL. */
+const struct ctl_tunnel *config_tunnel_with(const struct ctl_config *c, const struct spw_addr *own);
+/* Is it an address of an interface or a tunnel of ours? */
+static inline bool
+config_is_own(const struct ctl_config *c, const struct spw_addr *a)
+{
+	return ctl_config_interface_with(c, a) || config_tunnel_with(c, a);
+}
+
 /* config_sku.c: what an Azure gateway takes. */
 struct config_sku {
 	const char *word;	 /* as in the model */

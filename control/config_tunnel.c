@@ -86,6 +86,11 @@ check_tunnel(const struct ctl_config *c, const struct ctl_tunnel *t, struct spw_
 			err, -EINVAL,
 			"tunnel %s remote-address %s: this is an address of the gateway itself",
 			t->name, spw_addr_format(&t->remote, text));
+	if (t->n_addresses > 0 && ctl_config_interface(c, t->name))
+		return spw_fail(err, -EINVAL,
+				"tunnel %s: an interface has this name: choose another, or delete "
+				"the tunnel's address",
+				t->name);
 	return check_selector_families(t, err);
 }
 

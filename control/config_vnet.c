@@ -109,17 +109,6 @@ check_last_resort(const struct ctl_config *c, const struct ctl_vnet *v, struct s
 	return 0;
 }
 
-static bool
-is_own(const struct ctl_config *c, const struct spw_addr *a)
-{
-	const struct ctl_tunnel *t = ctl_config_tunnel_towards(c, a);
-
-	for (unsigned int k = 0; t && k < t->n_addresses; k++)
-		if (spw_addr_equal(&t->address[k].addr, a))
-			return true;
-	return ctl_config_interface_with(c, a) != NULL;
-}
-
 static int
 check_probe_source(const struct ctl_config *c, const char *where, const struct ctl_probe *p,
 		   struct spw_err *err)
@@ -133,7 +122,7 @@ check_probe_source(const struct ctl_config *c, const char *where, const struct c
 		return spw_fail(err, -EINVAL,
 				"%s source %s: of another address family than the target", where,
 				source);
-	if (!is_own(c, &p->source))
+	if (!config_is_own(c, &p->source))
 		return spw_fail(err, -EINVAL,
 				"%s source %s: no address of the gateway: set it on an interface "
 				"or a tunnel, or name one that is",
@@ -149,7 +138,7 @@ check_probe(const struct ctl_config *c, const struct ctl_vnet *v, const struct c
 
 	snprintf(where, sizeof(where), "vnet %s probe %s", v->name,
 		 spw_addr_format(&p->target, target));
-	if (is_own(c, &p->target))
+	if (config_is_own(c, &p->target))
 		return spw_fail(err, -EINVAL, "%s: this is an address of the gateway itself",
 				where);
 	if (config_is_link_local(&p->target))
@@ -204,6 +193,26 @@ warn_tunnel(const struct ctl_vnet *v, const struct ctl_tunnel *t, struct ctl_lin
 				      v->name, t->name, spw_prefix_format(&v->prefix[i], text));
 }
 
+/* In a vnet next hops over ExpressRoute and tunnels count alone, connected networks do not. */
+static void
+warn_connected(const struct ctl_config *c, const struct ctl_vnet *v, const struct spw_prefix *p,
+	       struct ctl_lines *warnings)
+{
+	char x[SPW_PREFIX_TEXT], y[SPW_PREFIX_TEXT];
+
+	for (unsigned int i = 0; i < c->n_interfaces; i++)
+		for (unsigned int k = 0; k < c->interfaces[i].n_addresses; k++) {
+			struct spw_prefix net = spw_prefix_masked(&c->interfaces[i].address[k]);
+
+			if (spw_prefix_contains(p, &net))
+				ctl_lines_add(warnings,
+					      "vnet %s prefix %s: holds %s of interface %s: what "
+					      "goes there is sent to Azure",
+					      v->name, spw_prefix_format(p, x),
+					      spw_prefix_format(&net, y), c->interfaces[i].name);
+		}
+}
+
 /* The tunnels of one gateway share what it takes; those of one vnet and SKU are taken for such. */
 static void
 warn_aggregate(const struct ctl_config *c, const struct ctl_vnet *v, struct ctl_lines *warnings)
@@ -240,6 +249,8 @@ config_warn_vnets(const struct ctl_config *c, struct ctl_lines *warnings)
 			if (t)
 				warn_tunnel(v, t, warnings);
 		}
+		for (unsigned int k = 0; k < v->n_prefixes; k++)
+			warn_connected(c, v, &v->prefix[k], warnings);
 		warn_aggregate(c, v, warnings);
 	}
 }

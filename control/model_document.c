@@ -169,7 +169,9 @@ ctl_model_document(struct ctl_model *model, struct ctl_lines *out)
 		      "its next hop, a neighbor and what is announced to it, a probe's target "
 		      "and source. A gateway lies on a network of its interface, which has "
 		      "role internet; there is one for each family. IPv6 needs an mtu of "
-		      "1280. Next hops and neighbors are not link-local.\n"
+		      "1280. Next hops, gateways and neighbors are no addresses of ours, next hops "
+		      "and neighbors not link-local. A tunnel with an address has a name of its "
+		      "own among the interfaces.\n"
 		      "* A vnet names circuits that exist; at most four ExpressRoute links "
 		      "and four tunnels lead to it. With peering microsoft it has no tunnel. "
 		      "Its last-resort lies on a network of an interface of role lan, a "
@@ -192,6 +194,6 @@ ctl_model_document(struct ctl_model *model, struct ctl_lines *out)
 		      "address inside a tunnel, a shorter prefix over ExpressRoute that holds "
 		      "what a tunnel over it carries, a vnet without tunnel, a tunnel whose "
 		      "selectors do not hold the vnet, tunnels that take more than their "
-		      "gateway, a tunnel from an interface of role lan, an uplink by which no "
+		      "gateway, a vnet that holds the network of an interface, a tunnel from an interface of role lan, an uplink by which no "
 		      "way to a tunnel's end is known, a replay window of 0.");
 }

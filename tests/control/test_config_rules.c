@@ -102,6 +102,13 @@ static const struct {
 	{"set routing bgp announce 2001:db8:10::1/48", "write 2001:db8:10::/48", NULL},
 	{"set routing bgp neighbor 10.1.0.1 remote-as 64600", "our address of interface lan0",
 	 NULL},
+	{"set routing bgp neighbor 169.254.21.1 remote-as 65515", "our address of tunnel azure-a",
+	 NULL},
+	{"set routing static 10.9.0.0/16 next-hop 10.1.0.1",
+	 "routing static 10.9.0.0/16 next-hop 10.1.0.1: this is an address of the gateway itself",
+	 NULL},
+	{"set routing static 10.9.0.0/16 next-hop 169.254.21.1", "an address of the gateway itself",
+	 NULL},
 	{"set interfaces lan0 mtu 1279", "IPv6 needs 1280", NULL},
 	{"set interfaces lan0 mtu 1280", NULL, NULL},
 	{"set tunnel azure-a address 2001:db8:fe::1/126 mtu 1270 mss-clamp 1200",
@@ -126,7 +133,22 @@ static const struct {
 	{"set interfaces wan0 gateway 2001:db8:77::1", "on no network of the interface", NULL},
 	{"set interfaces wan0 address 2001:db8:77::2/64 gateway 2001:db8:77::1", NULL, NULL},
 	{"delete interfaces wan0 gateway\nset interfaces wan0 gateway 198.51.100.2",
-	 "an address of the interface itself", NULL},
+	 "gateway 198.51.100.2: this is an address of ours", NULL},
+	{"delete interfaces wan0 gateway\nset interfaces wan0 address 198.51.100.3/24\n"
+	 "set interfaces wan0 gateway 198.51.100.3",
+	 "gateway 198.51.100.3: this is an address of ours", NULL},
+	/* names of twins */
+	{"set tunnel lan0 local-address 198.51.100.2 remote-address 203.0.113.9\n"
+	 "set tunnel lan0 pre-shared-key-file x address 169.254.22.9/30",
+	 "tunnel lan0: an interface has this name: choose another, or delete the tunnel's address",
+	 NULL},
+	{"set tunnel lan0 local-address 198.51.100.2 remote-address 203.0.113.9\n"
+	 "set tunnel lan0 pre-shared-key-file x",
+	 NULL, NULL},
+	/* what is connected lies in no vnet */
+	{"set vnet two prefix 10.1.0.0/16\nset vnet two tunnel azure-a", NULL,
+	 "of interface lan0: what goes there is sent to Azure"},
+	{"set vnet two prefix 10.1.7.0/24\nset vnet two tunnel azure-a", NULL, NULL},
 	/* circuits and links */
 	{"set interfaces wan0 circuit metro", "only an interface of role expressroute", NULL},
 	{"set vnet prod circuit rural",
