@@ -119,6 +119,8 @@ struct cli_secret {
 	const char *word, *help;
 };
 extern const struct cli_secret cli_secrets[];
+/* The end of the first word of a line that asks for a key, as in "... ppk"; NULL = there is none. */
+const char *cli_secret_end(const char *line);
 
 /* --- format.c: values for people; each returns out */
 #define CLI_CELL 256

@@ -135,6 +135,20 @@ const struct cli_secret cli_secrets[] = {
 	{NULL, NULL},
 };
 
+const char *
+cli_secret_end(const char *line)
+{
+	for (const struct cli_secret *s = cli_secrets; s->word; s++)
+		for (const char *at = strstr(line, s->word); at; at = strstr(at + 1, s->word)) {
+			const char *end = at + strlen(s->word);
+
+			if (at > line && isspace((unsigned char)at[-1]) &&
+			    (*end == '\0' || isspace((unsigned char)*end)))
+				return end;
+		}
+	return NULL;
+}
+
 static void
 offer_secrets(const char *const *word, unsigned int n, const char *begin, struct cli_offers *offers)
 {

@@ -194,6 +194,15 @@ editor_new(History **list, const char *path)
 	return el;
 }
 
+/* A key typed behind its word is refused; it must not be kept, either. */
+static bool
+may_hold_key(const char *line)
+{
+	const char *end = cli_secret_end(line);
+
+	return end && end[strspn(end, " \t")];
+}
+
 static void
 run_line(struct cli *cli, History *history_list, const char *text, int len)
 {
@@ -208,7 +217,7 @@ run_line(struct cli *cli, History *history_list, const char *text, int len)
 	line[strcspn(line, "\r\n")] = '\0';
 	if (line[strspn(line, " \t")] == '\0')
 		return;
-	if (strstr(line, "pre-shared-key ") == NULL)
+	if (!may_hold_key(line))
 		history(history_list, &ev, H_ENTER, line);
 	cli_interrupted = 0;
 	cli_execute(cli, line);

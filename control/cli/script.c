@@ -32,21 +32,6 @@ is_edit(const char *line)
 	       (strncmp(line, "delete", 6) == 0 && isspace((unsigned char)line[6]));
 }
 
-/* A set line that may need a question. */
-static bool
-is_secret_line(const char *line)
-{
-	for (const struct cli_secret *s = cli_secrets; s->word; s++)
-		for (const char *at = strstr(line, s->word); at; at = strstr(at + 1, s->word)) {
-			size_t len = strlen(s->word);
-
-			if (at > line && isspace((unsigned char)at[-1]) &&
-			    (at[len] == '\0' || isspace((unsigned char)at[len])))
-				return true;
-		}
-	return false;
-}
-
 static void
 place(const struct script *s, unsigned long number, char out[CTL_PATH])
 {
@@ -146,7 +131,7 @@ script_line(struct script *s, const char *line)
 	s->at++;
 	if (line[strspn(line, " \t")] == '\0' || line[strspn(line, " \t")] == '#')
 		return CLI_OK;
-	if (is_edit(line) && !is_secret_line(line)) {
+	if (is_edit(line) && !cli_secret_end(line)) { /* else there may be a question */
 		group_add(s, line);
 		return CLI_OK;
 	}

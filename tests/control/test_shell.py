@@ -544,6 +544,10 @@ def test_terminal_session(b):
     t.type("Hidden.Key.1\n")
     echoed += t.expect("key stored")
     assert "Hidden" not in echoed
+    for word in ("next-pre-shared-key", "ppk"):
+        t.type("set tunnel azure-a %s Hidden.Key.2\n" % word)
+        t.expect("a key is not typed on the line")
+        t.prompt("gw2# ")
     t.type("set interfaces lan0 description \"what?\"\n")
     t.prompt("gw2# ")
     t.type("exit\n")
