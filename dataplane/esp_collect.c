@@ -105,6 +105,7 @@ join_run(struct dp_open_queue *q, struct rte_mbuf *m, uint32_t at, uint32_t spi,
 	f->least = likely(number < UINT32_MAX - DP_BURST_ROOM) ? least : DP_OPEN_NO_RUN;
 }
 
+/* Any other packet than the next of the line. `next` stays when it is not taken. */
 static __rte_noinline void
 collect_other(struct dp_worker *w, struct dp_burst *b, uint32_t at, struct dp_open_queue *q)
 {
@@ -134,6 +135,7 @@ dp_open_collect(struct dp_worker *w, struct dp_burst *b, struct dp_open_queue *q
 
 	q->n_runs = 0;
 	q->sa = NULL;
+	q->form = f;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 		uint32_t beyond = m->data_len - f.least;
@@ -146,7 +148,7 @@ dp_open_collect(struct dp_worker *w, struct dp_burst *b, struct dp_open_queue *q
 			continue;
 		}
 		q->n = n;
-		q->form = f;
+		q->form.next = f.next; /* all else of it is there */
 		collect_other(w, b, i, q);
 		n = q->n;
 		f = q->form;

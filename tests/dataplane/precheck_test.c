@@ -355,12 +355,12 @@ mixture_put(struct world *o, uint32_t n)
 	for (uint32_t i = 0; i < n; i++, number++) {
 		const struct dp_sa_in *sa;
 
-		if (number == 0 && roll(o, 2))
+		if (number == 0 && spi < SPI + SAS && roll(o, 2))
 			spi++;
 		else if (roll(o, others) == 0)
 			spi = SPI + roll(o, SAS + 1);
 		if (roll(o, others) == 0)
-			number += roll(o, 2) ? 1 : 0u - roll(o, 300);
+			number += roll(o, 2) ? 1 : 0u - roll(o, roll(o, 2) ? 6 : 300);
 		sa = o->in[spi % SLOTS];
 		o->told[i].spi = spi;
 		o->told[i].number = number;
