@@ -577,6 +577,7 @@ static void
 packets_for_fib(struct world *o)
 {
 	static const uint32_t odds[] = {2, 8, 40, 400};
+	static const uint8_t nexts[] = {DP_NEXT_OUTER, DP_NEXT_SEAL, DP_NEXT_OPEN, DP_NEXT_OPEN};
 	const uint32_t others = odds[roll(o, 4)], v6 = odds[roll(o, 4)], changes = odds[roll(o, 4)];
 	const uint32_t unrouted = odds[roll(o, 4)];
 	uint32_t to = roll(o, 8);
@@ -592,7 +593,7 @@ packets_for_fib(struct world *o)
 		if (roll(o, changes) == 0)
 			to = roll(o, unrouted) ? roll(o, 6) : 6 + roll(o, 2);
 		if (roll(o, others) == 0)
-			p.next = (uint8_t)(roll(o, 2) ? DP_NEXT_OUTER : DP_NEXT_SEAL);
+			p.next = nexts[roll(o, RTE_DIM(nexts))];
 		random_ip(o, ip, ipv6);
 		destination(ip, ipv6, to);
 		packet_put(o, i, &p, ip, RTE_PKTMBUF_HEADROOM);
@@ -747,6 +748,28 @@ a_mixed_burst_gets_its_headers_as_its_packets_alone(void **state)
 	world_close(o);
 }
 
+/* What is added later was not asked for its way. */
+static void
+a_packet_added_ends_the_one_way(void **state)
+{
+	struct world *o = world_open(dp_stage_adjacency);
+	const struct dp_one_way way = {.path = A1, .bytes = BYTES, .iface = LAN_IF};
+	const struct dp_pkt p = {.next = DP_NEXT_ADJ};
+	struct dp_burst b = {.n = 1, .kinds = DP_KIND(DP_NEXT_ADJ), .pkt = {o->y->pkt[0]}};
+
+	*dp_pkt(o->y->pkt[1]) = p;
+	dp_burst_one_way(&b, 0, &way);
+	assert_int_equal(b.kinds, DP_KIND(DP_NEXT_ADJ));
+	dp_burst_one_way(&b, 1, &way);
+	assert_int_equal(b.kinds, DP_KIND(DP_NEXT_ADJ) | DP_KIND_ONE_WAY);
+	assert_true(dp_burst_add(&b, o->y->pkt[1]));
+	assert_int_equal(b.kinds, DP_KIND(DP_NEXT_ADJ));
+	b = (struct dp_burst){.kinds = DP_KIND(DP_NEXT_ADJ)};
+	dp_burst_one_way(&b, 0, &way);
+	assert_int_equal(b.kinds, DP_KIND(DP_NEXT_ADJ));
+	world_close(o);
+}
+
 static void
 adjacency_and_tx(struct dp_worker *w, struct dp_burst *b)
 {
@@ -794,6 +817,7 @@ main(void)
 		cmocka_unit_test(a_mixed_burst_is_delivered_as_its_packets_alone),
 		cmocka_unit_test(a_mixed_burst_is_looked_up_as_its_packets_alone),
 		cmocka_unit_test(a_mixed_burst_gets_its_headers_as_its_packets_alone),
+		cmocka_unit_test(a_packet_added_ends_the_one_way),
 		cmocka_unit_test(a_mixed_burst_is_sent_as_its_packets_alone),
 	};
 

@@ -305,6 +305,7 @@ packets_for_path(struct world *o)
 		}
 		struct dp_pkt p = {.next = DP_NEXT_PATH,
 				   .iface_in = (uint16_t)(1 + roll(o, WAN_IF)),
+				   .iface_out = (uint16_t)roll(o, GONE_IF),
 				   .group = (first + roll(o, span)) % (WORLD_GROUPS + 1),
 				   .path = 1 + roll(o, WORLD_PATHS),
 				   .spi = roll(o, UINT32_MAX)};
