@@ -146,12 +146,23 @@ bare_init(const struct run *r, enum spw_encr encr)
 	}
 }
 
-/* One pass of the bare cipher over the ring, on the text that ESP would have. */
+/* Where the text of a frame lies: behind Ethernet, and what is around it where it is sealed. */
+static uint32_t
+text_offset(const struct run *r)
+{
+	return 14 + (r->open ? 20 + (r->sa.udp ? 8u : 0u) + DP_ESP_AEAD_FRONT : 0);
+}
+
+/*
+ * One pass of the bare cipher over the ring, on texts as long as ESP's and where ESP has them: on
+ * one that begins at a multiple of 16 the cipher's AES-NI code saves ten cycles of eight hundred,
+ * but 14 octets of Ethernet lie before it.
+ */
 static uint64_t
 pass_cipher(struct run *r, uint32_t len)
 {
 	aes_gcm_enc_dec_t cipher = r->open ? bare.dec : bare.enc;
-	uint32_t text = (r->size + 2 + 3) & ~3u;
+	const uint32_t text = (r->size + 2 + 3) & ~3u, offset = text_offset(r);
 	uint8_t tag[16];
 	uint64_t cycles = 0;
 
@@ -160,7 +171,7 @@ pass_cipher(struct run *r, uint32_t len)
 		uint64_t start = rte_rdtsc();
 
 		for (unsigned int i = at; i < at + BURST; i++) {
-			uint8_t *p = rte_pktmbuf_mtod_offset(r->ring[i], uint8_t *, 64);
+			uint8_t *p = rte_pktmbuf_mtod_offset(r->ring[i], uint8_t *, offset);
 
 			cipher(&bare.key, &bare.scratch, p, p, text, bare.nonce[i], bare.aad, 8,
 			       tag, 16);
