@@ -10,8 +10,8 @@ RATIOS = ("seal-aes256gcm-64/cipher", "open-aes256gcm-64/cipher", "seal-aes256gc
           "open-aes256gcm-1400/cipher", "seal-aes256gcm-64/secgw", "seal-aes256gcm-1400/secgw",
           "one-sa-2-workers/cipher-2-threads", "tunnels-10000/tunnels-1")
 
-# What the cipher alone keeps of its throughput when its keys come from memory: beside the tunnels'.
-KEYS = "cipher-10000-keys/cipher-1-key"
+# What would be left if only the cipher's keys took longer to come: beside the tunnels' ratio.
+KEYS = "tunnels-10000/tunnels-1-by-keys-alone"
 # The same with the cipher's code for CPUs without wide AES; said when the machine has it.
 AES_NI = "-aes-ni"
 BESIDE = (*(f"{name}{AES_NI}" for name in (*RATIOS, KEYS) if "/secgw" not in name), KEYS)

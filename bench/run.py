@@ -69,12 +69,13 @@ class Driver:
     def older(self, target, threads=1, arguments=()):
         """On a CPU with wide AES: the bench once more, with the cipher's code for CPUs without."""
         def work():
-            ratios, _ = cbench.run(self.build, target, self.quick,
-                                   lambda record: self.report({**record, "older": True}), threads,
-                                   ["--isa=aes-ni", *arguments])
-            return {f"{name}{AES_NI}": value for name, value in ratios.items()}, {}
+            found = cbench.run(self.build, target, self.quick,
+                               lambda record: self.report({**record, "older": True}), threads,
+                               ["--isa=aes-ni", *arguments])
+            return [{f"{name}{AES_NI}": value for name, value in of.items()} for of in found]
         if self.wide():
-            self.part("the same, with the cipher's code for CPUs without wide AES", [], work)
+            self.part("the same, with the cipher's code for CPUs without wide AES",
+                      [f"{target}{AES_NI}"], work)
 
     def all(self):
         process = lambda module: lambda: module.bench(self.binary, self.quick, self.report)

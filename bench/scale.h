@@ -51,12 +51,14 @@ void sc_stall_run(const struct sc_stall *s);
 /*
  * The cipher alone over the outbound keys of tunnels, a random one of the first `n` for each text,
  * with the next ones on their way: what the keys' memory costs whoever uses them. @sad has the SAs;
- * @sas by tunnel, from 1 on, `tunnels` of them; stays in use. Cycles per text, of `size` inner
- * bytes.
+ * @sas by tunnel, from 1 on, `tunnels` of them; @ring the 512 buffers of the tunnels' frames, whose
+ * texts are used where ESP has them. Cycles per text, of `size` inner bytes.
  */
 struct bg_sa;
 struct dp_sad;
-void sc_keys_new(const struct dp_sad *sad, const struct bg_sa *sas, uint32_t tunnels);
+struct rte_mbuf;
+void sc_keys_new(const struct dp_sad *sad, const struct bg_sa *sas, uint32_t tunnels,
+		 struct rte_mbuf **ring);
 double sc_keys_pass(uint32_t size, uint32_t n);
 void sc_keys_free(void);
 

@@ -5,11 +5,10 @@
  * Routes: cycles of a lookup, memory, stalls of a worker while they change (scale_tables.c).
  * Tunnels: install time, memory, throughput over that of one tunnel, stalls and loss while SAs are
  * replaced (scale_tunnels.c). Ends with `RATIO tunnels-10000/tunnels-1 X`, the lower of the
- * figures at 64 and 1400 bytes, and the same of the cipher alone over so many keys: what is left
- * of its throughput when keys come from memory is the most that ten thousand tunnels can keep.
+ * figures at 64 and 1400 bytes, and with what that would be if only the cipher's keys took longer.
  *
  * This thread is pinned to the first CPU and writes; the loops that are measured for stalls run on
- * the second. No huge pages.
+ * the second.
  */
 #include "bench/scale.h"
 

@@ -7,11 +7,10 @@
  *   precheck  replay window, as a hint that saves the cipher (3.4.3, esp_precheck.c)
  *   open      the cipher, one call for the run; a bad tag drops the packet and changes nothing but
  *             one counter
- *   retire    replay window again and for good, limits, counters, events: exactly one of two copies
- *             in a burst passes
- *   finish    padding, next header, inner header, selectors, ECN
- * Packets of one SA keep their order. Both forms, native and in UDP, are taken by every SA: which
- * one it was only matters for telling that the peer has moved.
+ *   retire    replay window again and for good: exactly one of two copies in a burst passes;
+ * limits, events finish    padding, next header, inner header, selectors, ECN; counters Packets of
+ * one SA keep their order. Both forms, native and in UDP, are taken by every SA: which one it was
+ * only matters for telling that the peer has moved.
  *
  * With several workers the cipher's part may be lent to others (spread.c): the run then leaves the
  * burst after precheck and comes back before retire, in order, to the same worker.
@@ -42,7 +41,7 @@ fetch(const struct dp_worker *w, const struct dp_sa_in *sa, uint32_t text_len)
 	rte_prefetch0(&sa->replay);
 	rte_prefetch0(&sa->child->raised);
 	rte_prefetch0(&w->sad->tunnel_count[w->index][sa->tunnel]);
-	dp_key_fetch(w->crypto, sa->key, text_len);
+	dp_key_fetch(w->crypto, sa->key, sa->iv_len, text_len);
 }
 
 /* Drop what is not authentic. */

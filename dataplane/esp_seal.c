@@ -155,7 +155,7 @@ static void
 write_run(const struct dp_sad *sad, const struct dp_burst *b, const struct dp_seal_run *r)
 {
 	struct rte_mbuf *const *pkt = &b->pkt[r->from];
-	/* Partner: move_out() in sad_install.c. */
+	/* Partner: move_out() in sad_move.c. */
 	const struct dp_outer *o = atomic_load_explicit(&r->sa->outer, memory_order_acquire);
 
 	switch ((enum dp_outer_kind)o->kind) {
@@ -254,7 +254,7 @@ seal_run(struct dp_worker *w, struct dp_burst *b, const struct dp_seal_run *r)
 static inline void
 fetch_key(const struct dp_worker *w, const struct dp_seal_run *r)
 {
-	dp_key_fetch(w->crypto, r->sa->key, r->job->text_len);
+	dp_key_fetch(w->crypto, r->sa->key, r->sa->iv_len, r->job->text_len);
 }
 
 /* Seal the runs of a burst, with the keys of the next ones on their way. */

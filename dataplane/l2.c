@@ -3,7 +3,7 @@
  * Ethernet headers made before they are needed.
  *
  * A header is right-aligned in a field of fixed size, so a worker writes it before a packet by the
- * same two stores whether it has none, one or two tags, and then the type. Ids are written with
+ * same stores whether it has none, one or two tags, and then the type. Ids are written with
  * priority 0. The outer tag's TPID is the interface's own (0x8100, or 0x88a8 for a provider's
  * S-tag, IEEE 802.1ad), the inner one's always 0x8100. A port that can put a tag in does so for
  * interfaces with one 0x8100 tag; every other form is ours, because ports differ in what else

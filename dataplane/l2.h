@@ -19,7 +19,7 @@
 #define DP_ETHER_LEN 14
 #define DP_TAG_LEN   4
 #define DP_L2_MAX    (DP_ETHER_LEN + 2 * DP_TAG_LEN)
-#define DP_L2_BYTES  24 /* written at once, whatever the length: two stores */
+#define DP_L2_BYTES  24 /* written at once, whatever the length: three stores */
 
 /*
  * A header of `len` bytes at the end of `bytes`; its last two, the type, are the packet's. Where

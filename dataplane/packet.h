@@ -59,8 +59,8 @@ struct dp_pkt {
 	uint32_t group __attribute__((aligned(8))); /* FIB leaf */
 	uint32_t tunnel; /* tunnel id: the one it goes into, or (DECRYPTED) came out of */
 	uint32_t path;
-	uint32_t sa;		 /* index of the SA in the SAD */
-	uint32_t spi;		 /* inbound ESP, host order */
+	uint32_t sa;  /* index of the SA in the SAD */
+	uint32_t spi; /* inbound ESP, host order: of a run's first, and of what is parked */
 	uint16_t outer_src_port; /* inbound UDP encapsulation, host order */
 	uint8_t outer_tos;	 /* inbound ESP: TOS of the outer header, for ECN */
 	uint8_t outer_src[16];	 /* inbound ESP: outer source; IPv4 mapped (RFC 4291 2.5.5.2) */

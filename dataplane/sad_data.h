@@ -106,7 +106,7 @@ struct dp_sa_in {
 	struct dp_replay replay __attribute__((aligned(64))); /* must be last */
 };
 
-/* API thread only, except `raised`, `why`, and `out` for whoever ends the SA. */
+/* API thread only, except `raised`, `why`, and `out` for workers that end the SA. */
 struct dp_child {
 	/* Bit n: event n (enum spw_dp_sa_event_kind) was raised; HARD ends the SA. All threads. */
 	_Atomic uint32_t raised __attribute__((aligned(64)));
@@ -124,8 +124,9 @@ struct dp_child {
 	uint64_t ended_ns; /* 0 while the keys are there */
 	struct spw_sa_limit seconds;
 	struct dp_sa_in *in;
-	_Atomic(struct dp_sa_out *)
-		out; /* relaxed: who ends the SA holds it, or is the API thread */
+	/* NULL from before the grace on after which it is freed; a worker may hold `in` alone. */
+	_Atomic(struct dp_sa_out *) out;
+	struct dp_sa_out *out_gone; /* it is, until it is freed */
 	struct dp_crypto_key *key_in, *key_out;
 	struct dp_selectors sel;
 	LIST_ENTRY(dp_child) all;
@@ -355,6 +356,8 @@ dp_sa_out_fetch(const struct dp_tunnel *t)
 {
 	const struct dp_sa_out *sa = atomic_load_explicit(&t->out, memory_order_relaxed);
 
+	if (unlikely(sa == NULL))
+		return;
 	rte_prefetch0(sa);
 	rte_prefetch0(&sa->seq);
 	rte_prefetch0(&sa->first_outer);

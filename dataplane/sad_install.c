@@ -256,13 +256,15 @@ free_parts(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 		c->key_in = NULL;
 	}
 	if ((parts & SPW_SA_PART_OUT) != 0) {
-		if (c->out != NULL) {
+		struct dp_sa_out *out = c->out != NULL ? c->out : c->out_gone;
+
+		if (out != NULL) {
 			count_sends(sad, c->spi_out, -1);
-			sad->sent_before[c->tunnel] += dp_sa_out_sent(c->out);
-			free_out(c->out);
+			sad->sent_before[c->tunnel] += dp_sa_out_sent(out);
+			free_out(out);
 		}
 		dp_keys_put(sad->keys, c->key_out);
-		c->out = NULL;
+		c->out = c->out_gone = NULL;
 		c->key_out = NULL;
 	}
 }
@@ -408,8 +410,12 @@ dp_sad_unpublish(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 	if ((parts & SPW_SA_PART_OUT) != 0) {
 		struct dp_tunnel *t = &sad->tunnels[c->tunnel];
 
-		if (c->out != NULL && atomic_load_explicit(&t->out, memory_order_relaxed) == c->out)
+		if (c->out == NULL)
+			return;
+		if (atomic_load_explicit(&t->out, memory_order_relaxed) == c->out)
 			atomic_store_explicit(&t->out, NULL, memory_order_release);
+		c->out_gone = c->out;
+		c->out = NULL;
 	}
 }
 

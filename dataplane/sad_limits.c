@@ -36,6 +36,7 @@ send_note(struct dp_sad *sad, const struct dp_child *c, uint32_t spi_in, uint32_
 	(void)rte_ring_mp_enqueue_elem(sad->events, &note, sizeof(note));
 }
 
+/* It may have been taken away; then nobody seals on it any more. */
 static void
 end_out(struct dp_child *c)
 {
@@ -116,12 +117,14 @@ mark_ended(struct dp_sad *sad, uint64_t now_ns)
 		c->ended_ns = now_ns;
 		any = true;
 	}
+	/* Partner: the bit's setting in dp_child_raise(), before which the outbound half ended. */
+	atomic_thread_fence(memory_order_acquire);
 	return any;
 }
 
 /*
  * Wipe the keys of SAs marked in this tick: after grace no worker uses them, because each has seen
- * the bit. One that ends while we wait keeps its keys until the next tick.
+ * the bit, or the limit of 0. One that ends while we wait keeps its keys until the next tick.
  */
 static void
 wipe_ended(struct dp_sad *sad, uint64_t now_ns)

@@ -19,7 +19,7 @@ move_out(struct dp_sad *sad, struct dp_sa_out *out, const struct dp_outer_ends *
 	if (o == NULL)
 		return spw_fail(err, -ENOMEM, "sa: out of memory");
 	dp_outer_set(o, ends);
-	/* Partner: write_run() in esp_seal.c. */
+	/* Partners: write_run() in esp_seal.c, prepare() in esp_step.c. */
 	atomic_store_explicit(&out->outer, o, memory_order_release);
 	dp_sad_grace(sad);
 	if (was != &out->first_outer)

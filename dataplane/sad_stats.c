@@ -137,7 +137,7 @@ fill_tunnel(const struct dp_sad *sad, uint32_t id, struct spw_dp_tunnel_stats *r
 	row->own_in = n.own_in - from->own_in;
 	row->transit_in = n.in - from->in - row->own_in;
 	row->own_out = n.own_out - from->own_out;
-	/* One that is taken back in between may be in one of the two alone. */
+	/* An own packet of this moment may be in one of the two alone. */
 	row->transit_out = n.out - from->out;
 	row->transit_out -= RTE_MIN(row->own_out, row->transit_out);
 	row->violations = n.violations - from->violations;

@@ -2,7 +2,7 @@
 /*
  * Stage adjacency: the Ethernet header (and VLAN tags) in front of the packet.
  *
- * An adjacency whose neighbour is known has a finished header, published with its path: two stores
+ * An adjacency whose neighbour is known has a finished header, published with its path: three stores
  * and the packet may go. Where a burst goes out whole by one of these, the tx stage is told so.
  * Otherwise (a connected network, or a neighbour that is not known) the MAC is looked up among the
  * kernel's neighbours. When it is not known, some packets wait (DP_PENDING_PKTS for each of

@@ -18,7 +18,7 @@
 
 /* Packets out of one tunnel that follow each other. */
 struct run {
-	uint32_t tunnel; /* UINT32_MAX = none */
+	uint32_t tunnel; /* UINT32_MAX = none; no SA has it */
 	uint16_t iface;	 /* of the tunnel; DP_NO_IFACE = none */
 	uint64_t packets, bytes;
 	const struct dp_local *local;

@@ -20,8 +20,8 @@
 #define DP_CRYPTO_IV_MAX    16 /* of AES-CBC */
 #define DP_CRYPTO_TAG	    16 /* the longest, and that of the AEADs */
 #define DP_CRYPTO_ALIGN_MAX 16
-#define DP_CRYPTO_RUN	    64	/* most packets in one call */
-#define DP_KEYS_AHEAD	    12	/* packets between the fetch of a key and its use */
+#define DP_CRYPTO_RUN	    64 /* most packets in one call */
+#define DP_KEYS_AHEAD	    12 /* packets between the fetch of a key and its use */
 
 /*
  * Instruction set of the cipher; AUTO takes the best the CPU has. Others are for tests. Those with
@@ -128,7 +128,8 @@ void dp_crypto_expand(struct dp_crypto *c, const struct dp_cipher *cipher,
  */
 int dp_crypto_self_test(struct spw_err *err) __attribute__((warn_unused_result));
 
-/* Bring near what the cipher reads of a key for a text of so many bytes. */
-void dp_key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t text_len);
+/* Bring near what the cipher reads of a key for a text of so many bytes; @iv_len of the suite. */
+void dp_key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint8_t iv_len,
+		  uint32_t text_len);
 
 #endif

@@ -3,8 +3,8 @@
  * AES-GCM in ESP (RFC 4106): nonce = salt | IV of 8 bytes, additional data = SPI | number.
  *
  * IPsec-MB's single-call functions are used: they keep nothing between packets but the scratch
- * area. The loop around them does what is different from packet to packet and no more: the salt is
- * put in the nonce once a run, the IV is read from the packet, and without ESN the additional data
+ * area. The loop around them does what is different from packet to packet and no more: the nonce is
+ * put together from salt and IV in one register, and without ESN the additional data
  * are the ESP header where it lies (SPI and 32-bit number, RFC 4106 5). Opening compares the tag
  * in constant time.
  *
@@ -100,16 +100,17 @@ bool
 dp_gcm_powers_last(const IMB_MGR *mgr)
 {
 	static const uint8_t zero[16];
-	struct gcm_key_data data = {0};
+	struct gcm_key_data data __attribute__((aligned(64)));
 
+	memset(&data, 0, sizeof(data));
 	mgr->gcm128_pre(zero, &data);
 	return memcmp((const uint8_t *)(&data + 1) - sizeof(zero), zero, sizeof(zero)) != 0;
 }
 
 /*
  * A packet reads the round keys, as many powers of the hash key as its text has blocks, and the
- * salt, which lies in the line of the last three powers. Code without tables for long texts keeps
- * eight powers and reads them all.
+ * salt, which lies in the line of the last three powers. Code without tables for long texts has the
+ * powers right behind the round keys (that of SSE reads two lines more for long texts).
  */
 static inline void
 key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t text_len)
@@ -131,9 +132,17 @@ key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t t
 }
 
 void
-dp_key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint32_t text_len)
+dp_key_fetch(const struct dp_crypto *c, const struct dp_crypto_key *key, uint8_t iv_len,
+	     uint32_t text_len)
 {
-	key_fetch(c, key, text_len);
+	const char *at = (const char *)key;
+
+	if (iv_len == DP_CRYPTO_IV) {
+		key_fetch(c, key, text_len);
+		return;
+	}
+	for (const char *end = at + sizeof(struct dp_cbc_key); at < end; at += LINE)
+		__builtin_prefetch(at);
 }
 
 /* As seal(), with a key for each packet. */

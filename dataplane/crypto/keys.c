@@ -12,7 +12,7 @@
  *
  * A slot takes an odd number of cache lines, one more than a key of AES-GCM. All packets touch the
  * same few lines of their key, its two ends: in slots of 1,024 bytes those of ten thousand keys
- * would lie in a fifth of a cache's sets.
+ * would share less than half of a cache's sets.
  */
 #include "dataplane/crypto/keys.h"
 

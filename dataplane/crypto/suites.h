@@ -68,7 +68,7 @@ void dp_cbc_iv_key(struct dp_crypto *c, struct dp_crypto_key *slot, const uint8_
 
 #define DP_ESP_AEAD_FRONT (8 + DP_CRYPTO_IV) /* ESP header and IV before the text */
 
-/* Salt | explicit IV, the nonce of RFC 4106 4 and RFC 7634 2; the salt's half is set once a run. */
+/* Salt | explicit IV, the nonce of RFC 4106 4 and RFC 7634 2. */
 struct dp_aead_nonce {
 	uint32_t salt;
 	uint8_t iv[DP_CRYPTO_IV];

@@ -257,6 +257,66 @@ rekeys_under_traffic_lose_nothing(void **state)
 	bed_two_close(&t);
 }
 
+struct deletion {
+	struct dp_sad *sad;
+	uint32_t spi_in;
+};
+
+static void *
+delete_out(void *arg)
+{
+	const struct deletion *d = arg;
+
+	return (void *)(intptr_t)dp_sad_delete(d->sad, d->spi_in, SPW_SA_PART_OUT, NULL);
+}
+
+static bool
+taken_away(struct dp_child *c)
+{
+	const uint64_t until = spw_clock_ns() + 2 * SPW_NS_PER_S;
+
+	while (atomic_load(&c->out) != NULL && spw_clock_ns() < until)
+		sched_yield();
+	return atomic_load(&c->out) == NULL;
+}
+
+/*
+ * A worker that opens on the inbound half ends the SA at a limit while the outbound half goes: it
+ * finds none from before the grace on, rather than one that may be freed under it.
+ */
+static void
+an_outbound_half_that_goes_is_out_of_reach_before_the_grace(void **state)
+{
+	struct bed_two t;
+	struct deletion d;
+	struct rte_rcu_qsbr *qsbr;
+	struct dp_child *c;
+	pthread_t thread;
+	void *rc;
+	bool away;
+
+	bed_two_open(&t, &(struct bed_sa){0});
+	qsbr = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), 64);
+	assert_int_equal(rte_rcu_qsbr_init(qsbr, 1), 0);
+	rte_rcu_qsbr_thread_register(qsbr, 0);
+	rte_rcu_qsbr_thread_online(qsbr, 0);
+	t.a.sad->qsbr = qsbr;
+	d = (struct deletion){.sad = t.a.sad, .spi_in = t.at_a.spi_in};
+	c = dp_sad_child(d.sad, d.spi_in);
+	assert_int_equal(pthread_create(&thread, NULL, delete_out, &d), 0);
+	away = taken_away(c);
+	if (away)
+		dp_child_raise(d.sad, c, d.spi_in, SPW_SA_EV_HARD, SPW_SA_LIMIT_BYTES);
+	rte_rcu_qsbr_thread_offline(qsbr, 0);
+	pthread_join(thread, &rc);
+	assert_true(away);
+	assert_ptr_equal(rc, NULL);
+	assert_int_equal(bed_events(&t.a, SPW_SA_EV_HARD, NULL), 1);
+	t.a.sad->qsbr = NULL;
+	rte_free(qsbr);
+	bed_two_close(&t);
+}
+
 int
 main(void)
 {
@@ -264,6 +324,7 @@ main(void)
 		cmocka_unit_test(two_workers_share_an_sa_without_doubles),
 		cmocka_unit_test(two_workers_never_claim_the_same_number),
 		cmocka_unit_test(rekeys_under_traffic_lose_nothing),
+		cmocka_unit_test(an_outbound_half_that_goes_is_out_of_reach_before_the_grace),
 	};
 
 	return cmocka_run_group_tests(tests, bed_start, bed_stop);
