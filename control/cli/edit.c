@@ -473,15 +473,13 @@ is_changed(struct cli *cli)
 static enum cli_exit
 leave(struct cli *cli, bool discard)
 {
-	enum cli_exit code = CLI_OK;
+	enum cli_exit code = discard ? rollback(cli, "0") : CLI_OK;
 
-	if (!cli->configuring) {
+	if (!cli->configuring) { /* a script need not say configure */
 		cli->leave = true;
-		return CLI_OK;
+		return code;
 	}
-	if (discard)
-		code = rollback(cli, "0");
-	else if (is_changed(cli))
+	if (!discard && is_changed(cli))
 		printf("uncommitted changes stay in the candidate; configure and exit discard "
 		       "throws "
 		       "them away\n");

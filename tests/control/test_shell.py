@@ -231,6 +231,18 @@ def test_one_shots_share_the_candidate(b):
     assert b.shell("set", "tunnel", "t", "description", "two words").returncode == 0
     assert 'description "two words"' in b.shell("-c", "compare").stdout
     assert b.shell("exit", "discard").returncode == 0
+    assert b.shell("-c", "compare").stdout == "", "nothing was thrown away"
+
+
+def test_exit_discard_in_a_script_throws_the_changes_away(b):
+    for lines in ("%s\nexit discard\nset system host-name late\n", "configure\n%s\nexit discard\n",
+                  "%s\nexi disc\n"):
+        done = b.shell("-f", b.write("x.set", lines % "set system host-name x"))
+        assert done.returncode == 0 and not done.stdout, (lines, done.stderr)
+        assert b.shell("-c", "compare").stdout == "", lines
+    # exit alone leaves them, with or without configure mode
+    assert b.shell("-c", "set system host-name x", "-c", "exit").returncode == 0
+    assert b.shell("-c", "compare").stdout == "+ set system host-name x\n"
 
 
 def test_save_and_load(b):
