@@ -7,9 +7,11 @@
  *     + CLASS NUMBER KEY      a number was given
  *     - CLASS NUMBER KEY      it was given back
  *     = NAME VALUE            a fact (the generation, operator requests)
- * appended with one write() each and written anew (file beside, rename) at every open. It lies in
- * the run directory: a reboot ends the data plane and the book together, so nothing is synced to
- * disk. Keys are looked up by a search tree, free numbers by a bitmap; one thread.
+ * appended with one write() each and written anew (file beside, rename) at every open, and before
+ * the next line when one could not be written: a number must not be given while the file has it
+ * with another key. It lies in the run directory: a reboot ends the data plane and the book
+ * together, so nothing is synced to disk. Keys are looked up by a search tree, free numbers by a
+ * bitmap; one thread.
  *
  * Numbers of groups and paths go round: a leaf that the data plane still has for a moment must not
  * find another group, perhaps one in the clear, under its old number.
@@ -56,6 +58,7 @@ struct ctl_ids {
 	struct fact *facts;
 	int fd;
 	unsigned int appended; /* lines since the file was written anew */
+	bool stale;	       /* the file does not say what the memory does */
 	char *path;
 };
 
@@ -230,12 +233,16 @@ rewrite(struct ctl_ids *ids, struct spw_err *err)
 		fprintf(f, "= %s %s\n", x->name, x->value);
 	bool bad = ferror(f) != 0;
 
-	if (fclose(f) != 0 || bad || rename(tmp, ids->path) != 0)
-		return spw_fail(err, -EIO, "cannot write %s: %s", ids->path, strerror(errno));
+	if (fclose(f) != 0 || bad || rename(tmp, ids->path) != 0) {
+		spw_fail(err, -EIO, "cannot write %s: %s", ids->path, strerror(errno));
+		unlink(tmp);
+		return -EIO;
+	}
 	if (ids->fd >= 0)
 		close(ids->fd);
 	ids->appended = 0;
 	ids->fd = open(ids->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	ids->stale = ids->fd < 0;
 	return ids->fd < 0 ? spw_fail(err, -errno, "cannot open %s: %s", ids->path, strerror(errno))
 			   : 0;
 }
@@ -254,16 +261,22 @@ static bool
 append(struct ctl_ids *ids, const char *line)
 {
 	size_t len = strlen(line);
+	struct spw_err err = {0};
 	ssize_t n;
 
-	if (++ids->appended > JOURNAL_LINES && rewrite(ids, NULL) != 0)
+	if ((ids->stale || ++ids->appended > JOURNAL_LINES) && rewrite(ids, &err) != 0) {
+		spw_log(SPW_LOG_ERROR, "ids", "write-failed", "file=%s error=\"%s\"", ids->path,
+			err.text);
+		ids->stale = true;
 		return false;
+	}
 	n = write(ids->fd, line, len);
 	if (n == (ssize_t)len)
 		return true;
 	spw_log(SPW_LOG_ERROR, "ids", "write-failed", "file=%s error=\"%s\"", ids->path,
 		n < 0 ? strerror(errno) : "no room for the whole line");
 	take_back(ids, n);
+	ids->stale = true;
 	return false;
 }
 
@@ -358,8 +371,12 @@ ctl_ids_get(struct ctl_ids *ids, enum ctl_id_class class, const char *key)
 	if (id == CTL_ID_NONE || strlen(key) >= CTL_ID_KEY)
 		return CTL_ID_NONE;
 	snprintf(line, sizeof(line), "+ %s %u %s\n", classes[class].name, id, key);
-	if (!append(ids, line) || !add(ids, class, id, key))
+	if (!append(ids, line))
 		return CTL_ID_NONE;
+	if (!add(ids, class, id, key)) {
+		ids->stale = true;
+		return CTL_ID_NONE;
+	}
 	return id;
 }
 

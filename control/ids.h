@@ -36,7 +36,10 @@ void ctl_ids_close(struct ctl_ids *ids);
  * the class is full or the file cannot be written (logged).
  */
 uint32_t ctl_ids_get(struct ctl_ids *ids, enum ctl_id_class class, const char *key);
-/* Give a number back; unknown keys are ignored. */
+/*
+ * Give a number back; unknown keys are ignored. When the file cannot be written (logged), no number
+ * is given before it can.
+ */
 void ctl_ids_put(struct ctl_ids *ids, enum ctl_id_class class, const char *key);
 /* A new generation: larger than every one before, also of earlier processes; never 0. */
 uint32_t ctl_ids_next_generation(struct ctl_ids *ids);

@@ -3,6 +3,7 @@
 #include "control/ids.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -141,6 +142,35 @@ a_line_that_was_cut_short_swallows_no_other(void **state)
 	ctl_ids_close(ids);
 }
 
+/* Else the file had the number twice, and the next start would believe the older line. */
+static void
+a_return_that_could_not_be_written_takes_no_number_from_the_next(void **state)
+{
+	struct ctl_ids *ids = open_book();
+	uint32_t er = ctl_ids_get(ids, CTL_ID_IFACE, "er0"), lan;
+	struct rlimit room = {.rlim_cur = 1, .rlim_max = RLIM_INFINITY};
+	void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+	char beside[80];
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+	ctl_ids_put(ids, CTL_ID_IFACE, "er0");
+	ctl_ids_set_fact(ids, "operator:prod", "lockout 0");
+	lan = ctl_ids_get(ids, CTL_ID_IFACE, "lan0");
+	room.rlim_cur = RLIM_INFINITY;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+	signal(SIGXFSZ, before);
+	assert_int_equal(lan, CTL_ID_NONE);
+	snprintf(beside, sizeof(beside), "%s.new", path);
+	assert_int_equal(access(beside, F_OK), -1);
+	assert_int_equal(ctl_ids_get(ids, CTL_ID_IFACE, "lan0"), er);
+	ctl_ids_close(ids);
+	ids = open_book();
+	assert_int_equal(ctl_ids_get(ids, CTL_ID_IFACE, "lan0"), er);
+	assert_int_not_equal(ctl_ids_get(ids, CTL_ID_IFACE, "er0"), er);
+	assert_string_equal(ctl_ids_get_fact(ids, "operator:prod"), "lockout 0");
+	ctl_ids_close(ids);
+}
+
 static void
 generations_only_grow(void **state)
 {
@@ -183,6 +213,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_full_class_says_so, fresh, clean),
 		cmocka_unit_test_setup_teardown(a_line_that_was_cut_short_swallows_no_other, fresh,
 						clean),
+		cmocka_unit_test_setup_teardown(
+			a_return_that_could_not_be_written_takes_no_number_from_the_next, fresh,
+			clean),
 		cmocka_unit_test_setup_teardown(generations_only_grow, fresh, clean),
 		cmocka_unit_test_setup_teardown(facts_are_kept, fresh, clean),
 	};
