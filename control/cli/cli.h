@@ -119,8 +119,13 @@ struct cli_secret {
 	const char *word, *help;
 };
 extern const struct cli_secret cli_secrets[];
-/* The end of the first word of a line that asks for a key, as in "... ppk"; NULL = there is none. */
-const char *cli_secret_end(const char *line);
+/* Does a word of the line ask for a key, as in "... ppk"? false for what cannot be split. */
+bool cli_asks_key(const char *line);
+/*
+ * May a key stand in the line, behind a word that asks for one or the beginning of such a word?
+ * true for what cannot be split into words, too.
+ */
+bool cli_may_hold_key(const char *line);
 
 /* --- format.c: values for people; each returns out */
 #define CLI_CELL 256

@@ -4,6 +4,7 @@
  * controld. Without controld the commands are still offered.
  */
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -135,18 +136,54 @@ const struct cli_secret cli_secrets[] = {
 	{NULL, NULL},
 };
 
-const char *
-cli_secret_end(const char *line)
+/* shortened: the beginning of such a word counts, too. */
+static bool
+is_secret_word(const char *word, bool shortened)
 {
 	for (const struct cli_secret *s = cli_secrets; s->word; s++)
-		for (const char *at = strstr(line, s->word); at; at = strstr(at + 1, s->word)) {
-			const char *end = at + strlen(s->word);
+		if (shortened ? *word && strncmp(s->word, word, strlen(word)) == 0
+			      : strcmp(s->word, word) == 0)
+			return true;
+	return false;
+}
 
-			if (at > line && isspace((unsigned char)at[-1]) &&
-			    (*end == '\0' || isspace((unsigned char)*end)))
-				return end;
-		}
-	return NULL;
+static int
+split_copy(const char *line, char copy[CTL_LINE_MAX], const char *word[CTL_WORDS_MAX])
+{
+	if (snprintf(copy, CTL_LINE_MAX, "%s", line) >= CTL_LINE_MAX)
+		return -EINVAL;
+	return ctl_words_split(copy, word, NULL);
+}
+
+bool
+cli_asks_key(const char *line)
+{
+	const char *word[CTL_WORDS_MAX];
+	char copy[CTL_LINE_MAX];
+	int n = split_copy(line, copy, word);
+	bool asks = false;
+
+	for (int i = 1; i < n && !asks; i++)
+		asks = is_secret_word(word[i], false);
+	spw_wipe(copy, sizeof(copy));
+	return asks;
+}
+
+bool
+cli_may_hold_key(const char *line)
+{
+	const char *word[CTL_WORDS_MAX];
+	char copy[CTL_LINE_MAX];
+	int n = split_copy(line, copy, word);
+	bool may = n < 0;
+
+	for (int i = 1; i + 1 < n && !may; i++) {
+		bool tunnel = i > 2 && strncmp("tunnel", word[1], strlen(word[1])) == 0;
+
+		may = is_secret_word(word[i], tunnel);
+	}
+	spw_wipe(copy, sizeof(copy));
+	return may;
 }
 
 static void

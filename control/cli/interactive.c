@@ -4,7 +4,7 @@
  *
  * TAB extends the word as far as all offers agree and lists them when they differ; `?` lists them
  * with their help without changing the line (inside quotes it is an ordinary character). The
- * history is kept in ~/.spillway_history, mode 0600; keys never are on a line, so none is in it.
+ * history is kept in ~/.spillway_history, mode 0600, without the lines that may hold a key.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -194,15 +194,6 @@ editor_new(History **list, const char *path)
 	return el;
 }
 
-/* A key typed behind its word is refused; it must not be kept, either. */
-static bool
-may_hold_key(const char *line)
-{
-	const char *end = cli_secret_end(line);
-
-	return end && end[strspn(end, " \t")];
-}
-
 static void
 run_line(struct cli *cli, History *history_list, const char *text, int len)
 {
@@ -217,7 +208,7 @@ run_line(struct cli *cli, History *history_list, const char *text, int len)
 	line[strcspn(line, "\r\n")] = '\0';
 	if (line[strspn(line, " \t")] == '\0')
 		return;
-	if (!may_hold_key(line))
+	if (!cli_may_hold_key(line))
 		history(history_list, &ev, H_ENTER, line);
 	cli_interrupted = 0;
 	cli_execute(cli, line);

@@ -87,7 +87,7 @@ group_add(struct script *s, const char *line)
 	ctl_lines_add(&s->group, "%s", line);
 }
 
-/* What a line does, however short its words are; help, which does nothing, when it is no command. */
+/* What a line does, however short its words are; help, which does nothing, for no command. */
 static enum cli_action
 action_of(const char *line)
 {
@@ -131,7 +131,7 @@ script_line(struct script *s, const char *line)
 	s->at++;
 	if (line[strspn(line, " \t")] == '\0' || line[strspn(line, " \t")] == '#')
 		return CLI_OK;
-	if (is_edit(line) && !cli_secret_end(line)) { /* else there may be a question */
+	if (is_edit(line) && !cli_asks_key(line)) { /* else there may be a question */
 		group_add(s, line);
 		return CLI_OK;
 	}

@@ -174,6 +174,42 @@ every_command_matches_itself(void **state)
 	}
 }
 
+static const struct {
+	const char *line;
+	bool kept;
+} typed[] = {
+	{"set tunnel a pre-shared-key", true},
+	{"set tunnel a ppk", true},
+	{"set tunnel a pre-shared-key-file a.psk", true},
+	{"set tunnel a ppk-required true", true},
+	{"set tunnel a local-address 192.0.2.1 remote-address 192.0.2.2", true},
+	{"set tunnel a description \"two words\"", true},
+	{"set vnet prod tunnel a", true},
+	{"show interfaces | match p | count", true},
+	{"", true},
+	{"set tunnel a ppk Secret", false},
+	{"  s\ttun a next-pre-shared-key\tSecret", false},
+	{"set tunnel a \"ppk\" Secret", false},
+	{"set tunnel a \"ppk\"Secret", false},
+	{"set tunnel a ppk \"Secret", false},
+	{"set tunnel a \"ppk Secret", false},
+	{"set tunnel a ppk Secret pre-shared-key", false},
+	{"set tunnel a pre-shared Secret", false},
+	{"set tunnel a next Secret", false},
+	{"set t a pp Secret", false},
+	{"set tunnel a local-address 192.0.2.1 pre Secret", false},
+	{"set tunnel ppk Secret", false},
+	{"tunnel a ppk Secret", false},
+};
+
+static void
+the_history_keeps_no_line_that_may_hold_a_key(void **state)
+{
+	for (size_t i = 0; i < sizeof(typed) / sizeof(typed[0]); i++)
+		if (cli_may_hold_key(typed[i].line) == typed[i].kept)
+			fail_msg("%s", typed[i].line);
+}
+
 static void
 filters_work_on_lines(void **state)
 {
@@ -640,6 +676,7 @@ main(void)
 		cmocka_unit_test(mistakes_are_told_with_what_fits),
 		cmocka_unit_test(offers_are_what_the_table_allows),
 		cmocka_unit_test(every_command_matches_itself),
+		cmocka_unit_test(the_history_keeps_no_line_that_may_hold_a_key),
 		cmocka_unit_test(filters_work_on_lines),
 		cmocka_unit_test(bad_filters_are_refused),
 		cmocka_unit_test(numbers_read_as_people_expect),

@@ -295,6 +295,7 @@ def test_every_key_of_a_tunnel_has_a_place_of_its_own(b):
         assert os.stat(b.path("keys/" + name)).st_mode & 0o777 == 0o600
         assert f"+ set tunnel azure-a {leaf} {name}" in b.shell("-c", "compare").stdout
         assert b.shell("-c", f"set tunnel azure-a {word} typed").returncode == 2
+        assert b.shell("-c", f'set tunnel azure-a "{word}" typed').returncode == 2
     # what Azure takes for a pre-shared key is no rule for a PPK
     assert b.shell("-c", "set tunnel azure-a ppk", stdin="a-b\n").returncode == 0
     done = b.shell("-c", "set tunnel azure-a next-pre-shared-key", stdin="a-b\n")
@@ -560,6 +561,13 @@ def test_terminal_session(b):
         t.type("set tunnel azure-a %s Hidden.Key.2\n" % word)
         t.expect("a key is not typed on the line")
         t.prompt("gw2# ")
+    for line in ('set tunnel azure-a "ppk" %s', "set tunnel azure-a ppk %s pre-shared-key"):
+        t.type(line % "Hidden.Key.3" + "\n")
+        t.expect("a key is not typed on the line")
+        t.prompt("gw2# ")
+    t.type("set tunnel azure-a pre-shared-k Hidden.Key.4 nonsense\n")
+    t.expect("error: ")
+    t.prompt("gw2# ")
     t.type("set interfaces lan0 description \"what?\"\n")
     t.prompt("gw2# ")
     t.type("exit\n")
