@@ -119,6 +119,7 @@ struct cli_secret {
 	const char *word, *help;
 };
 extern const struct cli_secret cli_secrets[];
+bool cli_is_secret_word(const char *word);
 /* Does a word of the line ask for a key, as in "... ppk"? false for what cannot be split. */
 bool cli_asks_key(const char *line);
 /*

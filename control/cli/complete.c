@@ -136,13 +136,20 @@ const struct cli_secret cli_secrets[] = {
 	{NULL, NULL},
 };
 
-/* shortened: the beginning of such a word counts, too. */
-static bool
-is_secret_word(const char *word, bool shortened)
+bool
+cli_is_secret_word(const char *word)
 {
 	for (const struct cli_secret *s = cli_secrets; s->word; s++)
-		if (shortened ? *word && strncmp(s->word, word, strlen(word)) == 0
-			      : strcmp(s->word, word) == 0)
+		if (strcmp(s->word, word) == 0)
+			return true;
+	return false;
+}
+
+static bool
+begins_secret_word(const char *word)
+{
+	for (const struct cli_secret *s = cli_secrets; s->word; s++)
+		if (*word && strncmp(s->word, word, strlen(word)) == 0)
 			return true;
 	return false;
 }
@@ -164,7 +171,7 @@ cli_asks_key(const char *line)
 	bool asks = false;
 
 	for (int i = 1; i < n && !asks; i++)
-		asks = is_secret_word(word[i], false);
+		asks = cli_is_secret_word(word[i]);
 	spw_wipe(copy, sizeof(copy));
 	return asks;
 }
@@ -180,7 +187,7 @@ cli_may_hold_key(const char *line)
 	for (int i = 1; i + 1 < n && !may; i++) {
 		bool tunnel = i > 2 && strncmp("tunnel", word[1], strlen(word[1])) == 0;
 
-		may = is_secret_word(word[i], tunnel);
+		may = tunnel ? begins_secret_word(word[i]) : cli_is_secret_word(word[i]);
 	}
 	spw_wipe(copy, sizeof(copy));
 	return may;

@@ -165,16 +165,16 @@ set_secret(struct cli *cli, const char *tunnel, const char *kind)
 
 /*
  * "set tunnel NAME pre-shared-key", or another key of cli_secrets: 1 yes, 0 no, -EINVAL when the
- * key was typed behind it.
+ * key was typed behind it, there or behind other leaves; at: index of the word.
  */
 static int
-is_secret(const struct cli_match *m)
+is_secret(const struct cli_match *m, unsigned int *at)
 {
 	if (m->n < 4 || strncmp("tunnel", m->word[1], strlen(m->word[1])) != 0)
 		return 0;
-	for (const struct cli_secret *s = cli_secrets; s->word; s++)
-		if (strcmp(m->word[3], s->word) == 0)
-			return m->n == 4 ? 1 : -EINVAL;
+	for (*at = 3; *at < m->n; (*at)++)
+		if (cli_is_secret_word(m->word[*at]))
+			return *at + 1 < m->n ? -EINVAL : *at == 3;
 	return 0;
 }
 
@@ -184,14 +184,15 @@ edit_line(struct cli *cli, const struct cli_match *m, const char *line)
 	char text[CTL_LINE_MAX];
 	const char *lines[] = {text};
 	struct spw_err err = {0};
+	unsigned int at = 0;
 	long bad;
-	int secret = m->command->action == CLI_SET ? is_secret(m) : 0;
+	int secret = m->command->action == CLI_SET ? is_secret(m, &at) : 0;
 
 	if (secret < 0) {
 		spw_fail(&err, -EINVAL,
 			 "a key is not typed on the line: end it after %s, "
 			 "you are asked for the key",
-			 m->word[3]);
+			 m->word[at]);
 		return fail(CLI_USAGE, &err);
 	}
 	if (secret)

@@ -296,6 +296,10 @@ def test_every_key_of_a_tunnel_has_a_place_of_its_own(b):
         assert f"+ set tunnel azure-a {leaf} {name}" in b.shell("-c", "compare").stdout
         assert b.shell("-c", f"set tunnel azure-a {word} typed").returncode == 2
         assert b.shell("-c", f'set tunnel azure-a "{word}" typed').returncode == 2
+        # behind other leaves, too: the model would take it for the name of the key's file
+        done = b.shell("-c", f"set tunnel azure-a mtu 1400 {word} Top.Secret.80")
+        assert done.returncode == 2 and f"after {word}" in done.stderr, done.stderr
+        assert b.shell("-c", f"set tunnel azure-a description {word}").returncode == 0
     # what Azure takes for a pre-shared key is no rule for a PPK
     assert b.shell("-c", "set tunnel azure-a ppk", stdin="a-b\n").returncode == 0
     done = b.shell("-c", "set tunnel azure-a next-pre-shared-key", stdin="a-b\n")
