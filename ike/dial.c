@@ -278,9 +278,10 @@ start_next(struct ike_sa *sa)
 		rc = tell_or_probe(sa);
 	if (rc == -EINPROGRESS) /* until the key pair for it is there */
 		return;
-	sa->probe_wanted = false;
-	if (rc == 0)
+	if (rc == 0) { /* whatever is asked, its answer shows that the peer lives */
+		sa->probe_wanted = false;
 		return;
+	}
 	spw_log_limited(&sa->e->log, SPW_LOG_ERROR, "ike", "start-failed",
 			"conn=%s errno=%d cause=\"%s\"", conn->set.name, -rc,
 			conn->reason[0] ? conn->reason : strerror(-rc));
