@@ -102,7 +102,7 @@ check_last_resort(const struct ctl_config *c, const struct ctl_vnet *v, struct s
 				"vnet %s last-resort %s: on no network of an interface of role "
 				"lan: name a router there",
 				v->name, text);
-	if (ctl_config_interface_with(c, &v->last_resort))
+	if (config_is_own(c, &v->last_resort))
 		return spw_fail(err, -EINVAL,
 				"vnet %s last-resort %s: this is an address of the gateway itself",
 				v->name, text);

@@ -191,6 +191,9 @@ static const struct {
 	 NULL},
 	{"set vnet prod last-resort 10.77.0.1", "on no network of an interface of role lan", NULL},
 	{"set vnet prod last-resort 10.1.0.1", "an address of the gateway itself", NULL},
+	{"set tunnel azure-a address 10.1.0.9/32\n"
+	 "set vnet prod last-resort 10.1.0.9",
+	 "last-resort 10.1.0.9: this is an address of the gateway itself", NULL},
 	{"set vnet prod probe 10.100.0.10 source 10.1.0.1", NULL, NULL},
 	{"set vnet prod probe 10.100.0.10 source 169.254.21.1", NULL, NULL},
 	{"set vnet prod probe 10.100.0.10 source 10.1.0.2", "no address of the gateway", NULL},
