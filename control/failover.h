@@ -73,7 +73,10 @@ void ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *vnet
 void ctl_failover_recall(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 /* The same for what is set aside over an interface. */
 void ctl_request_recall_aside(struct ctl_runtime *rt, struct ctl_iface *iface);
-/* Both end with the vnet or interface that goes: a later one of that name is another. */
+/*
+ * They end with the vnet that goes, or the interface that goes or is no link of ExpressRoute any
+ * more: a later one of that name is another.
+ */
 void ctl_request_forget(struct ctl_runtime *rt, struct ctl_vnet_state *vnet);
 void ctl_request_forget_aside(struct ctl_runtime *rt, struct ctl_iface *iface);
 /* Timed requests that are over end; the nearest end of the others, UINT64_MAX = none. */

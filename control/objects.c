@@ -182,6 +182,15 @@ iface_take(struct ctl_runtime *rt, const char *name)
 	return i;
 }
 
+/* Only a link of ExpressRoute can be set aside. */
+static void
+role_take(struct ctl_runtime *rt, struct ctl_iface *i, enum spw_dp_iface_role role)
+{
+	i->role = role;
+	if (role != SPW_IF_ROLE_EXPRESSROUTE)
+		ctl_request_forget_aside(rt, i);
+}
+
 static void
 addresses_take(struct ctl_runtime *rt, struct ctl_iface *i, const struct spw_prefix *list,
 	       unsigned int n)
@@ -206,7 +215,7 @@ port_iface(struct ctl_runtime *rt, const struct ctl_interface *c)
 		return;
 	i->kind = sub ? SPW_IFACE_VLAN : SPW_IFACE_PORT;
 	i->port = sub ? ctl_port_by_name(rt, c->parent) : ctl_port_by_name(rt, c->name);
-	i->role = c->role;
+	role_take(rt, i, c->role);
 	i->enabled = c->enabled;
 	i->mtu = c->mtu;
 	i->mss_clamp = c->mss_clamp;
@@ -232,7 +241,7 @@ tunnel_iface(struct ctl_runtime *rt, struct ctl_tun *t)
 	if (!i)
 		return;
 	i->kind = SPW_IFACE_TUNNEL;
-	i->role = SPW_IF_ROLE_TUNNEL;
+	role_take(rt, i, SPW_IF_ROLE_TUNNEL);
 	i->tunnel = t;
 	i->enabled = t->conf.enabled;
 	i->mtu = t->conf.mtu;

@@ -361,6 +361,25 @@ a_request_goes_with_its_vnet_or_link_and_is_not_of_the_next_of_that_name(void **
 }
 
 static void
+a_link_that_is_none_of_expressroute_any_more_is_not_set_aside(void **state)
+{
+	bed_need_root();
+	assert_true(until(is_expressroute_first));
+	assert_int_equal(command("failover", "switch", "er0"), 0);
+	assert_true(iface_named("er0")->aside);
+	bed.interfaces[0].role = SPW_IF_ROLE_LAN;
+	bed_commit();
+	assert_false(iface_named("er0")->aside);
+	bed.interfaces[0].role = SPW_IF_ROLE_EXPRESSROUTE;
+	bed_commit();
+	assert_false(iface_named("er0")->aside);
+	ctl_runtime_free(bed.rt);
+	bed_runtime_start();
+	assert_false(iface_named("er0")->aside);
+	assert_true(until(is_expressroute_first));
+}
+
+static void
 the_drill_reports_and_gives_expressroute_back(void **state)
 {
 	const char *words[] = {"failover", "test", "prod", "force", "for", "2s"};
@@ -442,6 +461,7 @@ main(void)
 		cmocka_unit_test(a_vnet_that_is_deleted_leaves_only_the_kernels_route),
 		cmocka_unit_test(a_restart_does_not_shorten_wait_to_restore),
 		cmocka_unit_test(requests_of_an_operator_rule_until_resumed_also_over_a_restart),
+		cmocka_unit_test(a_link_that_is_none_of_expressroute_any_more_is_not_set_aside),
 		cmocka_unit_test(the_drill_reports_and_gives_expressroute_back),
 		cmocka_unit_test(a_restarted_controld_touches_no_bit_and_keeps_every_number),
 		cmocka_unit_test(a_new_data_plane_is_told_everything_again),
