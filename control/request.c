@@ -9,8 +9,8 @@
  * set aside: for every vnet its next hops stand behind the backup, and its neighbour is told
  * nothing any more. A command is checked for all vnets it is for before it is put in force for any.
  *
- * Requests are written into the book beside the numbers, so they outlive this process, not the
- * machine, nor the vnet or link that they are for. One thread.
+ * Requests and waits are written into the book beside the numbers, so they outlive this process,
+ * not the machine, nor the vnet or link that they are for. One thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,20 +40,24 @@ write_down(struct ctl_runtime *rt, const struct ctl_vnet_state *v)
 	ctl_ids_set_fact(rt->ids, name, value);
 }
 
-void
-ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *v)
+static void
+write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *v, uint64_t until_ns)
 {
 	char name[64], value[32];
 
-	/* Paths remember their own; this is for routes, while none of them carries. */
-	uint64_t until = v->kind == CTL_PREF_EXPRESSROUTE ? 0 : v->restore_at_ns;
-
-	if (v->written_ns == until)
+	if (v->written_ns == until_ns)
 		return;
-	v->written_ns = until;
+	v->written_ns = until_ns;
 	snprintf(name, sizeof(name), "wait:%s", v->conf.name);
-	snprintf(value, sizeof(value), "%llu", (unsigned long long)until);
+	snprintf(value, sizeof(value), "%llu", (unsigned long long)until_ns);
 	ctl_ids_set_fact(rt->ids, name, value);
+}
+
+void
+ctl_failover_write_wait(struct ctl_runtime *rt, struct ctl_vnet_state *v)
+{
+	/* Paths remember their own; this is for routes, while none of them carries. */
+	write_wait(rt, v, v->kind == CTL_PREF_EXPRESSROUTE ? 0 : v->restore_at_ns);
 }
 
 void
@@ -199,6 +203,7 @@ ctl_request_forget(struct ctl_runtime *rt, struct ctl_vnet_state *v)
 {
 	if (v->request != CTL_OPERATOR_NONE)
 		request_set(rt, v, CTL_OPERATOR_NONE, 0, "deleted");
+	write_wait(rt, v, 0);
 }
 
 void

@@ -379,6 +379,26 @@ a_link_that_is_none_of_expressroute_any_more_is_not_set_aside(void **state)
 	assert_true(until(is_expressroute_first));
 }
 
+/* Else the next of that name would stay on the tunnel for the rest of it. */
+static void
+a_wait_goes_with_its_vnet(void **state)
+{
+	bed_need_root();
+	bed.vnet.wait_to_restore_s = 600;
+	bed_commit();
+	ip("route del 10.100.0.0/16 via 172.16.0.2 dev er0 proto 186 metric 20");
+	assert_true(until(is_tunnel_alone));
+	ip("route add 10.100.0.0/16 via 172.16.0.2 dev er0 proto 186 metric 20");
+	assert_true(until(is_waiting));
+	bed.config.n_vnets = 0;
+	bed_commit();
+	bed.vnet.wait_to_restore_s = 1;
+	bed.config.n_vnets = 1;
+	bed_commit();
+	assert_int_equal(bed.rt->vnets->recalled_until_ns, 0);
+	assert_true(until(is_expressroute_first));
+}
+
 static void
 the_drill_reports_and_gives_expressroute_back(void **state)
 {
@@ -462,6 +482,7 @@ main(void)
 		cmocka_unit_test(a_restart_does_not_shorten_wait_to_restore),
 		cmocka_unit_test(requests_of_an_operator_rule_until_resumed_also_over_a_restart),
 		cmocka_unit_test(a_link_that_is_none_of_expressroute_any_more_is_not_set_aside),
+		cmocka_unit_test(a_wait_goes_with_its_vnet),
 		cmocka_unit_test(the_drill_reports_and_gives_expressroute_back),
 		cmocka_unit_test(a_restarted_controld_touches_no_bit_and_keeps_every_number),
 		cmocka_unit_test(a_new_data_plane_is_told_everything_again),
