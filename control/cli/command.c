@@ -414,8 +414,9 @@ cli_document(struct ctl_lines *out)
 		"time keeps "
 		"the change (another `commit confirmed` begins the time anew); otherwise the "
 		"revision before comes\nback by itself, also when the daemon was restarted in "
-		"between. `save` and `load` use files of the user who runs the "
-		"shell.\n\n"
+		"between. A vnet or link that comes back so has lost the operator's requests for "
+		"it, and a vnet its\nwait to restore: they end with a deletion, confirmed or not. "
+		"`save` and `load` use files of the user who runs the shell.\n\n"
 		"`[x]` may be left out, `a|b` is a choice, `<x>` an argument.");
 	document_mode(CLI_MODE_BOTH, "In both modes", out);
 	document_mode(CLI_MODE_OPER, "Operational mode", out);
