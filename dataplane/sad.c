@@ -84,13 +84,15 @@ make_arrays(struct dp_sad *sad)
 	sad->sent_before = calloc(sad->max_tunnels, sizeof(*sad->sent_before));
 	sad->learnt = calloc(sad->max_tunnels, sizeof(*sad->learnt));
 	sad->spis = calloc(sad->max_tunnels, sizeof(*sad->spis));
-	sad->keys = dp_keys_new();
+	sad->keys_in = dp_keys_new();
+	sad->keys_out = dp_keys_new();
 	sad->once = dp_once_new();
 	sad->events = make_ring();
 	if (sad->in == NULL || sad->expect == NULL || sad->sends == NULL || sad->slots == NULL ||
 	    sad->tunnels == NULL || sad->tunnel_conf == NULL || sad->tunnel_base == NULL ||
 	    sad->sent_before == NULL || sad->learnt == NULL || sad->spis == NULL ||
-	    sad->keys == NULL || sad->once == NULL || sad->events == NULL)
+	    sad->keys_in == NULL || sad->keys_out == NULL || sad->once == NULL ||
+	    sad->events == NULL)
 		return -ENOMEM;
 	return make_counts(sad);
 }
@@ -175,7 +177,8 @@ dp_sad_free(struct dp_sad *sad)
 	free(sad->tunnel_count);
 	rte_ring_free(sad->events);
 	dp_once_free(sad->once);
-	dp_keys_free(sad->keys);
+	dp_keys_free(sad->keys_in);
+	dp_keys_free(sad->keys_out);
 	dp_crypto_free(sad->crypto);
 	free(sad->learnt);
 	free(sad->spis);

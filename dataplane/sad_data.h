@@ -221,7 +221,8 @@ struct dp_sad {
 	struct rte_rcu_qsbr *qsbr;
 	uint64_t (*clock)(void);
 	struct dp_crypto *crypto;
-	struct dp_keys *keys;
+	/* Apart, so that what sends keeps the memory that it touches close together. */
+	struct dp_keys *keys_in, *keys_out;
 	struct dp_once *once;
 	struct dp_spi_slot *slots;
 	uint32_t free_head, free_tail;

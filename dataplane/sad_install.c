@@ -251,7 +251,7 @@ free_parts(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 {
 	if ((parts & SPW_SA_PART_IN) != 0) {
 		rte_free(c->in);
-		dp_keys_put(sad->keys, c->key_in);
+		dp_keys_put(sad->keys_in, c->key_in);
 		c->in = NULL;
 		c->key_in = NULL;
 	}
@@ -263,7 +263,7 @@ free_parts(struct dp_sad *sad, struct dp_child *c, uint32_t parts)
 			sad->sent_before[c->tunnel] += dp_sa_out_sent(out);
 			free_out(out);
 		}
-		dp_keys_put(sad->keys, c->key_out);
+		dp_keys_put(sad->keys_out, c->key_out);
 		c->out = c->out_gone = NULL;
 		c->key_out = NULL;
 	}
@@ -283,9 +283,9 @@ fill_child(struct dp_sad *sad, struct dp_child *c, const struct spw_sa_desc *sa,
 	int rc = dp_selectors_set(&c->sel, sa, err);
 
 	if (rc == 0)
-		rc = dp_keys_get(sad->keys, &c->key_in, err);
+		rc = dp_keys_get(sad->keys_in, &c->key_in, err);
 	if (rc == 0)
-		rc = dp_keys_get(sad->keys, &c->key_out, err);
+		rc = dp_keys_get(sad->keys_out, &c->key_out, err);
 	if (rc < 0)
 		return rc;
 	dp_crypto_expand(sad->crypto, cipher, c->key_in, sa->key_in);

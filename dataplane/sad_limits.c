@@ -138,8 +138,8 @@ wipe_ended(struct dp_sad *sad, uint64_t now_ns)
 	{
 		if (c->ended_ns != now_ns)
 			continue;
-		dp_keys_put(sad->keys, c->key_in);
-		dp_keys_put(sad->keys, c->key_out);
+		dp_keys_put(sad->keys_in, c->key_in);
+		dp_keys_put(sad->keys_out, c->key_out);
 		c->key_in = NULL;
 		c->key_out = NULL;
 	}

@@ -98,6 +98,12 @@ bed_sa_stats(const struct bed_end *e)
 	return row;
 }
 
+uint32_t
+bed_keys(const struct bed_end *e)
+{
+	return dp_keys_used(e->sad->keys_in) + dp_keys_used(e->sad->keys_out);
+}
+
 struct spw_dp_tunnel_stats
 bed_tunnel_stats(const struct bed_end *e)
 {

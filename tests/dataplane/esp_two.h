@@ -28,5 +28,7 @@ uint32_t bed_oracle_packet(const struct bed_two *t, uint64_t seq, uint8_t *esp);
 /* The first rows of an end's SAs and tunnels. */
 struct spw_dp_sa_stats bed_sa_stats(const struct bed_end *e);
 struct spw_dp_tunnel_stats bed_tunnel_stats(const struct bed_end *e);
+/* Keys in use, of both directions. */
+uint32_t bed_keys(const struct bed_end *e);
 
 #endif

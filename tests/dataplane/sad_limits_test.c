@@ -128,7 +128,7 @@ limit_by(const struct bed_sa *how, uint32_t limit, unsigned int soft_at, unsigne
 	assert_int_equal(bed_drops(&t.a, DP_DROP_LIMIT_HARD), 449);
 	assert_int_equal(bed_events(&t.a, SPW_SA_EV_SOFT, NULL), 0);
 	assert_int_equal(bed_events(&t.a, SPW_SA_EV_HARD, NULL), 0);
-	assert_int_equal(dp_keys_used(t.a.sad->keys), 0);
+	assert_int_equal(bed_keys(&t.a), 0);
 	at = 0;
 	assert_true(dp_sad_tunnel_stats(t.a.sad, &at, &row));
 	assert_int_equal(row.up, 0);
@@ -222,7 +222,7 @@ limit_of_seconds_is_the_ticks_and_needs_nobody_else(void **state)
 	assert_int_equal(ev.limit, SPW_SA_LIMIT_TIME);
 	assert_int_equal(bed_carry(&t, 10, 100), 0);
 	assert_int_equal(bed_drops(&t.a, DP_DROP_LIMIT_HARD), 10);
-	assert_int_equal(dp_keys_used(t.a.sad->keys), 0);
+	assert_int_equal(bed_keys(&t.a), 0);
 	assert_int_equal(dp_sad_count(t.a.sad), 1);
 	bed_now += DP_SPI_REST_NS;
 	dp_sad_tick(t.a.sad, bed_now);

@@ -145,7 +145,7 @@ install_refuses_nonsense_and_changes_nothing(void **state)
 		assert_int_equal(dp_sad_install(t.a.sad, &sa, true, &err), code);   \
 		assert_true(err.text[0] != '\0' && strchr(err.text, '\n') == NULL); \
 		assert_int_equal(dp_sad_count(t.a.sad), 0);                         \
-		assert_int_equal(dp_keys_used(t.a.sad->keys), 0);                   \
+		assert_int_equal(bed_keys(&t.a), 0);                                \
 	} while (0)
 	REFUSED(-ENOTSUP, sa.encr = SPW_ENCR_AES128_CBC);
 	REFUSED(-ENOTSUP, sa.encr = 4000);
@@ -224,7 +224,7 @@ delete_goes_by_parts(void **state)
 	assert_int_equal(bed_carry(&t, 3, 100), 0);
 	assert_int_equal(bed_drops(&t.b, DP_DROP_ESP_SPI), 3);
 	assert_int_equal(dp_sad_delete(t.b.sad, t.at_b.spi_in, SPW_SA_PART_IN, NULL), -ENOENT);
-	assert_int_equal(dp_keys_used(t.b.sad->keys), 0);
+	assert_int_equal(bed_keys(&t.b), 0);
 	assert_int_equal(dp_sad_delete(t.a.sad, t.at_a.spi_in, 3, NULL), 0);
 	assert_int_equal(bed_carry(&t, 3, 100), 0);
 	assert_int_equal(bed_drops(&t.a, DP_DROP_NO_SA), 3);
